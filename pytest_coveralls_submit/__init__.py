@@ -1,0 +1,3 @@
+"""Submit a pytest run's coverage to Coveralls with ``pytest --coveralls``."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,326 @@
+"""pytest-cov's and coverage's live objects: is the data whole, and what was analysed.
+
+Each file is analysed once: what pytest-cov's report analyses is kept in passing. What lines and
+branches become in a job is left to ``source_files``.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tempfile
+import warnings
+from array import array
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from .errors import MeasurementError
+
+if TYPE_CHECKING:
+    from coverage import Coverage
+
+
+@dataclass(frozen=True, slots=True)
+class FileCoverage:
+    """What a job needs of coverage's analysis of one file; lines count from 1."""
+
+    path: str
+    """As coverage names it: absolute, or relative to the directory of session start."""
+    executed: array[int]
+    missing: array[int]
+    branches: array[int] | None
+    """``line, hit`` for each branch, in the order of lines and branches; None: not measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """All that coverage reports, and what it could not."""
+
+    files: tuple[FileCoverage, ...]
+    failed: Mapping[str, str]
+    """Path -> why coverage could not analyse the file."""
+
+    @property
+    def percent(self) -> float:
+        """coverage.py's own total: lines and branches covered, in percent."""
+        covered = total = 0
+        for file in self.files:
+            taken = sum(file.branches[1::2]) if file.branches else 0
+            covered += len(file.executed) + taken
+            total += len(file.executed) + len(file.missing) + len(file.branches or ()) // 2
+        return 100.0 * covered / total if total else 100.0
+
+
+class Keeper:
+    """Keeps what a Coverage object analyses, while it does so for any report.
+
+    Wraps ``Coverage._analyze``, the one private name used here; where it is missing or gives
+    something else, nothing is kept and :func:`measure` falls back on the public JSON report.
+    """
+
+    def __init__(self, cov: Coverage) -> None:
+        self.cov = cov
+        self.files: dict[str, FileCoverage] = {}
+        self.failed: dict[str, str] = {}
+        self._analyze: Callable[..., Any] = cov._analyze  # noqa: SLF001  see above
+        cov._analyze = self._keep  # type: ignore[method-assign]  # noqa: SLF001
+
+    def release(self) -> None:
+        """Give the Coverage object its own method back."""
+        vars(self.cov).pop("_analyze", None)
+
+    def _keep(self, morf: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            analysis = self._analyze(morf, *args, **kwargs)
+        except Exception as error:
+            self.failed[str(morf)] = describe(error)
+            raise
+        if str(morf) not in self.files:
+            self._digest(str(morf), analysis)
+        return analysis
+
+    def _digest(self, morf: str, analysis: Any) -> None:
+        # Whatever a changed analysis raises: coverage's own report must not notice.
+        try:
+            self.files[morf] = from_analysis(analysis)
+        except Exception:  # noqa: BLE001
+            self.files.pop(morf, None)
+
+
+def describe(error: BaseException) -> str:
+    """Return an exception as one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def from_analysis(analysis: Any) -> FileCoverage:
+    """Take from coverage's ``Analysis`` what a job needs."""
+    branches = None
+    if analysis.has_arcs if not callable(analysis.has_arcs) else analysis.has_arcs():
+        branches = number_branches(
+            analysis.branch_stats(),
+            analysis.executed_branch_arcs(),
+            analysis.missing_branch_arcs(),
+            analysis.excluded,
+        )
+    return FileCoverage(
+        analysis.filename,
+        array("i", sorted(analysis.executed)),
+        array("i", sorted(analysis.missing)),
+        branches,
+    )
+
+
+def number_branches(
+    stats: Mapping[int, tuple[int, int]],
+    executed: Mapping[int, Collection[int]],
+    missing: Mapping[int, Collection[int]],
+    excluded: Collection[int],
+) -> array[int]:
+    """Return ``line, hit`` for each branch, in an order that depends on the source alone.
+
+    A line's branches are ordered by destination, so that two jobs that took different ones still
+    number them alike. coverage.py counts neither branches to excluded lines nor, on lines marked
+    "no branch", any as missing: there the destinations say less than its statistics, which rule.
+
+    Args:
+        stats: line -> (branches, taken ones), as ``Coverage.branch_stats`` gives them.
+        executed, missing: line -> destinations.
+        excluded: lines that coverage leaves out.
+    """
+    branches = array("i")
+    for line in sorted(stats):
+        total, taken = stats[line]
+        untaken = set(missing.get(line, ()))
+        destinations = sorted((set(executed.get(line, ())) | untaken).difference(excluded))
+        hits = [int(destination not in untaken) for destination in destinations]
+        if len(hits) != total or sum(hits) != taken:
+            hits = [1] * taken + [0] * (total - taken)
+        for hit in hits:
+            branches.extend((line, hit))
+    return branches
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Let coverage warn of what it already warned of, or of what we say ourselves, unheard."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def measure(cov: Coverage, keeper: Keeper | None, folder: Path) -> Measurement:
+    """Return what coverage reports of every file, from ``keeper`` where it was kept in passing.
+
+    Args:
+        cov: with its data complete.
+        keeper: of the same object, or None where there is none.
+        folder: the directory of session start, which relative paths are relative to.
+
+    Raises:
+        MeasurementError: coverage has no data.
+    """
+    with quiet():
+        measured = cov.get_data().measured_files()
+        if not measured:
+            raise MeasurementError("no data was collected")
+        if keeper is not None:
+            _report_rest(cov, keeper)
+        if keeper is None or not keeper.files:
+            files, failed = _from_json(cov, measured)
+        else:
+            files, failed = list(keeper.files.values()), dict(keeper.failed)
+    located = (
+        FileCoverage(str(folder / file.path), file.executed, file.missing, file.branches)
+        for file in files
+    )
+    return Measurement(tuple(sorted(located, key=lambda file: file.path)), failed)
+
+
+def _report_rest(cov: Coverage, keeper: Keeper) -> None:
+    """Let coverage report what no report has analysed yet; a file that fails is left out once."""
+    before: set[str] = set()
+    while True:
+        # Reporting maps paths ([paths] of the configuration), so the list is asked for each time.
+        rest = cov.get_data().measured_files() - keeper.files.keys() - keeper.failed.keys()
+        if not rest or rest == before:
+            return
+        before = rest
+        try:
+            cov.report(rest, file=io.StringIO(), output_format="total", ignore_errors=True)
+        except Exception:  # noqa: BLE001, S112  nothing to report, or a file that the keeper noted
+            continue
+
+
+def _from_json(cov: Coverage, measured: Iterable[str]) -> tuple[list[FileCoverage], dict[str, str]]:
+    """Build the same from the public JSON report; slower, and equal."""
+    report = _json_report(cov, None)
+    failed: dict[str, str] = {}
+    if isinstance(report, Exception):
+        report = {}
+    reported = {os.path.realpath(name) for name in report}
+    for path in sorted(cov.get_data().measured_files() or measured):
+        if os.path.realpath(path) in reported:
+            continue
+        one = _json_report(cov, [path])
+        if not isinstance(one, Exception):
+            report.update(one)
+        elif type(one).__name__ != "NoDataError":  # that one means: omitted from reports
+            failed[path] = describe(one)
+    return [_from_report(cov, name, file) for name, file in report.items()], failed
+
+
+def _json_report(cov: Coverage, morfs: list[str] | None) -> dict[str, Any] | Exception:
+    handle, name = tempfile.mkstemp(suffix=".json")
+    os.close(handle)
+    try:
+        cov.json_report(morfs, outfile=name, ignore_errors=morfs is None)
+        report = json.loads(Path(name).read_text("utf-8"))
+    except Exception as error:  # noqa: BLE001  told apart by the caller
+        return error
+    finally:
+        Path(name).unlink(missing_ok=True)
+    files: dict[str, Any] = report["files"]
+    return files
+
+
+def _from_report(cov: Coverage, name: str, file: Mapping[str, Any]) -> FileCoverage:
+    branches = None
+    if "executed_branches" in file:
+        branches = number_branches(
+            cov.branch_stats(name),
+            _destinations(file["executed_branches"]),
+            _destinations(file["missing_branches"]),
+            file["excluded_lines"],
+        )
+    executed, missing = array("i", file["executed_lines"]), array("i", file["missing_lines"])
+    return FileCoverage(name, executed, missing, branches)
+
+
+def _destinations(arcs: Iterable[tuple[int, int]]) -> dict[int, set[int]]:
+    found: dict[int, set[int]] = {}
+    for line, destination in arcs:
+        found.setdefault(line, set()).add(destination)
+    return found
+
+
+def keep_from(cov: Any) -> Keeper | None:
+    """Start keeping what ``cov`` analyses; None where it cannot be done."""
+    try:
+        return Keeper(cov)
+    except Exception:  # noqa: BLE001  a private name is missing or does not let itself be wrapped
+        return None
+
+
+def controller_of(config: pytest.Config) -> Any:
+    """Return pytest-cov's controller, or None where it does not measure."""
+    plugin = config.pluginmanager.get_plugin("_cov")
+    if plugin is None or getattr(plugin, "_disabled", False):
+        return None
+    return getattr(plugin, "cov_controller", None)
+
+
+def reported_by(controller: Any) -> Any:
+    """Return the Coverage object that pytest-cov will report with once the tests have run."""
+    return getattr(controller, "combining_cov", None) or controller.cov
+
+
+def current() -> Coverage | None:
+    """Return the Coverage object that measures this process from outside pytest, if any."""
+    import coverage
+
+    return coverage.Coverage.current()
+
+
+def finished(config: pytest.Config) -> Coverage:
+    """Return the Coverage object whose data is complete.
+
+    Raises:
+        MeasurementError: nothing was measured, or the data is not whole; the message is the
+            reason in one line.
+    """
+    controller = controller_of(config)
+    if controller is None:
+        cov = current()
+        if cov is None:
+            raise MeasurementError(_why_not_measured(config))
+        return cov
+    if getattr(controller, "failed_workers", None):
+        raise MeasurementError("a worker crashed, so that its coverage is missing")
+    cov = reported_by(controller)
+    if getattr(controller, "started", False) or controller.cov is not cov:
+        raise MeasurementError("the run was cut short before pytest-cov combined its data")
+    return controller.cov  # type: ignore[no-any-return]
+
+
+def _why_not_measured(config: pytest.Config) -> str:
+    if getattr(config.option, "no_cov", False):
+        return "--no-cov switched coverage off"
+    if not config.pluginmanager.hasplugin("pytest_cov"):
+        return "pytest-cov is not loaded, so that nothing was measured"
+    return "nothing was measured"
+
+
+def cut_short(session: pytest.Session, exitstatus: int) -> str | None:
+    """Return why the session did not run as a whole, in one line; None where it did.
+
+    Facts on the state that each kind of ending leaves: pytest 8 and 9 with pytest-cov 5 to 7,
+    plain and under xdist.
+    """
+    config = session.config
+    if getattr(config.option, "collectonly", False):
+        return "--collect-only runs no tests"
+    if session.shouldfail:
+        return f"the run was stopped early: {session.shouldfail}"
+    if exitstatus == pytest.ExitCode.INTERRUPTED or session.shouldstop:
+        return f"the run was interrupted: {session.shouldstop or 'not all tests ran'}"
+    if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+        return "no tests ran"
+    if exitstatus not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
+        return f"pytest ended with exit status {int(exitstatus)}"
+    return None

@@ -1,0 +1,316 @@
+"""pytest's hooks, thin: switching on, the header, the one submission, the closing lines.
+
+Loaded in every pytest run, so that all it needs is imported once it is switched on. No exception
+of ours gets past it.
+"""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Generator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from .errors import CoverallsError
+from .secret import Environment, redact
+from .settings import (
+    BOOLEAN,
+    OPTIONS,
+    Settings,
+    Text,
+    read_boolean,
+    resolve,
+    texts_of_variables,
+)
+
+if TYPE_CHECKING:
+    from .measurement import Keeper, Measurement
+    from .outcome import Outcome
+    from .submit import Plan
+
+SESSION_MARK = "PYTEST_COVERALLS_SUBMIT_PID"
+"""Set while a session is on that submits: pytest runs inside of it do not."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--coveralls`` and a flag and an ini key for each setting."""
+    group = parser.getgroup("coveralls", "submission of coverage to Coveralls")
+    group.addoption(
+        "--coveralls", action="store_true", default=None, help="submit coverage to Coveralls"
+    )
+    group.addoption("--no-coveralls", action="store_false", dest="coveralls", help="do not submit")
+    parser.addini("coveralls", "submit coverage to Coveralls (--coveralls)", default=None)
+    for option in OPTIONS.values():
+        if "flag" in option.sources:
+            _add_flag(group, option)
+        if "ini" in option.sources:
+            parser.addini(option.ini, f"{option.help} ({option.kind.accepts})", default=None)
+
+
+def _add_flag(group: Any, option: Any) -> None:
+    text = f"{option.help} [{', '.join(option.variables)}]".replace("%", "%%")
+    if option.kind is BOOLEAN:
+        negative = option.flag.replace("--", "--no-", 1)
+        group.addoption(option.flag, dest=option.ini, action="store_const", const="true", help=text)
+        group.addoption(
+            negative, dest=option.ini, action="store_const", const="false", help="the opposite"
+        )
+    else:
+        group.addoption(option.flag, dest=option.ini, metavar=option.kind.metavar, help=text)
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Add the hooks for ``conftest.py``."""
+    from . import hookspecs
+
+    pluginmanager.add_hookspecs(hookspecs)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, object, object]:
+    """Ask pytest-cov to measure where nobody did and a job could be sent.
+
+    A wrapper, to come before pytest-cov's own ``tryfirst`` implementation.
+    """
+    options = early_config.known_args_namespace
+    if _is_on(early_config, options) and _should_measure(early_config, options):
+        options.cov_source = [True]
+        early_config.stash[MEASURE] = True
+    return (yield)
+
+
+MEASURE = pytest.StashKey[bool]()
+
+
+def _is_on(config: pytest.Config, options: Any) -> bool:
+    if options.coveralls is not None:
+        return bool(options.coveralls)
+    text = _ini_text(config, "coveralls")
+    try:
+        return bool(text) and read_boolean(text)
+    except ValueError:
+        raise pytest.UsageError(
+            f'coveralls in {_ini_name(config)} is "{text}": it takes {BOOLEAN.accepts}'
+        ) from None
+
+
+def _should_measure(config: pytest.Config, options: Any) -> bool:
+    asked = getattr(options, "cov_source", None)
+    if asked is None or asked or getattr(options, "no_cov", False) or SESSION_MARK in os.environ:
+        return False
+    from . import ci, job
+    from .measurement import current
+
+    env = Environment(os.environ)
+    try:
+        settings, _ = _settings(config, options, env)
+    except CoverallsError:
+        return False  # pytest_configure says so
+    could_be_used = settings.dry_run or settings.save is not None
+    if not could_be_used and job.choose_token(settings, ci.detect(env), env) is None:
+        return False
+    return current() is None
+
+
+def _settings(
+    config: pytest.Config, options: Any, env: Mapping[str, str]
+) -> tuple[Settings, list[str]]:
+    """Return the settings and what is worth telling of their sources."""
+    from . import yml
+
+    start = config.invocation_params.dir
+    flags = {
+        name: Text(value, option.flag, start)
+        for name, option in OPTIONS.items()
+        if (value := getattr(options, option.ini, None)) is not None
+    }
+    ini = {
+        name: Text(text, f"{option.ini} in {_ini_name(config)}", config.rootpath)
+        for name, option in OPTIONS.items()
+        if "ini" in option.sources and (text := _ini_text(config, option.ini))
+    }
+    in_yml, notices = yml.texts(config.rootpath)
+    return resolve(flags, texts_of_variables(env, start), ini, in_yml), notices
+
+
+def _ini_text(config: pytest.Config, key: str) -> str:
+    """Return an ini value as text; pytest 9's native TOML also has numbers and booleans."""
+    try:
+        value = config.getini(key)
+    except (TypeError, ValueError, pytest.UsageError):
+        value = config.inicfg.get(key)
+        value = getattr(value, "value", value)
+    if isinstance(value, list):
+        value = "\n".join(map(str, value))
+    return "" if value is None else str(value)
+
+
+def _ini_name(config: pytest.Config) -> str:
+    return config.inipath.name if config.inipath else "the command line"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register a :class:`Reporter` where this session is the one that submits."""
+    if hasattr(config, "workerinput") or not _is_on(config, config.option):
+        return
+    if config.stash.get(MEASURE, False):
+        # For the workers of xdist, which get the options of this process.
+        config.option.cov_source = [True]
+    env = Environment(os.environ)
+    try:
+        settings, notices = _settings(config, config.option, env)
+        from .submit import plan
+
+        made = plan(
+            settings,
+            env,
+            root=config.rootpath,
+            start=config.invocation_params.dir,
+            notices=notices,
+        )
+    except CoverallsError as error:
+        raise pytest.UsageError(f"coveralls: {error}") from None
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt from None
+    config.pluginmanager.register(Reporter(config, made), "coveralls_reporter")
+
+
+class Reporter:
+    """Follows one session and submits its coverage at the end."""
+
+    def __init__(self, config: pytest.Config, plan: Plan) -> None:
+        self.config = config
+        self.plan = plan
+        self.pid = os.getpid()
+        self.outer = os.environ.get(SESSION_MARK)
+        self.keeper: Keeper | None = None
+        self.deselected = 0
+        self.outcome: Outcome | None = None
+        os.environ.setdefault(SESSION_MARK, str(self.pid))
+
+    def pytest_report_header(self) -> list[str]:
+        """Say what will be sent where."""
+        from .summary import header
+
+        return [redact(line, self.plan.secrets) for line in header(self.plan)]
+
+    def pytest_deselected(self, items: list[pytest.Item]) -> None:
+        """Count the tests that do not run."""
+        self.deselected += len(items)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self) -> None:
+        """Keep what pytest-cov's report analyses; its own hook wraps this one."""
+        from .measurement import controller_of, keep_from, reported_by
+
+        controller = controller_of(self.config)
+        if controller is not None:
+            self.keeper = keep_from(reported_by(controller))
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Submit, once; only ``strict`` and Ctrl-C touch the exit status."""
+        if os.getpid() != self.pid:  # a test forked, and the child came all the way here
+            return
+        from .outcome import Failed, Interrupted
+
+        try:
+            self.outcome = self._outcome(session, int(exitstatus))
+        except KeyboardInterrupt:
+            self.outcome = Interrupted(reason="interrupted")
+        except Exception as error:  # noqa: BLE001  the last resort
+            fault = f"internal fault: {type(error).__name__}: {error}"
+            self.outcome = Failed(reason=fault, traceback=traceback.format_exc())
+        self._tell_hooks()
+        self._set_exit_status(session)
+
+    def _outcome(self, session: pytest.Session, exitstatus: int) -> Outcome:
+        from .outcome import NotSent
+        from .selection import narrowed, reason_to_skip
+        from .submit import submit
+
+        reason = reason_to_skip(session, exitstatus, self.plan.settings, self.deselected)
+        if self.outer is not None:
+            reason = "this pytest run is inside another one that submits"
+        if reason is not None:
+            return NotSent(reason=reason)
+        hooks = self.config.hook.pytest_coveralls_job
+        return submit(
+            self.plan,
+            self._measure,
+            self._cache,
+            self._say,
+            (lambda job: hooks(config=self.config, job=job)) if hooks.get_hookimpls() else None,
+            narrowed(self.config, self.deselected)
+            if self.plan.settings.on_partial == "warn"
+            else None,
+        )
+
+    def _measure(self) -> Measurement:
+        from .measurement import finished, keep_from, measure
+
+        cov = finished(self.config)
+        keeper = self.keeper if self.keeper and self.keeper.cov is cov else keep_from(cov)
+        try:
+            return measure(cov, keeper, self.config.invocation_params.dir)
+        finally:
+            if keeper is not None:
+                keeper.release()
+
+    def _cache(self) -> Path | None:
+        cache = getattr(self.config, "cache", None)
+        try:
+            return None if cache is None else cache.mkdir("coveralls")
+        except OSError:
+            return None
+
+    def _tell_hooks(self) -> None:
+        try:
+            self.config.hook.pytest_coveralls_outcome(config=self.config, outcome=self.outcome)
+        except Exception as error:  # noqa: BLE001  whatever a conftest.py raises
+            self._say(f"the hook pytest_coveralls_outcome failed: {type(error).__name__}: {error}")
+
+    def _set_exit_status(self, session: pytest.Session) -> None:
+        from .outcome import Built, Interrupted
+
+        if isinstance(self.outcome, Interrupted):
+            session.exitstatus = pytest.ExitCode.INTERRUPTED
+            return
+        refused = self.plan.settings.strict and not isinstance(self.outcome, Built)
+        if refused and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _say(self, text: str) -> None:
+        from .summary import PREFIX, clean
+
+        reporter = self.config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None:
+            reporter.ensure_newline()
+            reporter.write_line(PREFIX + clean(redact(text, self.plan.secrets)), yellow=True)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Print what became of the job."""
+        from .summary import lines, write_for_ci
+
+        if self.outcome is None:
+            return
+        outcome, self.outcome = self.outcome, None
+        verbosity = self.config.get_verbosity()
+        for line in lines(outcome, verbosity, self.config.invocation_params.dir):
+            markup = {line.colour: True} if line.colour else {}
+            terminalreporter.write_line(redact(line.text, self.plan.secrets), **markup)
+        annotation = write_for_ci(outcome, self.plan.env)
+        if annotation:
+            terminalreporter.write_line(redact(annotation, self.plan.secrets))
+
+    def pytest_unconfigure(self) -> None:
+        """Print what no summary has printed, and leave the environment as it was."""
+        reporter = self.config.pluginmanager.get_plugin("terminalreporter")
+        if self.outcome is not None and reporter is not None:
+            self.pytest_terminal_summary(reporter)
+        if self.outer is None and os.getpid() == self.pid:
+            os.environ.pop(SESSION_MARK, None)

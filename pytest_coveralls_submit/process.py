@@ -1,0 +1,247 @@
+"""Child processes in a group of their own, killed whole when their time is up.
+
+No clock is read: tests may leave clocks frozen and `time.sleep` replaced, so every deadline is a
+lock's timeout, which the operating system keeps. For the same reason the names below are bound at
+import, and the threads are `_thread`'s: `threading` may have been patched by the time we wait.
+What is run, and what its output means, is left to others.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from _thread import TIMEOUT_MAX, LockType, allocate_lock, start_new_thread
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import DEVNULL, PIPE, Popen
+from typing import TYPE_CHECKING
+
+from .errors import ProcessError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+_CHUNK = 65536  # bytes asked for at a time: what a pipe holds on Linux
+_SLICE = 0.05  # seconds; elapsed time is counted in these, see `output`
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Completed:
+    """A child that ended by itself: exit status, what it printed, seconds waited for it.
+
+    `seconds` is counted in steps of 0.05 s without a clock; a quick child counts as 0.
+    """
+
+    status: int
+    stdout: bytes
+    seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class Watch:
+    """Whether the time of a watched child ran out."""
+
+    expired: bool = False
+
+
+def output(
+    arguments: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    cwd: Path | None = None,
+    seconds: float,
+    limit: int,
+) -> Completed:
+    """Run a child to its end; return its status and what it printed.
+
+    Args:
+        arguments: the program and its arguments; no shell is involved.
+        env: the child's whole environment.
+        cwd: its working directory; ours by default.
+        seconds: how long to wait. A process that the child leaves behind with the pipe open
+            counts as the child.
+        limit: the greatest number of bytes read from it.
+
+    Raises:
+        ProcessError: it could not be started, took too long or printed more than `limit` bytes.
+            Its whole group is dead by then.
+    """
+    child = start(arguments, env=env, cwd=cwd, bufsize=0)
+    try:
+        reading = _Reading(child, limit)
+        waited = reading.wait(seconds)
+    finally:
+        kill(child)
+    if waited is None:
+        raise ProcessError(f"{_name(arguments)} did not answer within {seconds:g} s")
+    if reading.too_much:
+        raise ProcessError(f"{_name(arguments)} printed more than {limit} bytes")
+    return Completed(status=child.returncode, stdout=bytes(reading.printed), seconds=waited)
+
+
+def start(
+    arguments: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    cwd: Path | None = None,
+    stdin: int = DEVNULL,
+    stdout: int = PIPE,
+    stderr: int = DEVNULL,
+    bufsize: int = -1,
+) -> Popen[bytes]:
+    """Start a child that leads a new process group, out of reach of the terminal's Ctrl-C.
+
+    The caller must end it with `watched` or `kill`. `stdin`, `stdout`, `stderr` and `bufsize` are
+    those of `subprocess.Popen`.
+
+    Raises:
+        ProcessError: the program could not be started; says which and why.
+    """
+    try:
+        return Popen(
+            list(arguments),
+            env=dict(env),
+            cwd=cwd,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            bufsize=bufsize,
+            start_new_session=True,  # ignored on Windows
+            creationflags=_creation_flags(),
+        )
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        raise ProcessError(f"{_name(arguments)} could not be started: {error}") from error
+
+
+@contextmanager
+def watched(child: Popen[bytes], seconds: float) -> Iterator[Watch]:
+    """Kill the child's group after `seconds` unless the block ends before.
+
+    However the block is left, also by KeyboardInterrupt, the group is dead, the child reaped and
+    its pipes closed afterwards. A read that is blocked in the child's output sees its end when
+    the time is up; `Watch.expired` then tells why.
+
+    Raises:
+        ProcessError: no thread could be started to watch it; the child is dead.
+    """
+    watch = Watch()
+    left, unwatched = _held_lock(), _held_lock()
+
+    def guard() -> None:
+        if not left.acquire(timeout=_waitable(seconds)):
+            watch.expired = True
+            _kill_group(child)
+        unwatched.release()
+
+    try:
+        _in_thread(guard)
+        try:
+            yield watch
+        finally:
+            left.release()
+            unwatched.acquire()  # no signal of the guard's comes after the child is reaped
+    finally:
+        kill(child)
+
+
+def kill(child: Popen[bytes]) -> None:
+    """Kill the child's whole group, reap the child, close its pipes; never raises an Exception.
+
+    May be called on a child that has ended, to end what it left behind, and more than once.
+    """
+    pipes = [pipe for pipe in (child.stdin, child.stdout, child.stderr) if pipe is not None]
+    if child.returncode is not None and pipes and all(pipe.closed for pipe in pipes):
+        return  # done before; its number may be another's by now
+    _kill_group(child)
+    _reap(child)
+    for pipe in pipes:
+        with suppress(OSError, ValueError):  # e.g. what could not be flushed to a dead child
+            pipe.close()
+
+
+class _Reading:
+    """Reads what a child prints in a thread, so that nothing that holds the pipe can hold us."""
+
+    def __init__(self, child: Popen[bytes], limit: int) -> None:
+        self.printed = bytearray()
+        self.too_much = False
+        self._child = child
+        self._limit = limit
+        self._ended = _held_lock()
+        _in_thread(self._run)
+
+    def wait(self, seconds: float) -> float | None:
+        """Seconds until the child ended or said too much; None if they ran out before."""
+        waited = 0.0
+        while not self._ended.acquire(timeout=_waitable(min(_SLICE, seconds - waited))):
+            waited += _SLICE
+            if waited >= seconds:
+                return None
+        return waited
+
+    def _run(self) -> None:
+        # The pipe may be closed under us once nobody waits for the answer any more.
+        with suppress(OSError, ValueError):
+            self._read()
+        if not self.too_much:
+            self._child.wait()
+        self._ended.release()
+
+    def _read(self) -> None:
+        pipe = self._child.stdout
+        while pipe is not None and (chunk := pipe.read(_CHUNK)):
+            if len(self.printed) + len(chunk) > self._limit:
+                self.too_much = True
+                return
+            self.printed += chunk
+
+
+def _kill_group(child: Popen[bytes]) -> None:
+    """End the child and what it started; on Windows the child alone."""
+    if sys.platform != "win32":
+        # macOS answers EPERM for a group of zombies
+        with suppress(OSError):
+            os.killpg(child.pid, signal.SIGKILL)
+    with suppress(OSError):
+        child.kill()
+
+
+def _reap(child: Popen[bytes]) -> None:
+    """Collect a killed child; give up after a second on one that the kernel cannot end yet."""
+    never = _held_lock()
+    for step in range(10):
+        if child.poll() is not None:
+            return
+        never.acquire(timeout=0.001 * 2**step)
+
+
+def _in_thread(work: Callable[[], None]) -> None:
+    """Run `work` in a thread that outlives nothing: the interpreter does not wait for it."""
+    try:
+        start_new_thread(work, ())
+    except RuntimeError as error:  # "can't start new thread"
+        raise ProcessError(f"no thread could be started: {error}") from error
+
+
+def _held_lock() -> LockType:
+    lock = allocate_lock()
+    lock.acquire()
+    return lock
+
+
+def _waitable(seconds: float) -> float:
+    """Seconds as a lock's timeout: a negative one would mean to wait for ever."""
+    return min(max(seconds, 0.0), TIMEOUT_MAX)
+
+
+def _creation_flags() -> int:
+    if sys.platform == "win32":
+        return subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
+    return 0
+
+
+def _name(arguments: Sequence[str]) -> str:
+    return Path(arguments[0]).name.removesuffix(".exe") if arguments else "nothing"

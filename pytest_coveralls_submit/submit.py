@@ -1,0 +1,354 @@
+"""The story: what is known before the tests becomes a plan, what was measured becomes a job.
+
+The job is kept, sent and judged; how, is left to the other modules.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from . import ci, diagnosis, git, job, names, outbox, saved, sender, source_files
+from .calls import Answer, Call, Policy, Progress
+from .errors import JobError, MeasurementError, ProcessError
+from .measurement import Measurement
+from .outcome import Built, Failed, FileTotal, Interrupted, NotSent, Outcome, Sent
+from .secret import Environment, Secret
+from .settings import Settings
+from .source_files import Reading
+
+NAMED = 5
+"""How many of the files that were left out are named."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is known before the first test runs."""
+
+    settings: Settings
+    env: Environment
+    """The environment of session start."""
+    start: Path
+    """The directory of session start."""
+    top: Path
+    """What names are relative to: git's top level, else pytest's root directory."""
+    token: job.Token | None
+    head: dict[str, Any]
+    """The job without its source files."""
+    build: ci.Build
+    git: git.Git
+    temporary: Path
+    notices: tuple[str, ...] = ()
+
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        """All that must not be shown."""
+        token = () if self.token is None else (self.token.secret,)
+        own = (self.settings.repo_token, self.settings.gitlab_token)
+        return (*token, *(secret for secret in own if secret is not None))
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """Values for advice."""
+        parts = urlsplit(self.settings.host)
+        is_github = self.token is not None and self.token.is_github
+        return {
+            "server": parts.netloc + parts.path,
+            "path": self.settings.host,
+            "number": self.head.get("service_number", "without a number"),
+            "repo_name": self.head.get("repo_name", "this repository"),
+            "token_kind": "GITHUB" if is_github else "",
+        }
+
+
+def plan(
+    settings: Settings, env: Environment, *, root: Path, start: Path, notices: Iterable[str] = ()
+) -> Plan:
+    """Ask CI service and git what is tested, before the tests can change anything.
+
+    Args:
+        settings: of the user.
+        env: the environment of session start.
+        root: pytest's root directory.
+        start: the directory of session start.
+        notices: what was already found worth telling.
+
+    Raises:
+        SettingsError: the flag's template has a placeholder that is not known.
+    """
+    build = ci.detect(env)
+    commit = settings.commit_sha or build.commit_sha
+    found = git.read(root, env, commit=commit, merge=build.merge_sha)
+    token = job.choose_token(settings, build, env)
+    flag = job.flag_name(settings, build, env)
+    run_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    return Plan(
+        settings=settings,
+        env=env,
+        start=start,
+        top=found.top or root,
+        token=token,
+        head=job.compose(settings, build, found, token, flag=flag, run_at=run_at),
+        build=build,
+        git=found,
+        temporary=Path(tempfile.gettempdir()),
+        notices=(*notices, *build.problems),
+    )
+
+
+def submit(
+    plan: Plan,
+    measure: Callable[[], Measurement],
+    cache: Callable[[], Path | None],
+    say: Callable[[str], None],
+    edit: Callable[[dict[str, Any]], None] | None = None,
+    narrowed: str | None = None,
+) -> Outcome:
+    """Build the job, keep it on disk, send it, and say what became of it.
+
+    Args:
+        plan: of session start.
+        measure: gives the measurement or raises MeasurementError with the reason for none.
+        cache: gives the directory that jobs are kept in, or None where there is none.
+        say: prints a line while the sending goes on.
+        edit: lets ``conftest.py`` change the job in place; None where nobody wants to.
+        narrowed: what narrowed the run to a part of its tests, to warn of; None for nothing.
+    """
+    try:
+        measured = measure()
+    except MeasurementError as error:
+        return NotSent(reason=str(error))
+    reading = _read(plan, measured)
+    notices = (*_left_out(reading, measured), *reading.notices)
+    if narrowed:
+        notices = (f"not all tests ran, because of {narrowed}: coverage may look lower", *notices)
+    try:
+        built, troubles = _build(plan, reading, edit)
+    except JobError as error:
+        return Failed(reason=str(error), notices=notices)
+    notices = (*notices, *troubles)
+    if not built["source_files"] and not plan.settings.allow_empty:
+        return NotSent(reason="no files of the repository were measured", notices=notices)
+    return _settle(plan, built, measured.percent, cache, say, notices)
+
+
+def _read(plan: Plan, measured: Measurement) -> Reading:
+    settings = plan.settings
+    tracked = git.tracked(plan.top, plan.env) if plan.git.top else None
+    naming = names.Names(
+        plan.top, tracked, base_dir=settings.base_dir, src_dir=settings.src_dir
+    )
+    reading = source_files.read(measured.files, naming.of, include_source=settings.include_source)
+    untracked = (
+        []
+        if tracked is None
+        else [file.name for file in reading.files if not naming.is_tracked(file.name)]
+    )
+    if untracked:
+        reading.notices.append(
+            f"{_count(untracked)} not in git, so that Coveralls cannot show them: "
+            + _some(untracked)
+        )
+    return reading
+
+
+def _left_out(reading: Reading, measured: Measurement) -> tuple[str, ...]:
+    failed = {**measured.failed, **reading.unreadable}
+    found = []
+    if reading.outside:
+        found.append(f"left out {_count(reading.outside)} outside the repository")
+    if failed:
+        found.append(f"left out {_count(failed)} that cannot be read or parsed: {_some(failed)}")
+    return tuple(found)
+
+
+def _count(things: Any) -> str:
+    return f"{len(things)} file" + "s" * (len(things) != 1)
+
+
+def _some(names: Iterable[str]) -> str:
+    listed = sorted(names)
+    return ", ".join(listed[:NAMED]) + (", ..." if len(listed) > NAMED else "")
+
+
+def _build(
+    plan: Plan, reading: Reading, edit: Callable[[dict[str, Any]], None] | None
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return the checked job, and what a hook did wrong."""
+    files = [file.as_dict() for file in reading.files]
+    for path in plan.settings.merge:
+        files = saved.merge(files, path)
+    built = {**plan.head, "source_files": files}
+    job.check(built)
+    if edit is None:
+        return built, ()
+    try:
+        edited = job.copy(built)
+        edit(edited)
+        job.check(edited)
+    except Exception as error:  # noqa: BLE001  whatever a conftest.py raises
+        kind = "" if isinstance(error, JobError) else f"{type(error).__name__}: "
+        return built, (f"the hook pytest_coveralls_job is not heeded: {kind}{error}",)
+    return edited, ()
+
+
+def _settle(
+    plan: Plan,
+    built: dict[str, Any],
+    percent: float,
+    cache: Callable[[], Path | None],
+    say: Callable[[str], None],
+    notices: tuple[str, ...],
+) -> Outcome:
+    settings = plan.settings
+    if settings.save is not None:
+        try:
+            outbox.write(job.pieces(built), settings.save)
+        except OSError as error:
+            return Failed(reason=f"{settings.save} cannot be written: {error}", notices=notices)
+    if settings.dry_run:
+        totals = file_totals(built)
+        return Built(files=totals, percent=percent, saved=settings.save, notices=notices)
+    if plan.token is None:
+        return NotSent(reason=why_no_token(plan), saved=settings.save, notices=notices)
+    folders = [folder for folder in (cache(), plan.temporary) if folder is not None]
+    kept = outbox.keep(lambda: job.pieces(built), folders, _stem(built))
+    if kept is None:
+        notices = (*notices, "the job could not be kept on disk: no directory takes it")
+    outcome = deliver(plan, built, percent, kept, say)
+    return replace(outcome, notices=(*notices, *outcome.notices))
+
+
+def _stem(built: dict[str, Any]) -> str:
+    number = built.get("service_number") or built.get("commit_sha", "")[:7] or "local"
+    safe = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in number)
+    return f"job-{safe[:80]}"
+
+
+def deliver(
+    plan: Plan,
+    built: dict[str, Any],
+    percent: float,
+    kept: Path | None,
+    say: Callable[[str], None],
+) -> Sent | Failed:
+    """Send a job that was built and kept, and remove what was kept once it is accepted."""
+    assert plan.token is not None
+    text = job.pieces(built) if kept is None else outbox.read(kept)
+    saved_as = plan.settings.save
+    try:
+        answer = post(plan, "/api/v1/jobs", job.with_token(text, plan.token.secret), say)
+    except KeyboardInterrupt:
+        return Interrupted(reason="interrupted while sending", kept=kept, saved=saved_as)
+    except (ProcessError, OSError) as error:
+        return Failed(reason=str(error), kept=kept, saved=saved_as)
+    verdict = diagnosis.judge(answer, diagnosis.JOB_ROWS, plan.facts)
+    details = (_measure(answer),)
+    if not verdict.accepted:
+        return Failed(
+            reason=verdict.reason, advice=verdict.advice, kept=kept, saved=saved_as, details=details
+        )
+    if kept is not None:
+        kept.unlink(missing_ok=True)
+    return Sent(
+        files=file_totals(built),
+        percent=percent,
+        url=verdict.url,
+        message=verdict.message,
+        saved=saved_as,
+        finish=finish_command(plan) if built.get("parallel") else None,
+        details=details,
+    )
+
+
+def post(plan: Plan, path: str, body: Iterable[bytes], say: Callable[[str], None]) -> Answer:
+    """Post ``body`` to ``path`` of the host, as a job where it is the jobs' path.
+
+    Raises:
+        ProcessError: the sending process did not start or ended without a word.
+    """
+    settings = plan.settings
+    call = Call(
+        method="POST",
+        url=settings.host + path,
+        form="json_file" if path.endswith("/jobs") else "json",
+        compress=settings.compress,
+    )
+    return sender.send(call, body, _policy(plan), plan.env, _progress(say), plan.secrets)
+
+
+def _policy(plan: Plan) -> Policy:
+    settings = plan.settings
+    return Policy(
+        retries=settings.retries,
+        connect_timeout=settings.connect_timeout,
+        read_timeout=settings.read_timeout,
+        deadline=settings.deadline,
+        # Without a number each job that arrives is a build of its own.
+        retry_ambiguous="service_number" in plan.head,
+        ca_bundle=str(settings.ca_bundle) if settings.ca_bundle else None,
+        verify=not settings.skip_ssl_verify,
+    )
+
+
+def _progress(say: Callable[[str], None]) -> Callable[[Progress], None]:
+    def tell(progress: Progress) -> None:
+        say(
+            f"attempt {progress.attempt} of {progress.of}: {progress.problem}; "
+            f"again in {progress.wait:.1f} s"
+        )
+
+    return tell
+
+
+def _measure(answer: Answer) -> str:
+    attempts = "1 attempt" if answer.attempts == 1 else f"{answer.attempts} attempts"
+    return f"{answer.size:,} bytes sent in {answer.seconds:.2f} s, {attempts}"
+
+
+def file_totals(built: dict[str, Any]) -> tuple[FileTotal, ...]:
+    """Return how much of each source file of a job is covered."""
+    totals = []
+    for file in built["source_files"]:
+        hits = [line for line in file["coverage"] if line is not None] + file.get("branches", [])[
+            3::4
+        ]
+        totals.append(FileTotal(file["name"], sum(map(bool, hits)), len(hits)))
+    return tuple(totals)
+
+
+def finish_command(plan: Plan) -> str | None:
+    """Return the command that closes the plan's build, None where it has no number."""
+    number = plan.head.get("service_number")
+    if not number:
+        return None
+    command = f"python -m pytest_coveralls_submit finish --coveralls-service-number={number}"
+    if plan.settings.host != "https://coveralls.io":
+        command += f" --coveralls-host={plan.settings.host}"
+    return command
+
+
+def why_no_token(plan: Plan) -> str:
+    """Return in one line why there is no token and what to do."""
+    env, build = plan.env, plan.build
+    on_github = build.service_name == job.GITHUB_ACTIONS
+    if env.get("TOX_ENV_NAME") and not build.service_name and not build.service_number:
+        return (
+            "no token: tox hides the variables of the CI service; add to tox.ini: "
+            "pass_env = CI, CI_*, GITHUB_*, GITLAB_*, COVERALLS_*"
+        )
+    if on_github and env.get("GITHUB_TOKEN", "").strip():
+        return (
+            f"no token: GITHUB_TOKEN is not sent to {plan.settings.host}, which a file names; "
+            "set COVERALLS_HOST, or COVERALLS_REPO_TOKEN"
+        )
+    if build.service_pull_request:
+        hint = "; GITHUB_TOKEN: ${{ github.token }} would do" if on_github else ""
+        return f"no token: pull requests from forks and Dependabot get no secrets{hint}"
+    also = " or GITHUB_TOKEN: ${{ github.token }}" if on_github else ""
+    return f"no token: set COVERALLS_REPO_TOKEN (from the repository's page on Coveralls){also}"

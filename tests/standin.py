@@ -1,0 +1,823 @@
+"""A server that takes jobs as Coveralls does, refuses what Coveralls refuses, and shows what came.
+
+`StandIn` is the server; `check` compares a job with the documented fields, field by field;
+`describe` draws a job for people. Texts and statuses are those seen from coveralls.io; where none
+is known a comment says so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import json
+import re
+import socket
+import threading
+import zlib
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from urllib.parse import parse_qs, urlsplit
+
+from pytest_httpserver import HTTPServer
+from werkzeug.datastructures import Headers
+from werkzeug.http import parse_options_header
+from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder
+from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
+from werkzeug.wrappers import Response
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from werkzeug.wrappers import Request
+
+COVERALLS_TOKEN = "c0fee" * 6 + "42"  # made up, of the length Coveralls gives out
+GITHUB_TOKEN_STARTS = ("ghs_", "ghp_", "gho_", "github_pat_")
+CF_RAY = "8f00aa11bb22cc33-FRA"
+
+NOT_PARSED = "JSON file not found or failed to parse."
+NO_REPOSITORY = "Couldn't find a repository matching this job."
+
+Job: TypeAlias = "dict[str, Any]"
+Kind: TypeAlias = Literal["coveralls", "opencov"]
+
+
+# --- what is kept of a request ---------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a multipart form; `filename` is None for a plain form field."""
+
+    name: str
+    filename: str | None
+    headers: Headers
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Received:
+    """One request as it arrived, before anything was decided about it."""
+
+    method: str
+    path: str
+    query: str
+    headers: Headers
+    body: bytes
+    parts: tuple[Part, ...]
+
+    @classmethod
+    def of(cls, request: Request) -> Received:
+        """Keep what the tests look at."""
+        body = request.get_data()
+        return cls(
+            method=request.method,
+            path=request.path,
+            query=request.query_string.decode("latin-1"),
+            headers=Headers(request.headers),
+            body=body,
+            parts=tuple(_parts(request.headers.get("Content-Type", ""), body)),
+        )
+
+    def part(self, name: str) -> Part | None:
+        """Find a part of the form by its name."""
+        return next((part for part in self.parts if part.name == name), None)
+
+    def parameter(self, name: str) -> str | None:
+        """Find a parameter in the query of the URL."""
+        return parse_qs(self.query).get(name, [None])[0]
+
+
+def _parts(content_type: str, body: bytes) -> Iterator[Part]:
+    boundary = parse_options_header(content_type)[1].get("boundary")
+    if not boundary:
+        return
+    decoder = MultipartDecoder(boundary.encode("latin-1", "replace"))
+    decoder.receive_data(body)
+    decoder.receive_data(None)
+    with contextlib.suppress(ValueError):  # cut short, or no form at all
+        while not isinstance(event := decoder.next_event(), Epilogue):
+            if isinstance(event, Field | File):
+                head, held = event, bytearray()
+            elif isinstance(event, Data):
+                held += event.data
+                if not event.more_data:
+                    filename = head.filename if isinstance(head, File) else None
+                    yield Part(head.name, filename, head.headers, bytes(held))
+
+
+@dataclass
+class Build:
+    """The jobs that share a build number; open until the webhook closes it."""
+
+    number: str
+    jobs: list[Job] = field(default_factory=list)
+    closed: bool = False
+    carryforward: str | None = None
+
+
+@dataclass(frozen=True)
+class _Scripted:
+    response: Callable[[], Response]
+    stored: bool
+
+
+class _RefusedError(Exception):
+    def __init__(self, response: Response) -> None:
+        super().__init__(response.status)
+        self.response = response
+
+
+# --- the server ------------------------------------------------------------------------------
+
+
+class StandIn(HTTPServer):
+    """Coveralls, or OpenCov, on loopback; a context manager that needs no pytest.
+
+    Attributes:
+        requests: every request in the order of arrival, refused ones included.
+        jobs: every accepted job, decoded, in the order of arrival.
+        builds: the builds by number, with the jobs that are in them now.
+        replaced: jobs that a later job with the same job id and flag has put out of its build.
+        findings: what `check` and the server found wrong in what was accepted; to be empty.
+        tokens: the Coveralls tokens that are known.
+        github_tokens: GitHub tokens known besides all that look like one.
+    """
+
+    def __init__(
+        self,
+        *,
+        kind: Kind = "coveralls",
+        prefix: str = "",
+        ssl_context: ssl.SSLContext | None = None,
+        tokens: Iterable[str] = (COVERALLS_TOKEN,),
+        github_tokens: Iterable[str] = (),
+        size_limit: int = 16_000_000,
+        webhook_refusal_status: int = 200,
+    ) -> None:
+        """Prepare the server; it listens from `start` or from entering the context.
+
+        Args:
+            kind: which server to be.
+            prefix: a path before every address, as an Enterprise server may have.
+            ssl_context: makes it an https server.
+            tokens: the Coveralls tokens to know.
+            github_tokens: GitHub tokens to know besides all that look like one.
+            size_limit: bytes of a body above which the answer is 413.
+            webhook_refusal_status: 200 and 404 were both seen for an unknown build.
+        """
+        super().__init__("127.0.0.1", 0, ssl_context, threaded=True)
+        self.kind = kind
+        self.prefix = prefix.rstrip("/")
+        self.tokens = set(tokens)
+        self.github_tokens = set(github_tokens)
+        self.size_limit = size_limit
+        self.webhook_refusal_status = webhook_refusal_status
+        self.no_handler_status_code = 404
+        self.requests: list[Received] = []
+        self.jobs: list[Job] = []
+        self.builds: dict[str, Build] = {}
+        self.replaced: list[Job] = []
+        self.findings: list[str] = []
+        self._scripted: deque[_Scripted] = deque()
+        self._lock = threading.RLock()
+        self._arrived = threading.Condition(self._lock)
+        self._connections = _Connections()
+
+    @property
+    def url(self) -> str:
+        """The address to give to a client as its host, prefix included, without a closing slash."""
+        return self.url_for(self.prefix).rstrip("/")
+
+    def respond(
+        self,
+        status: int,
+        body: str | bytes | Mapping[str, Any] | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        times: int = 1,
+        stored: bool = False,
+    ) -> None:
+        """Give the next answers by hand; afterwards the normal behaviour goes on.
+
+        Args:
+            status: the status of the answer.
+            body: a mapping is sent as JSON, text as HTML; None is the web server's own page.
+            headers: sent besides the usual ones.
+            times: how many answers.
+            stored: take in what is sent nevertheless, as behind a gateway that timed out.
+        """
+        prepared = dict(headers or {})
+        scripted = _Scripted(lambda: _answer(status, body, prepared), stored)
+        with self._lock:
+            self._scripted.extend([scripted] * times)
+
+    def wait_for(self, *, requests: int, timeout: float = 10) -> bool:
+        """Wait until so many requests have come; whether they have within `timeout` seconds."""
+        with self._arrived:
+            return self._arrived.wait_for(lambda: len(self.requests) >= requests, timeout)
+
+    def dispatch(self, request: Request) -> Response:
+        """Answer one request; every request passes here."""
+        received = Received.of(request)
+        with self._lock:
+            self.requests.append(received)
+            self._arrived.notify_all()
+            self._note_exposed_secrets(received)
+            scripted = self._scripted.popleft() if self._scripted else None
+        if scripted is None:
+            return self._usual(received) or super().dispatch(request)
+        if scripted.stored:
+            self._usual(received)
+        return scripted.response()
+
+    def _note_exposed_secrets(self, received: Received) -> None:
+        if "token" in received.query:
+            self.findings.append(f"{received.path}: the token stands in the URL")
+        if "Authorization" in received.headers:
+            self.findings.append(f"{received.path}: an Authorization header was sent")
+
+    def _usual(self, received: Received) -> Response | None:
+        take = {
+            ("coveralls", "/api/v1/jobs"): self._take_job,
+            ("coveralls", "/webhook"): self._take_webhook,
+            ("opencov", "/api/v1/jobs"): self._take_opencov_job,
+        }.get((self.kind, received.path.removeprefix(self.prefix)))
+        if take is None or received.method != "POST" or not received.path.startswith(self.prefix):
+            return None
+        try:
+            with self._lock:
+                return take(received)
+        except _RefusedError as refused:
+            return refused.response
+
+    # A job, in the order in which Coveralls can refuse it.
+
+    def _take_job(self, received: Received) -> Response:
+        _pass_web_server(received, self.size_limit)
+        job = _read_job(received)
+        self._find_repository(job)
+        self._refuse_repeated_travis_job(job)
+        self._refuse_closed_build(job)
+        if not isinstance(job.get("source_files"), list):
+            raise _refused(422, NOT_PARSED)  # required by the documentation; the text is a guess
+        build = self._store(job)
+        return _json(
+            200,
+            {
+                "message": f"Job #{build.number}.{len(build.jobs)}",
+                "url": f"{self.url}/jobs/{105971881 + len(self.jobs)}",
+            },
+        )
+
+    def _find_repository(self, job: Job) -> None:
+        token, service = job.get("repo_token"), job.get("service_name")
+        if service == "github":
+            known = self._is_github_token(token) and bool(job.get("repo_name"))
+        elif service == "travis-ci" and not token:
+            known = bool(job.get("service_job_id"))
+        else:
+            known = self._is_coveralls_token(token)
+        if not known:
+            raise _refused(422, NO_REPOSITORY)
+
+    def _is_coveralls_token(self, token: object) -> bool:
+        return isinstance(token, str) and token in self.tokens
+
+    def _is_github_token(self, token: object) -> bool:
+        return isinstance(token, str) and (
+            token.startswith(GITHUB_TOKEN_STARTS) or token in self.github_tokens
+        )
+
+    def _refuse_repeated_travis_job(self, job: Job) -> None:
+        if job.get("repo_token"):
+            return
+        job_id = job["service_job_id"]
+        if any(job_id == earlier.get("service_job_id") for earlier in self.jobs):
+            raise _refused(
+                422,
+                f"service_job_id ({job_id}) must be unique for Travis Jobs "
+                "not supplying a Coveralls Repo Token",
+            )
+
+    def _refuse_closed_build(self, job: Job) -> None:
+        build = self.builds.get(str(job.get("service_number")))
+        if build is not None and build.closed:
+            raise _refused(
+                422,
+                "Can't add a job to a build that is already closed. "
+                f"Build {build.number} is closed. See docs.coveralls.io/parallel-builds",
+            )
+
+    def _store(self, job: Job) -> Build:
+        self.jobs.append(job)
+        self.findings += [f"job {len(self.jobs)}: {finding}" for finding in check(job)]
+        number = str(job.get("service_number") or self._next_number())
+        build = self.builds.setdefault(number, Build(number))
+        earlier = next((other for other in build.jobs if _same_job(other, job)), None)
+        if earlier is not None:
+            build.jobs.remove(earlier)
+            self.replaced.append(earlier)
+        build.jobs.append(job)
+        return build
+
+    def _next_number(self) -> str:
+        """A job without a number is a build of its own, numbered chronologically."""
+        numbers = (str(number) for number in range(1, len(self.builds) + 2))
+        return next(number for number in numbers if number not in self.builds)
+
+    # The webhook that closes a parallel build.
+
+    def _take_webhook(self, received: Received) -> Response:
+        document = _decoded(received.body)
+        if not isinstance(document, dict) or not isinstance(document.get("payload"), dict):
+            return _json(400, {"error": "no payload"})  # neither status nor text is documented
+        if not self._may_close(document, received.parameter("repo_token")):
+            return _json(422, {"error": NO_REPOSITORY})  # likewise
+        number = str(document["payload"].get("build_num"))
+        self.findings += [f"webhook: {finding}" for finding in check_webhook(document)]
+        build = self.builds.get(number)
+        if build is None:
+            error = f"No build matching CI build number {number} found"
+            return _json(self.webhook_refusal_status, {"error": error})
+        if build.closed:  # that it is an error is known, its text is not
+            return _json(self.webhook_refusal_status, {"error": f"Build {number} is closed"})
+        build.closed, build.carryforward = True, document.get("carryforward")
+        return _json(200, {"done": True})
+
+    def _may_close(self, document: Job, url_token: str | None) -> bool:
+        token = document.get("repo_token") or url_token
+        if self._is_github_token(token):
+            return bool(document.get("repo_name"))
+        return self._is_coveralls_token(token)
+
+    # OpenCov: https://github.com/danhper/opencov, web/controllers/api/v1/job_controller.ex
+
+    def _take_opencov_job(self, received: Received) -> Response:
+        job = _decoded(_opencov_json(received))
+        if not isinstance(job, dict):
+            return _page(500)  # the JSON parser raises: gzip, for one
+        if "repo_token" not in job:
+            return _json(400, {"error": "missing 'repo_token' parameter"})
+        if not self._is_coveralls_token(job["repo_token"]):
+            return _page(404)
+        if any("source" not in source_file for source_file in job.get("source_files", ())):
+            return _page(422)  # name, source and coverage are required of each file
+        build = self._store(job)
+        answer = {"id": len(self.jobs), "project_id": 1, "build_id": build.number}
+        return _json(200, {**answer, "coverage": round(_percentage(job["source_files"]), 2)})
+
+    # Starting and stopping without leaving a thread or a socket.
+
+    def thread_target(self) -> None:
+        """Serve, with threads that are waited for and connections that can be cut."""
+        server = self.server
+        assert isinstance(server, ThreadedWSGIServer)
+        server.daemon_threads = False
+        server.block_on_close = True
+        server.RequestHandlerClass = self._connections.handler()
+        if self.ssl_context is not None:  # shake hands in the connection's own thread
+            server.socket.do_handshake_on_connect = False  # type: ignore[attr-defined]
+        server.serve_forever(poll_interval=0.01)
+
+    def start(self) -> None:
+        """Listen on a free port."""
+        self._connections = _Connections()
+        super().start()
+
+    def stop(self) -> None:
+        """Stop at once, whatever the clients are doing; no thread and no socket is left."""
+        if self.server is not None:
+            self.server.shutdown()
+        self._connections.cut()
+        super().stop()
+
+
+class _Connections:
+    """The connections that are open, so that `stop` need not wait for a silent client."""
+
+    def __init__(self) -> None:
+        self._open: set[socket.socket] = set()
+        self._cut = threading.Event()
+
+    def handler(self) -> type[WSGIRequestHandler]:
+        connections = self
+
+        class Handler(WSGIRequestHandler):
+            def setup(self) -> None:
+                connections._open.add(self.request)
+                if connections._cut.is_set():
+                    _shut(self.request)
+                super().setup()
+
+            def finish(self) -> None:
+                connections._open.discard(self.request)
+                super().finish()
+
+            def log(self, *_: object) -> None:
+                """Say nothing: a test's output is not a web server's log."""
+
+        return Handler
+
+    def cut(self) -> None:
+        self._cut.set()
+        for connection in tuple(self._open):
+            _shut(connection)
+
+
+def _shut(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        socket.socket.shutdown(connection, socket.SHUT_RDWR)  # below TLS, if there is any
+
+
+def _same_job(one: Job, other: Job) -> bool:
+    """Jobs replace one another by job id and flag; without a job id they were seen to pile up."""
+    identity = ("service_job_id", "flag_name")
+    return bool(one.get("service_job_id")) and all(one.get(k) == other.get(k) for k in identity)
+
+
+# --- reading a job out of a request, and answering -------------------------------------------
+
+
+def _pass_web_server(received: Received, size_limit: int) -> None:
+    if 'boundary="' in received.headers.get("Content-Type", ""):
+        raise _RefusedError(_page(400))
+    if len(received.body) > size_limit:
+        raise _RefusedError(_page(413))
+
+
+def _read_job(received: Received) -> Job:
+    part = received.part("json_file")
+    if part is None or not part.filename:
+        raise _refused(422, NOT_PARSED)
+    job = _decoded(_plain(part))
+    if not isinstance(job, dict):
+        raise _refused(422, NOT_PARSED)
+    return job
+
+
+def _plain(part: Part) -> bytes:
+    """The part's content; gzip counts only as gzip by its type and by its first bytes."""
+    if part.headers.get("Content-Type") != "application/gzip":
+        return part.body
+    try:
+        return gzip.decompress(part.body)
+    except (OSError, EOFError, zlib.error):
+        raise _refused(422, NOT_PARSED) from None
+
+
+def _opencov_json(received: Received) -> bytes:
+    part = received.part("json") or received.part("json_file")
+    if part is not None:
+        return part.body
+    fields = parse_qs(received.body.decode("utf-8", "replace"))
+    if "json" not in fields:
+        error = "request should have 'json' or 'json_file' parameter"
+        raise _RefusedError(_json(400, {"error": error}))
+    return fields["json"][0].encode()
+
+
+def _decoded(body: bytes) -> object:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _refused(status: int, message: str) -> _RefusedError:
+    return _RefusedError(_json(status, {"message": message, "error": True}))
+
+
+def _answer(
+    status: int, body: str | bytes | Mapping[str, Any] | None, headers: Mapping[str, str]
+) -> Response:
+    if body is None:
+        response = _page(status)
+    elif isinstance(body, str | bytes):
+        response = Response(body, status, {"cf-ray": CF_RAY}, content_type="text/html")
+    else:
+        response = _json(status, body)
+    response.headers.update(headers)
+    return response
+
+
+def _json(status: int, body: Mapping[str, Any]) -> Response:
+    headers = {"cf-ray": CF_RAY}
+    return Response(json.dumps(body), status, headers, content_type="application/json")
+
+
+def _page(status: int) -> Response:
+    """The page of the web server in front of Coveralls, which is no JSON."""
+    response = Response(status=status, headers={"cf-ray": CF_RAY}, content_type="text/html")
+    title = response.status.title()
+    response.set_data(
+        f"<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n<center><h1>{title}</h1>"
+        "</center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
+    )
+    return response
+
+
+# --- the documented fields -------------------------------------------------------------------
+
+Rule: TypeAlias = "Callable[[Any], Iterator[str]]"
+"""Says what is wrong with a value, nothing when it is right."""
+
+
+def check(job: object) -> list[str]:
+    """Compare a job with the documented fields; what is wrong with it, path first."""
+    return list(_job(job))
+
+
+def check_webhook(document: object) -> list[str]:
+    """Compare what closes a build with the documented fields."""
+    return list(_object(_WEBHOOK, required=("payload",))(document))
+
+
+def _is(complaint: str, right: Callable[[Any], bool]) -> Rule:
+    def rule(value: Any) -> Iterator[str]:
+        if not right(value):
+            yield complaint
+
+    return rule
+
+
+def _written(complaint: str, pattern: str) -> Rule:
+    """Text that wholly matches a pattern."""
+    return _is(
+        complaint, lambda value: isinstance(value, str) and bool(re.fullmatch(pattern, value))
+    )
+
+
+def _object(rows: Mapping[str, Rule], *, required: Iterable[str] = ()) -> Rule:
+    """An object that has no fields but these, none of them null, and at least one."""
+
+    def rule(value: Any) -> Iterator[str]:
+        if not isinstance(value, dict) or not value:
+            yield "is not an object with fields"
+            return
+        for key in required:
+            if key not in value:
+                yield f"{key}: is missing"
+        for key, content in value.items():
+            yield from (f"{key}: {complaint}" for complaint in _field(rows.get(key), content))
+
+    return rule
+
+
+def _field(rule: Rule | None, content: object) -> Iterator[str]:
+    if rule is None:
+        yield "is not a documented field"
+    elif content is None:
+        yield "is null"
+    else:
+        yield from rule(content)
+
+
+def _job(value: Any) -> Iterator[str]:
+    yield from _object(_JOB, required=("source_files",))(value)
+    stand_in = {"service_name", "service_job_id"}
+    if isinstance(value, dict) and "repo_token" not in value and not stand_in <= value.keys():
+        yield "repo_token: is missing, and so is service_name with service_job_id in its place"
+
+
+def _source_files(value: Any) -> Iterator[str]:
+    if not isinstance(value, list):
+        yield "is not an array"
+        return
+    names: Counter[str] = Counter()
+    for place, entry in enumerate(value):
+        path = str(entry["name"] if isinstance(entry, dict) and "name" in entry else place)
+        names[path] += 1
+        yield from (f"{path}: {complaint}" for complaint in _source_file(entry))
+    yield from (f"{path}: is there {times} times" for path, times in names.items() if times > 1)
+
+
+def _source_file(value: Any) -> Iterator[str]:
+    yield from _object(_SOURCE_FILE, required=("name", "coverage"))(value)
+    if not isinstance(value, dict):
+        return
+    if not {"source_digest", "source"} & value.keys():
+        yield "source_digest: is missing, and so is source in its place"
+    if isinstance(value.get("coverage"), list):
+        yield from _outside(value.get("branches"), len(value["coverage"]))
+
+
+def _outside(branches: Any, length: int) -> Iterator[str]:
+    for line, *_ in _quadruples(branches):
+        if not 1 <= line <= length:
+            yield f"branches: line {line} is none of the {length} lines"
+
+
+def _name(value: Any) -> Iterator[str]:
+    if not isinstance(value, str) or not value.strip():
+        yield "is not text, or empty"
+        return
+    parts = value.split("/")
+    if parts[0] == "" or re.match(r"[A-Za-z]:", value):
+        yield "is absolute"
+    if "\\" in value:
+        yield "has a backslash"
+    if {"..", "."} & set(parts) or "" in parts[1:]:
+        yield "has a part that is empty, '.' or '..'"
+
+
+def _coverage(value: Any) -> Iterator[str]:
+    if not isinstance(value, list):
+        yield "is not an array"
+        return
+    for line, hits in enumerate(value, start=1):
+        if hits is not None and not _is_count(hits):
+            yield f"line {line}: {hits!r} is neither null nor a number of hits"
+
+
+def _branches(value: Any) -> Iterator[str]:
+    if not isinstance(value, list) or not value:
+        yield "is not an array with entries"
+    elif not all(_is_count(number) for number in value):
+        yield "has an entry that is no number of at least 0"
+    elif len(value) % 4:
+        yield "is no multiple of four long"
+    places = Counter(branch[:3] for branch in _quadruples(value))
+    for (line, block, branch), times in places.items():
+        if times > 1:
+            yield f"line {line}, block {block}, branch {branch} is there {times} times"
+
+
+def _quadruples(value: Any) -> list[tuple[int, int, int, int]]:
+    """Branches as line, block, branch, hits; none when the array is no such thing."""
+    if not isinstance(value, list) or len(value) % 4 or not all(map(_is_count, value)):
+        return []
+    return list(zip(*(value[start::4] for start in range(4)), strict=True))
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _remotes(value: Any) -> Iterator[str]:
+    if not isinstance(value, list) or not value:
+        yield "is not an array with entries"
+        return
+    for place, remote in enumerate(value):
+        complaints = _object(_REMOTE, required=("name", "url"))(remote)
+        yield from (f"{place}: {complaint}" for complaint in complaints)
+
+
+def _remote_url(value: Any) -> Iterator[str]:
+    yield from _word(value)
+    parts = urlsplit(str(value))
+    if parts.password or (parts.username and parts.scheme in {"http", "https"}):
+        yield "holds credentials"
+    if parts.query or parts.fragment:
+        yield "has a query or a fragment"
+
+
+def _timestamp(value: Any) -> Iterator[str]:
+    if not isinstance(value, str) or not re.match(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d", value):
+        yield "is not RFC 3339"
+        return
+    try:
+        moment = datetime.fromisoformat(re.sub("[Zz]$", "+00:00", value))
+    except ValueError:
+        yield "is no point in time"
+    else:
+        if moment.tzinfo is None:
+            yield "has no time zone"
+
+
+def _branch(value: Any) -> Iterator[str]:
+    yield from _word(value)
+    if value == "HEAD":
+        yield "is HEAD, which is no branch"
+
+
+_text = _written("is not text, or empty", r"(?s).*\S.*")
+_word = _written("is not text of one line without space around it", r"[^\s\x00-\x1f\x7f](.*\S)?")
+_commit = _written("is not the hexadecimal id of a commit", r"[0-9a-f]{7,64}")
+_url = _written("is not an http(s) address", r"https?://\S+")
+_any_text = _is("is not text", lambda value: isinstance(value, str))
+
+# https://docs.coveralls.io/api-jobs-endpoint, and the fields that Coveralls' staff and its
+# official reporter use beyond that page.
+_HEAD: Mapping[str, Rule] = {
+    "id": _commit,
+    "author_name": _text,
+    "author_email": _text,
+    "committer_name": _text,
+    "committer_email": _text,
+    "message": _text,
+}
+_REMOTE: Mapping[str, Rule] = {"name": _word, "url": _remote_url}
+_GIT: Mapping[str, Rule] = {
+    "head": _object(_HEAD, required=("id",)),
+    "branch": _branch,
+    "remotes": _remotes,
+}
+_SOURCE_FILE: Mapping[str, Rule] = {
+    "name": _name,
+    "source_digest": _written("is not an MD5 in hexadecimal", r"[0-9a-f]{32}"),
+    "source": _any_text,  # the one text that may be empty: the file is
+    "coverage": _coverage,
+    "branches": _branches,
+}
+_JOB: Mapping[str, Rule] = {
+    "repo_token": _word,
+    "service_name": _word,
+    "service_number": _word,
+    "service_job_id": _word,
+    "service_job_number": _word,
+    "service_pull_request": _written("is not the number of a pull request, as text", r"\d+"),
+    "service_branch": _branch,
+    "service_build_url": _url,
+    "service_job_url": _url,
+    "service_attempt": _word,
+    "service_event_type": _word,
+    "commit_sha": _commit,
+    "repo_name": _written("is not owner/name", r"[^\s/]+(/[^\s/]+)+"),
+    "compare_ref": _word,
+    "compare_sha": _commit,
+    "flag_name": _word,
+    "parallel": _is("is not true or false", lambda value: isinstance(value, bool)),
+    "git": _object(_GIT),
+    "run_at": _timestamp,
+    "source_files": _source_files,
+}
+_PAYLOAD: Mapping[str, Rule] = {
+    "build_num": _word,
+    "status": _is('is not "done"', lambda value: value == "done"),
+}
+_WEBHOOK: Mapping[str, Rule] = {
+    "repo_token": _word,
+    "repo_name": _JOB["repo_name"],
+    "carryforward": _word,
+    "payload": _object(_PAYLOAD, required=tuple(_PAYLOAD)),
+}
+
+
+# --- a job for people ------------------------------------------------------------------------
+
+WIDEST = 60
+COVERED, MISSED, NOT_RELEVANT = "█", "░", "·"
+
+
+def describe(job: Job) -> str:
+    """Show a job: where it comes from, then each file with its percentage and a line drawn."""
+    files = job["source_files"]
+    width = max((len(_shown(file["name"])) for file in files), default=0)
+    return "\n".join(
+        [
+            *_origin(job),
+            f"files:   {len(files)}, {_percentage(files):.2f}% of their lines and branches covered",
+            *(f"  {_shown(file['name']):{width}}  {_measured(file)}" for file in files),
+            f"  ({COVERED} covered, {MISSED} missed, {NOT_RELEVANT} not relevant)",
+        ]
+    )
+
+
+def _origin(job: Job) -> Iterator[str]:
+    git = job.get("git", {})
+    head = git.get("head", {})
+    message = head.get("message", "").partition("\n")[0]
+    for label, value in (
+        ("service", f"{job.get('service_name', '-')} #{job.get('service_number', '-')}"),
+        ("commit", job.get("commit_sha", head.get("id", ""))[:10]),
+        ("branch", job.get("service_branch", git.get("branch", ""))),
+        ("author", head.get("author_name", "")),
+        ("message", message),
+        ("flag", job.get("flag_name", "")),
+        ("remotes", ", ".join(remote["url"] for remote in git.get("remotes", ()))),
+    ):
+        if value:
+            yield f"{label + ':':9}{_shown(value)}"
+
+
+def _shown(text: str) -> str:
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def _measured(file: Job) -> str:
+    hits = [branch[3] for branch in _quadruples(file.get("branches"))]
+    taken = f"  branches {sum(map(bool, hits))}/{len(hits)}" if hits else ""
+    return f"{_percentage([file]):6.2f}%  {draw(file['coverage'])}{taken}"
+
+
+def draw(coverage: list[int | None]) -> str:
+    """One character a line; of a long file, one for a run of lines, missed if any of it is."""
+    run = max(1, -(-len(coverage) // WIDEST))
+    return "".join(_mark(coverage[at : at + run]) for at in range(0, len(coverage), run))
+
+
+def _mark(lines: list[int | None]) -> str:
+    relevant = [hits for hits in lines if hits is not None]
+    if not relevant:
+        return NOT_RELEVANT
+    return COVERED if all(relevant) else MISSED
+
+
+def _percentage(files: list[Job]) -> float:
+    """Coveralls' own sum: covered lines and branches of all relevant lines and branches."""
+    hits = [hits for file in files for hits in file["coverage"] if hits is not None]
+    hits += [branch[3] for file in files for branch in _quadruples(file.get("branches"))]
+    return 100 * sum(map(bool, hits)) / len(hits) if hits else 100.0
