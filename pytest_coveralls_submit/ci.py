@@ -446,7 +446,7 @@ SERVICES: tuple[Service, ...] = (
         job_id=(
             "{JOB_NAME}-{BUILD_NUMBER}-{NODE_NAME}-{EXECUTOR_NUMBER}-{STAGE_NAME}",
             "{JOB_NAME}-{BUILD_NUMBER}-{NODE_NAME}-{EXECUTOR_NUMBER}",
-            "{BUILD_TAG}",
+            "{BUILD_TAG}-{STAGE_NAME}",
         ),
         pull_request=(
             "{CHANGE_ID}",
@@ -1056,7 +1056,11 @@ def _in_link(value: str) -> str | None:
     text = _plain(value)
     if not text:
         return None
-    return quote(text, safe=":/%[]!$&'()*+,;=~" if "://" in text else "/=")
+    return _quoted(text) if "://" in text else quote(text, safe="/=")
+
+
+def _quoted(url: str) -> str:
+    return quote(url, safe=":/%[]!$&'()*+,;=~")
 
 
 _TIDY = {"message": _message, "build_url": _in_link, "job_url": _in_link}
@@ -1123,7 +1127,7 @@ def _remote(text: str) -> str | None:
     """A URL, or ``git@host:path``, whose user is no secret; any other user is left out."""
     if "://" in text:
         url = _safe_url(text)
-        return re.sub("(?<!:)//+", "/", url) if url else None
+        return re.sub("(?<!:)//+", "/", _quoted(url)) if url else None
     match = re.fullmatch(r"(?:([\w.+-]+)@)?([\w.-]{2,}:[\w./~+-]+)", text)
     if not match:
         return None

@@ -70,6 +70,7 @@ _URL = re.compile(
 _HOST = re.compile(r"(?:\[[^\]]*\]|[^:]*)(?::\d*)?")
 _HELPER = re.compile(r"[A-Za-z0-9]+::")
 _PASSWORD = re.compile(r":|%3a", re.IGNORECASE)
+_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,8 +139,9 @@ def read(
         found = replace(found, top=top)
         calls = _Calls(root, top, env, seconds)
         top, head, branch = _facts(calls)
+        found = replace(found, top=top, branch=branch)
         built = built or _built(calls, head, _id(merge))
-        found = replace(found, top=top, head=Commit(id=built), branch=branch)
+        found = replace(found, head=Commit(id=built))
         found = replace(found, head=_commit(calls, built))
         return replace(found, remotes=_remotes(calls))
     except (ProcessError, OSError) as error:
@@ -198,7 +200,7 @@ def _public_url(url: str) -> str:
 
 def _public_path(path: str) -> str:
     before, _, _ = path.partition("@")
-    if "@" in path and ":" in before[2:]:  # [2:]: a drive letter is no user
+    if "@" in path and ":" in before and not _DRIVE.match(path):
         path = path.rpartition("@")[2]
     return _address(path)
 
@@ -324,7 +326,6 @@ def _commit(calls: _Calls, built: str) -> Commit:
         "log",
         "--no-walk=unsorted",
         "--ignore-missing",
-        "--no-show-signature",
         "--encoding=UTF-8",
         f"--format={_FORMAT}",
         built,

@@ -77,10 +77,9 @@ class Names:
         one it is outside, even if the copy lies below the top level. A relative path starts at
         the top level. A name that is not valid Unicode cannot be sent and gives None.
         """
-        try:
-            real, name = self._locate(os.path.join(self._top, path))  # noqa: PTH118
-        except (OSError, ValueError):  # e.g. a null character
+        if "\0" in path:
             return None
+        real, name = self._locate(os.path.join(self._top, path))  # noqa: PTH118
         name = self._in_repository(real, name)
         return None if name is None else self._as_sent(name)
 

@@ -6,10 +6,8 @@ import contextlib
 import itertools
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
-
-BLOCK = 1024 * 1024
 
 
 def keep(pieces: Callable[[], Iterable[bytes]], folders: Iterable[Path], stem: str) -> Path | None:
@@ -74,14 +72,3 @@ def write(pieces: Iterable[bytes], path: Path) -> None:
         OSError: it cannot be written there.
     """
     _written(pieces, path.parent).replace(path)
-
-
-def read(path: Path) -> Iterator[bytes]:
-    """Yield the bytes of a kept job.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    with path.open("rb") as file:
-        while block := file.read(BLOCK):
-            yield block

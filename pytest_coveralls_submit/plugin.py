@@ -24,6 +24,7 @@ from .settings import (
     read_boolean,
     resolve,
     texts_of_variables,
+    unknown_variables,
 )
 
 if TYPE_CHECKING:
@@ -45,21 +46,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("coveralls", "submit coverage to Coveralls (--coveralls)", default=None)
     for option in OPTIONS.values():
         if "flag" in option.sources:
-            _add_flag(group, option)
+            for flag, keywords in option.arguments():
+                group.addoption(flag, **keywords)
         if "ini" in option.sources:
             parser.addini(option.ini, f"{option.help} ({option.kind.accepts})", default=None)
-
-
-def _add_flag(group: Any, option: Any) -> None:
-    text = f"{option.help} [{', '.join(option.variables)}]".replace("%", "%%")
-    if option.kind is BOOLEAN:
-        negative = option.flag.replace("--", "--no-", 1)
-        group.addoption(option.flag, dest=option.ini, action="store_const", const="true", help=text)
-        group.addoption(
-            negative, dest=option.ini, action="store_const", const="false", help="the opposite"
-        )
-    else:
-        group.addoption(option.flag, dest=option.ini, metavar=option.kind.metavar, help=text)
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -99,26 +89,35 @@ def _is_on(config: pytest.Config, options: Any) -> bool:
 
 def _should_measure(config: pytest.Config, options: Any) -> bool:
     asked = getattr(options, "cov_source", None)
-    if asked is None or asked or getattr(options, "no_cov", False) or SESSION_MARK in os.environ:
+    is_off = getattr(options, "no_cov", False) or getattr(options, "collectonly", False)
+    if asked is None or asked or is_off or SESSION_MARK in os.environ:
         return False
     from . import ci, job
     from .measurement import current
+    from .submit import can_send
 
     env = Environment(os.environ)
     try:
-        settings, _ = _settings(config, options, env)
+        settings, _ = gather(config, options, env)
     except CoverallsError:
         return False  # pytest_configure says so
-    could_be_used = settings.dry_run or settings.save is not None
-    if not could_be_used and job.choose_token(settings, ci.detect(env), env) is None:
-        return False
-    return current() is None
+    token = job.choose_token(settings, ci.detect(env), env)
+    return can_send(settings, token) and current() is None
 
 
-def _settings(
+def gather(
     config: pytest.Config, options: Any, env: Mapping[str, str]
 ) -> tuple[Settings, list[str]]:
-    """Return the settings and what is worth telling of their sources."""
+    """Return the settings of flags, variables, ini file and ``.coveralls.yml``, and notices.
+
+    Args:
+        config: for the ini file and the directories.
+        options: a namespace with the flags' values.
+        env: the environment of session start.
+
+    Raises:
+        SettingsError: a value cannot be used.
+    """
     from . import yml
 
     start = config.invocation_params.dir
@@ -133,7 +132,8 @@ def _settings(
         if "ini" in option.sources and (text := _ini_text(config, option.ini))
     }
     in_yml, notices = yml.texts(config.rootpath)
-    return resolve(flags, texts_of_variables(env, start), ini, in_yml), notices
+    settings = resolve(flags, texts_of_variables(env, start), ini, in_yml)
+    return settings, [*notices, *unknown_variables(env)]
 
 
 def _ini_text(config: pytest.Config, key: str) -> str:
@@ -161,7 +161,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.cov_source = [True]
     env = Environment(os.environ)
     try:
-        settings, notices = _settings(config, config.option, env)
+        settings, notices = gather(config, config.option, env)
         from .submit import plan
 
         made = plan(

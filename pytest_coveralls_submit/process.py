@@ -244,4 +244,4 @@ def _creation_flags() -> int:
 
 
 def _name(arguments: Sequence[str]) -> str:
-    return Path(arguments[0]).name.removesuffix(".exe") if arguments else "nothing"
+    return Path(arguments[0]).name.removesuffix(".exe")

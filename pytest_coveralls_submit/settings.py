@@ -72,6 +72,17 @@ class Option:
         """The ini key: ``base_dir`` -> ``coveralls_base_dir``."""
         return f"coveralls_{self.name}"
 
+    def arguments(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield flag and keywords for argparse; a boolean has a second flag for the opposite."""
+        text = f"{self.help} [{', '.join(self.variables)}]"
+        if self.kind is BOOLEAN:
+            constant = {"dest": self.ini, "action": "store_const"}
+            yield self.flag, {**constant, "const": "true", "help": text}
+            no = self.flag.replace("--", "--no-", 1)
+            yield no, {**constant, "const": "false", "help": f"the opposite of {self.flag}"}
+        else:
+            yield self.flag, {"dest": self.ini, "metavar": self.kind.metavar, "help": text}
+
     @property
     def variables(self) -> tuple[str, ...]:
         """The environment variables, the strongest first."""

@@ -119,6 +119,8 @@ def submit(
         edit: lets ``conftest.py`` change the job in place; None where nobody wants to.
         narrowed: what narrowed the run to a part of its tests, to warn of; None for nothing.
     """
+    if not can_send(plan.settings, plan.token):
+        return NotSent(reason=why_no_token(plan))
     try:
         measured = measure()
     except MeasurementError as error:
@@ -137,12 +139,15 @@ def submit(
     return _settle(plan, built, measured.percent, cache, say, notices)
 
 
+def can_send(settings: Settings, token: job.Token | None) -> bool:
+    """Tell whether building a job leads anywhere."""
+    return token is not None or settings.dry_run or settings.save is not None
+
+
 def _read(plan: Plan, measured: Measurement) -> Reading:
     settings = plan.settings
     tracked = git.tracked(plan.top, plan.env) if plan.git.top else None
-    naming = names.Names(
-        plan.top, tracked, base_dir=settings.base_dir, src_dir=settings.src_dir
-    )
+    naming = names.Names(plan.top, tracked, base_dir=settings.base_dir, src_dir=settings.src_dir)
     reading = source_files.read(measured.files, naming.of, include_source=settings.include_source)
     untracked = (
         []
@@ -239,10 +244,10 @@ def deliver(
 ) -> Sent | Failed:
     """Send a job that was built and kept, and remove what was kept once it is accepted."""
     assert plan.token is not None
-    text = job.pieces(built) if kept is None else outbox.read(kept)
+    body = job.with_token(job.pieces(built), plan.token.secret)
     saved_as = plan.settings.save
     try:
-        answer = post(plan, "/api/v1/jobs", job.with_token(text, plan.token.secret), say)
+        answer = post(plan, "/api/v1/jobs", body, say)
     except KeyboardInterrupt:
         return Interrupted(reason="interrupted while sending", kept=kept, saved=saved_as)
     except (ProcessError, OSError) as error:

@@ -1,0 +1,66 @@
+"""What every test gets: a clean environment, no network but loopback, and things to run."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sample_project
+from running import Runner
+from standin import StandIn
+
+pytest_plugins = ["pytester"]
+
+# All else could be a CI service's, a proxy, a certificate store or a setting.
+PASSED_ON = (
+    *("PATH", "PATHEXT", "PYTHONPATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "SYSTEMROOT", "COMSPEC"),
+    *("TMPDIR", "TEMP", "TMP", "LANG", "LC_ALL", "PYENV_VERSION", "PYTHONDONTWRITEBYTECODE"),
+    *("COVERAGE_RUN_CONFIG", "COVERAGE_FILE"),
+)
+
+
+def _refuse_the_network(event: str, arguments: tuple[object, ...]) -> None:
+    if event == "socket.connect" and isinstance(arguments[1], tuple):
+        host = str(arguments[1][0])
+        if not host.startswith("127.") and host not in {"::1", "localhost"}:
+            raise ConnectionRefusedError(f"the tests connect to loopback alone, not to {host}")
+
+
+sys.addaudithook(_refuse_the_network)
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Leave of the environment only what a process needs to run."""
+    for name in os.environ:
+        if name not in PASSED_ON and not name.startswith("PYTEST_"):
+            monkeypatch.delenv(name)
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+
+
+@pytest.fixture
+def server() -> Iterator[StandIn]:
+    """A server that accepts jobs as Coveralls does; at the end none of them was odd."""
+    with StandIn() as standin:
+        yield standin
+        assert standin.findings == []
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A small project with tests and a git history."""
+    return sample_project.make(tmp_path / "sample")
+
+
+@pytest.fixture
+def run(project: Path, server: StandIn) -> Runner:
+    """Run pytest in the sample project against the stand-in, on a CI service called test-ci."""
+    return Runner(project, server)
