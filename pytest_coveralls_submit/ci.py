@@ -1010,7 +1010,7 @@ def _filled(template: str, env: Mapping[str, str], tidy: Callable[[str], str | N
     """The template with its variables in place; None when one that it needs is not usable."""
     values = {}
     for name, optional in _PLACEHOLDER.findall(template):
-        value = tidy(env.get(name, ""))
+        value = tidy(env.get(name) or env.get(name.upper(), ""))  # Windows knows no lower case
         if not value and not optional:
             return None
         values[name] = value or ""
@@ -1054,7 +1054,7 @@ def _safe_url(url: str) -> str | None:
 def _in_link(value: str) -> str | None:
     """A variable as a part of a link: the row's own ``?`` and ``#`` stay the only ones."""
     text = _plain(value)
-    if not text:
+    if not text or "@" in text:  # what stands before it may be secret
         return None
     return _quoted(text) if "://" in text else quote(text, safe="/=")
 

@@ -1,28 +1,34 @@
 """Child processes in a group of their own, killed whole when their time is up.
 
-No clock is read: tests may leave clocks frozen and `time.sleep` replaced, so every deadline is a
-lock's timeout, which the operating system keeps. For the same reason the names below are bound at
-import, and the threads are `_thread`'s: `threading` may have been patched by the time we wait.
+Nothing that tests leave behind reaches them: no clock is read (a deadline is a lock's timeout,
+which the operating system keeps), `subprocess` is a copy of our own, and threads are `_thread`'s.
 What is run, and what its output means, is left to others.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
-import subprocess
 import sys
 from _thread import TIMEOUT_MAX, LockType, allocate_lock, start_new_thread
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from subprocess import DEVNULL, PIPE, Popen
 from typing import TYPE_CHECKING
 
 from .errors import ProcessError
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from subprocess import Popen
+else:
+    # Others change the module in place: gevent's patch_all() takes away what Popen needs to work,
+    # freezegun and mocks replace its parts. What is not in sys.modules is out of their reach.
+    _spec = importlib.util.find_spec("subprocess")
+    subprocess = importlib.util.module_from_spec(_spec)
+    _spec.loader.exec_module(subprocess)
 
 _CHUNK = 65536  # bytes asked for at a time: what a pipe holds on Linux
 _SLICE = 0.05  # seconds; elapsed time is counted in these, see `output`
@@ -87,9 +93,9 @@ def start(
     *,
     env: Mapping[str, str],
     cwd: Path | None = None,
-    stdin: int = DEVNULL,
-    stdout: int = PIPE,
-    stderr: int = DEVNULL,
+    stdin: int = subprocess.DEVNULL,
+    stdout: int = subprocess.PIPE,
+    stderr: int = subprocess.DEVNULL,
     bufsize: int = -1,
 ) -> Popen[bytes]:
     """Start a child that leads a new process group, out of reach of the terminal's Ctrl-C.
@@ -101,7 +107,7 @@ def start(
         ProcessError: the program could not be started; says which and why.
     """
     try:
-        return Popen(
+        return subprocess.Popen(
             list(arguments),
             env=dict(env),
             cwd=cwd,
@@ -130,7 +136,7 @@ def watched(child: Popen[bytes], seconds: float) -> Iterator[Watch]:
     watch = Watch()
     left, unwatched = _held_lock(), _held_lock()
 
-    def guard() -> None:
+    def guard() -> None:  # pragma: no cover - no tracer sees this thread
         if not left.acquire(timeout=_waitable(seconds)):
             watch.expired = True
             _kill_group(child)
@@ -156,7 +162,7 @@ def kill(child: Popen[bytes]) -> None:
     if child.returncode is not None and pipes and all(pipe.closed for pipe in pipes):
         return  # done before; its number may be another's by now
     _kill_group(child)
-    _reap(child)
+    _reap(child, 1)  # the kernel may be unable to end it now, on a dead network disk
     for pipe in pipes:
         with suppress(OSError, ValueError):  # e.g. what could not be flushed to a dead child
             pipe.close()
@@ -180,23 +186,21 @@ class _Reading:
             waited += _SLICE
             if waited >= seconds:
                 return None
+        # The end of the output is not yet that of the child.
+        while not self.too_much and not _reap(self._child, _SLICE):
+            waited += _SLICE
+            if waited >= seconds:
+                return None
         return waited
 
-    def _run(self) -> None:
+    def _run(self) -> None:  # pragma: no cover - no tracer sees this thread
         # The pipe may be closed under us once nobody waits for the answer any more.
         with suppress(OSError, ValueError):
-            self._read()
-        if not self.too_much:
-            self._child.wait()
+            pipe = self._child.stdout
+            while pipe is not None and not self.too_much and (chunk := pipe.read(_CHUNK)):
+                self.too_much = len(self.printed) + len(chunk) > self._limit
+                self.printed += chunk
         self._ended.release()
-
-    def _read(self) -> None:
-        pipe = self._child.stdout
-        while pipe is not None and (chunk := pipe.read(_CHUNK)):
-            if len(self.printed) + len(chunk) > self._limit:
-                self.too_much = True
-                return
-            self.printed += chunk
 
 
 def _kill_group(child: Popen[bytes]) -> None:
@@ -209,13 +213,17 @@ def _kill_group(child: Popen[bytes]) -> None:
         child.kill()
 
 
-def _reap(child: Popen[bytes]) -> None:
-    """Collect a killed child; give up after a second on one that the kernel cannot end yet."""
+def _reap(child: Popen[bytes], seconds: float) -> bool:
+    """Collect a child that is about to end; whether it did within that time."""
     never = _held_lock()
-    for step in range(10):
-        if child.poll() is not None:
-            return
-        never.acquire(timeout=0.001 * 2**step)
+    pause = 0.001
+    while child.poll() is None:
+        if pause > seconds:
+            return False
+        never.acquire(timeout=pause)
+        seconds -= pause
+        pause *= 2
+    return True
 
 
 def _in_thread(work: Callable[[], None]) -> None:

@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_coveralls_submit.ci import GENERIC, SERVICES, Build, Cell, Service, detect
@@ -1392,6 +1392,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)  # a slow disk is no fault
 @given(event=JSON)
 def test_no_event_raises_or_gives_a_wrong_kind_of_value(
     tmp_path_factory: pytest.TempPathFactory, event: object
@@ -1450,8 +1451,7 @@ TEAMCITY_PARAMETERS = (
         ("teamcity.build.branch=t\\u006fpic/y", {}),
         ("teamcity.build.branch=<default>", {"service_branch": "main"}),
         (
-            "teamcity.build.branch=pull/16\nteamcity.pullRequest.number=16\n"
-            "teamcity.pullRequest.source.branch=topic/y",
+            "teamcity.pullRequest.number=16\nteamcity.pullRequest.source.branch=topic/y",
             {"service_pull_request": "16"},
         ),
     ],
@@ -1694,6 +1694,7 @@ ODD = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(st.sampled_from(SERVICES), st.data())
 def test_no_values_raise_or_give_a_wrong_kind_of_value(
     service: Service, data: st.DataObject
@@ -1739,6 +1740,13 @@ def test_jenkins_identity_for_new_commits_is_not_the_author() -> None:
     """The git plugin's GIT_AUTHOR_* and GIT_COMMITTER_* configure commits yet to be made."""
     build = detect({**JENKINS, "CI_AUTHOR_NAME": "Jane Doe"})
     assert (build.author_name, build.author_email, build.committer_name) == ("Jane Doe", None, None)
+
+
+@pytest.mark.parametrize("case", ["jenkins ghprb", "jenkins gitlab plugin"])
+def test_names_in_lower_case_are_found_on_windows(case: str) -> None:
+    """There Python has the names of all variables in upper case."""
+    env, build = CASES[case]
+    assert detect({name.upper(): value for name, value in env.items()}) == build
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_coveralls_submit import git
@@ -718,6 +718,7 @@ def test_urls_lose_their_credentials(url: str, shown: str) -> None:
     assert git.without_credentials(url) == shown
 
 
+@settings(deadline=None)
 @given(
     scheme=st.sampled_from(["https", "http", "HTTPS", "ftp", "git", "git+https", "gcrypt::https"]),
     user=st.sampled_from(["", "user", "user%40x", SECRET]),
@@ -735,6 +736,7 @@ def test_no_password_survives(scheme: str, user: str, noise: str, quoted: bool, 
     assert SECRET not in git.without_credentials(f"{scheme}://host/p?t={noise}{SECRET}")
 
 
+@settings(deadline=None)
 @given(st.text() | st.text(alphabet=":/@?#[]%\\a1 "))
 def test_no_url_is_too_odd(url: str) -> None:
     """Any text gives text, which has nothing left to lose."""

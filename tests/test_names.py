@@ -7,7 +7,7 @@ import sys
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_coveralls_submit.names import Names, relative
@@ -84,6 +84,7 @@ def test_posix_paths_become_names(path: str, start: str, name: str | None) -> No
     assert relative(PurePosixPath(path), PurePosixPath(start)) == name
 
 
+@settings(deadline=None)
 @given(
     flavour=st.sampled_from([PurePosixPath, PureWindowsPath]),
     start=st.lists(COMPONENTS, max_size=3),
@@ -168,6 +169,7 @@ def test_a_name_that_is_not_unicode_cannot_be_sent(top: Path) -> None:
     assert Names(top).of(str(top / "latin-é.py")) == "latin-é.py"
 
 
+@settings(deadline=None)
 @given(parts=st.lists(st.lists(COMPONENTS, min_size=1, max_size=3), max_size=5))
 def test_names_are_relative_and_unique(parts: list[list[str]]) -> None:
     """No name starts with / or leaves the top level, and no two paths share one."""

@@ -140,7 +140,10 @@ def test_the_limit_itself_is_allowed() -> None:
 
 def test_a_child_that_closes_its_output_is_waited_for() -> None:
     """The end of the output is not the end of the child: its status counts."""
-    assert run("import os, sys; os.close(1); os.close(2); os._exit(7)").status == 7
+    program = "import os, time; os.close(1); os.close(2); time.sleep({}); os._exit(7)"
+    assert run(program.format(0.2)).status == 7
+    with pytest.raises(ProcessError, match="did not answer"):
+        run(program.format(LONG), seconds=0.5)
 
 
 def test_waiting_is_counted_without_a_clock() -> None:
@@ -164,6 +167,9 @@ def test_frozen_clocks_and_a_mocked_sleep_change_nothing(monkeypatch: pytest.Mon
     monkeypatch.setattr("threading._time", lambda: frozen)
     monkeypatch.setattr(time, "sleep", refuse)
     monkeypatch.setattr("subprocess.Popen", refuse)
+    # What gevent's patch_all() leaves of the module.
+    monkeypatch.setattr("subprocess._fork_exec", None, raising=False)
+    monkeypatch.setattr("subprocess._posixsubprocess", None, raising=False)
     monkeypatch.setattr("threading.Thread", refuse)
     with pytest.raises(ProcessError, match="did not answer"):
         run(ENDLESS, seconds=0.1)
