@@ -17,7 +17,8 @@ class Call:
     """One request to be made, without its body."""
 
     method: Literal["GET", "POST"]
-    url: str
+    url: str = field(repr=False)
+    """GitLab's older API has its token here."""
     form: Literal["json_file", "json", "none"]
     """Body as a multipart file (Coveralls' jobs), as plain JSON (webhook, GitLab), or no body."""
     compress: bool = False

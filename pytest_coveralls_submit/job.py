@@ -15,7 +15,7 @@ from typing import Any
 
 from .ci import Build
 from .errors import JobError, SettingsError
-from .git import Git
+from .git import Commit, Git
 from .secret import Secret
 from .settings import Settings
 
@@ -95,6 +95,7 @@ def compose(
     *,
     flag: str | None,
     run_at: str,
+    from_gitlab: Commit | None = None,
 ) -> dict[str, Any]:
     """Return the job without its source files.
 
@@ -122,7 +123,7 @@ def compose(
         "compare_ref": settings.compare_ref,
         "compare_sha": settings.compare_sha,
         "run_at": settings.run_at or run_at,
-        "git": _git(settings, build, git),
+        "git": _git(settings, build, git, from_gitlab),
     }
     return {name: value for name, value in job.items() if value}
 
@@ -158,16 +159,9 @@ def _job_id(build: Build, flag: str | None) -> str | None:
     return "-".join([*parts, *([flag] if flag else [])])
 
 
-def _git(settings: Settings, build: Build, git: Git) -> dict[str, Any]:
+def _git(settings: Settings, build: Build, git: Git, from_gitlab: Commit | None) -> dict[str, Any]:
     commit = commit_of(settings, build, git)
-    is_known = git.head is not None and git.head.id == commit
-    # Who wrote the commit: git's own word, else the CI service's, each field by itself.
-    said = {
-        name: (is_known and getattr(git.head, name)) or getattr(build, name)
-        for name in HEAD_FIELDS
-        if name != "id"
-    }
-    head = {"id": commit, **said}
+    head = {"id": commit, **written_by(commit, build, git, from_gitlab)}
     remotes = [{"name": remote.name, "url": remote.url} for remote in git.remotes]
     if not remotes and build.remote_url:
         remotes = [{"name": build.remote_name or "origin", "url": build.remote_url}]
@@ -177,6 +171,21 @@ def _git(settings: Settings, build: Build, git: Git) -> dict[str, Any]:
         "remotes": remotes,
     }
     return {name: value for name, value in found.items() if value}
+
+
+def written_by(
+    commit: str | None, build: Build, git: Git, from_gitlab: Commit | None = None
+) -> dict[str, str | None]:
+    """Return who wrote the commit and its message.
+
+    Each field by itself from git, else from the CI service, else from GitLab's Commits API.
+    """
+    known = git.head if git.head is not None and git.head.id == commit else None
+    return {
+        name: getattr(known, name, None) or getattr(build, name) or getattr(from_gitlab, name, None)
+        for name in HEAD_FIELDS
+        if name != "id"
+    }
 
 
 def _is_text(value: object) -> bool:

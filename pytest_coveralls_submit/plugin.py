@@ -251,11 +251,13 @@ class Reporter:
 
     def _measure(self) -> Measurement:
         from .measurement import finished, keep_from, measure
+        from .parallel import analyse
 
         cov = finished(self.config)
         keeper = self.keeper if self.keeper and self.keeper.cov is cov else keep_from(cov)
         try:
-            return measure(cov, keeper, self.config.invocation_params.dir)
+            start = self.plan.start
+            return measure(cov, keeper, start, lambda cov: analyse(cov, start, self.plan.env))
         finally:
             if keeper is not None:
                 keeper.release()

@@ -13,15 +13,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from . import ci, diagnosis, git, job, names, outbox, saved, sender, source_files
+from . import ci, diagnosis, git, gitlab, job, names, outbox, saved, sender, source_files
 from .calls import Answer, Call, Policy, Progress
-from .errors import JobError, MeasurementError, ProcessError
+from .errors import GitLabError, JobError, MeasurementError, ProcessError
 from .measurement import Measurement
 from .outcome import Built, Failed, FileTotal, Interrupted, NotSent, Outcome, Sent
 from .secret import Environment, Secret
 from .settings import Settings
 from .source_files import Reading
 
+GITLAB = "gitlab-ci"
 NAMED = 5
 """How many of the files that were left out are named."""
 
@@ -86,6 +87,7 @@ def plan(
     found = git.read(root, env, commit=commit, merge=build.merge_sha)
     token = job.choose_token(settings, build, env)
     flag = job.flag_name(settings, build, env)
+    from_gitlab = _ask_gitlab(commit, build, found, env)
     run_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     return Plan(
         settings=settings,
@@ -93,12 +95,35 @@ def plan(
         start=start,
         top=found.top or root,
         token=token,
-        head=job.compose(settings, build, found, token, flag=flag, run_at=run_at),
+        head=job.compose(
+            settings, build, found, token, flag=flag, run_at=run_at, from_gitlab=from_gitlab
+        ),
         build=build,
         git=found,
         temporary=Path(tempfile.gettempdir()),
         notices=(*notices, *build.problems),
     )
+
+
+def _ask_gitlab(
+    commit: str | None, build: ci.Build, found: git.Git, env: Environment
+) -> git.Commit | None:
+    """Ask GitLab who wrote the commit, where neither git nor the job's variables say."""
+    said = job.written_by(commit, build, found)
+    if build.service_name != GITLAB or commit is None or all(said.values()):
+        return None
+    return gitlab.fill(commit, env, _asker(env))
+
+
+def _asker(env: Environment, *secrets: Secret) -> gitlab.Ask:
+    """Return what asks GitLab: apart from this process, once, and for 5 seconds at most."""
+    policy = Policy(connect_timeout=5.0, read_timeout=5.0, deadline=5.0)
+    hidden = (*secrets, *(Secret(env[name]) for name in ("CI_JOB_TOKEN",) if env.get(name)))
+
+    def ask(call: Call, body: bytes) -> Answer:
+        return sender.send(call, [body], policy, env, lambda progress: None, hidden)
+
+    return ask
 
 
 def submit(
@@ -268,7 +293,37 @@ def deliver(
         saved=saved_as,
         finish=finish_command(plan) if built.get("parallel") else None,
         details=details,
+        notices=_tell_gitlab(plan, built, percent, verdict.url),
     )
+
+
+def _tell_gitlab(
+    plan: Plan, built: dict[str, Any], percent: float, url: str | None
+) -> tuple[str, ...]:
+    """Give the commit a status on GitLab, where the user wants that; say what became of it."""
+    settings = plan.settings
+    if not settings.gitlab_status:
+        return ()
+    if settings.gitlab_token is None:
+        return ("gitlab_status needs a token with the scope api in COVERALLS_GITLAB_TOKEN",)
+    commit = built.get("git", {}).get("head", {})
+    if "id" not in commit:
+        return ("GitLab was not told: the commit is not known",)
+    flag = built.get("flag_name")
+    try:
+        done = gitlab.announce(
+            plan.env,
+            settings.gitlab_token,
+            _asker(plan.env, *plan.secrets),
+            git.Commit(**commit),
+            coverage=percent,
+            url=url,
+            ref=built.get("service_branch"),
+            name=f"coveralls/{flag}" if flag else "coveralls",
+        )
+    except (GitLabError, ProcessError) as error:
+        return (f"GitLab was not told: {error}",)
+    return (done,)
 
 
 def post(plan: Plan, path: str, body: Iterable[bytes], say: Callable[[str], None]) -> Answer:

@@ -1,0 +1,77 @@
+"""A generated project of a given size: modules with branches, one test that imports them all."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+HEAD = '"""Module {number} of a generated project."""\n'
+FUNCTION = '''
+
+def function_{index}(value, other=None):
+    """Take one way or the other."""
+    total = 0
+    for step in range(value):
+        if step % {divisor}:
+            total += step
+        elif other is not None and step > other:
+            total -= step
+        else:
+            total *= 2
+    while total > {limit}:
+        total //= 2
+    try:
+        return {divisor} / total
+    except ZeroDivisionError:
+        return None
+'''
+LINES_A_FUNCTION = FUNCTION.count("\n")
+TEST = '''"""Imports every module and takes some of the ways."""
+
+import importlib
+
+import pytest
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_part(part):
+    for number in range(part, {files}, 4):
+        module = importlib.import_module(f"generated.part_{{number % 20}}.module_{{number}}")
+        assert module.function_0(number % 7) != "never"
+'''
+CONFIGURATION = """[tool.pytest.ini_options]
+pythonpath = ["."]
+"""
+
+
+def make(folder: Path, files: int, lines: int) -> Path:
+    """Write the project to ``folder``, with a git history of one commit, and return ``folder``.
+
+    Args:
+        folder: made where it is missing.
+        files: number of modules.
+        lines: of each module, roughly.
+    """
+    package = folder / "generated"
+    for part in range(20):
+        (package / f"part_{part}").mkdir(parents=True)
+        (package / f"part_{part}" / "__init__.py").touch()
+    (package / "__init__.py").touch()
+    for number in range(files):
+        functions = [
+            FUNCTION.format(index=index, divisor=index % 5 + 2, limit=100 + number)
+            for index in range(max(1, lines // LINES_A_FUNCTION))
+        ]
+        path = package / f"part_{number % 20}" / f"module_{number}.py"
+        path.write_text(HEAD.format(number=number) + "".join(functions))
+    (folder / "tests").mkdir()
+    (folder / "tests" / "test_all.py").write_text(TEST.format(files=files))
+    (folder / "pyproject.toml").write_text(CONFIGURATION)
+    _commit(folder)
+    return folder
+
+
+def _commit(folder: Path) -> None:
+    git = ["git", "-c", "user.name=Bench", "-c", "user.email=bench@example.org"]
+    for words in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-qm", "Generated"]):
+        subprocess.run([*git, *words], cwd=folder, check=True)
