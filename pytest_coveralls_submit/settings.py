@@ -208,6 +208,12 @@ class Settings:
         self.values = dict(values or {})
         self.sources = dict(sources or {})
 
+    @property
+    def token_is_from_file(self) -> bool:
+        """Whether the token is the content of ``repo_token_file``."""
+        path = self.values.get("repo_token_file")
+        return path is not None and self.sources.get("repo_token", "").endswith(f" {path.name}")
+
     host: str = row(
         COVERALLS, BASE_URL, "Coveralls or Enterprise base URL", also=("COVERALLS_ENDPOINT",)
     )
@@ -219,27 +225,27 @@ class Settings:
         sources=("variable", "ini", "yml"),
     )
     repo_token_file: Path | None = row(None, PATH, "file that holds the token")
-    service_name: str | None = row(None, TEXT, "name of the CI service")
-    service_number: str | None = row(None, TEXT, "number of the build")
-    service_job_id: str | None = row(None, TEXT, "unique id of the CI job")
-    service_job_number: str | None = row(None, TEXT, "label of the CI job")
-    service_build_url: str | None = row(None, TEXT, "link to the build")
-    service_job_url: str | None = row(None, TEXT, "link to the CI job")
-    service_attempt: str | None = row(None, TEXT, "attempt of a build that was run again")
+    service_name: str | None = row(None, TEXT, "name of the CI service; detected")
+    service_number: str | None = row(None, TEXT, "number of the build, the same for all its jobs; detected")
+    service_job_id: str | None = row(None, TEXT, "id of the CI job, unique within the build; detected")
+    service_job_number: str | None = row(None, TEXT, "label of the CI job; detected")
+    service_build_url: str | None = row(None, TEXT, "link to the build; detected")
+    service_job_url: str | None = row(None, TEXT, "link to the CI job; detected")
+    service_attempt: str | None = row(None, TEXT, "attempt of a build that was run again; detected")
     service_pull_request: str | None = row(
-        None, PULL_REQUEST, "number of the pull request", also=("COVERALLS_PULL_REQUEST",)
+        None, PULL_REQUEST, "number of the pull request; detected", also=("COVERALLS_PULL_REQUEST",)
     )
     service_branch: str | None = row(
-        None, TEXT, "name of the branch", also=("COVERALLS_GIT_BRANCH",)
+        None, TEXT, "name of the branch; detected", also=("COVERALLS_GIT_BRANCH",)
     )
     service_event_type: str | None = row(
         None, TEXT, "what started the build", also=("COVERALLS_EVENT_TYPE",)
     )
     commit_sha: str | None = row(
-        None, COMMIT, "commit that was tested", also=("COVERALLS_GIT_COMMIT",)
+        None, COMMIT, "commit that was tested; detected", also=("COVERALLS_GIT_COMMIT",)
     )
-    repo_name: str | None = row(None, TEXT, "owner/repo")
-    run_at: str | None = row(None, TIME, "when the tests ran")
+    repo_name: str | None = row(None, TEXT, "owner/repo; detected, and sent with a GitHub token")
+    run_at: str | None = row(None, TIME, "when the tests ran; the start of the session")
     flag_name: str | None = row(
         None,
         TEXT,
@@ -329,7 +335,7 @@ def resolve(*layers: Mapping[str, Text]) -> Settings:
         found.update({name: text for name, text in layer.items() if text.text.strip()})
     values = {name: _value(name, text) for name, text in found.items()}
     sources = {name: text.source for name, text in found.items()}
-    if "repo_token_file" in found and "COVERALLS" not in sources.get("repo_token", ""):
+    if "repo_token_file" in found and not sources.get("repo_token", "").startswith("COVERALLS_"):
         values, sources = _with_token_file(values, sources)
     settings = Settings(values, sources)
     _check_transport_security(settings)
@@ -343,7 +349,7 @@ def _value(name: str, text: Text) -> Any:
     except (ValueError, TypeError):
         shown = "" if kind is SECRET else f' is "{text.text.strip()[:100]}"'
         raise SettingsError(f"{text.source}{shown}: it takes {kind.accepts}") from None
-    if kind is PATH and str(value) != "-":
+    if kind is PATH:
         return _existing(name, text, text.folder / value)
     if kind is PATHS:
         return tuple(_existing(name, text, text.folder / path) for path in value)

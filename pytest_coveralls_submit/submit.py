@@ -101,8 +101,23 @@ def plan(
         build=build,
         git=found,
         temporary=Path(tempfile.gettempdir()),
-        notices=(*notices, *build.problems),
+        notices=(*notices, *build.problems, *_token_in_git(settings, found, root, env)),
     )
+
+
+def _token_in_git(
+    settings: Settings, found: git.Git, root: Path, env: Environment
+) -> tuple[str, ...]:
+    """Return a notice where the token stands in a file that git tracks."""
+    _, _, name = settings.sources.get("repo_token", "").rpartition(" in ")
+    path = settings.repo_token_file if settings.token_is_from_file else root / name
+    if found.top is None or path is None or path == root:
+        return ()
+    naming = names.Names(found.top, git.tracked(found.top, env))
+    in_repository = naming.of(str(path))
+    if in_repository is None or not naming.is_tracked(in_repository):
+        return ()
+    return (f"the token stands in {in_repository}, which git tracks: everybody can read it there",)
 
 
 def _ask_gitlab(
@@ -121,7 +136,7 @@ def _asker(env: Environment, *secrets: Secret) -> gitlab.Ask:
     hidden = (*secrets, *(Secret(env[name]) for name in ("CI_JOB_TOKEN",) if env.get(name)))
 
     def ask(call: Call, body: bytes) -> Answer:
-        return sender.send(call, [body], policy, env, lambda progress: None, hidden)
+        return sender.send(call, [body], policy, env, lambda _: None, hidden)
 
     return ask
 

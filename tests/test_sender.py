@@ -80,15 +80,12 @@ def children() -> list[int]:
 @contextmanager
 def held(env: Mapping[str, str], **policy: Any) -> Iterator[tuple[int, Any]]:
     """Send to a server that has the whole job and says nothing: the child, and its result to be."""
-    with Faulty("hang") as faulty, ThreadPoolExecutor(1) as pool:
+    # The server stops first, and with it what the pool waits for.
+    with ThreadPoolExecutor(1) as pool, Faulty("hang") as faulty:
         result = pool.submit(send, faulty.url, env=env, **policy)
-        try:
-            assert faulty.wait_for(requests=1)
-            (child,) = children()
-            yield child, result
-        finally:
-            faulty.stopped.set()
-            faulty.stop()
+        assert faulty.wait_for(requests=1)
+        (child,) = children()
+        yield child, result
 
 
 # --- what the child is given ---------------------------------------------------------------------
