@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .outcome import Outcome
+if TYPE_CHECKING:
+    from .outcome import Outcome
 
 
 @pytest.hookspec

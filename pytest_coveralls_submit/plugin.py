@@ -282,14 +282,14 @@ class Reporter:
             session.exitstatus = pytest.ExitCode.INTERRUPTED
             return
         refused = self.plan.settings.strict and not isinstance(self.outcome, Built)
-        if refused and session.exitstatus == pytest.ExitCode.OK:
+        if refused and self.outer is None and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def _say(self, text: str) -> None:
         from .summary import PREFIX, clean
 
         reporter = self.config.pluginmanager.get_plugin("terminalreporter")
-        if reporter is not None:
+        if reporter is not None and self.config.get_verbosity() >= 0:
             reporter.ensure_newline()
             reporter.write_line(PREFIX + clean(redact(text, self.plan.secrets)), yellow=True)
 

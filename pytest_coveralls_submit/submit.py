@@ -408,15 +408,24 @@ def finish_command(plan: Plan) -> str | None:
     return command
 
 
+def hidden_by_tox(plan: Plan) -> str | None:
+    """Return the remedy where tox seems to keep the CI service's variables from us."""
+    is_seen = plan.build.service_name or plan.build.service_number
+    if is_seen or not plan.env.get("TOX_ENV_NAME"):
+        return None
+    return (
+        "tox hides the variables of a CI service; let them through in tox.ini: "
+        "pass_env = CI, CI_*, GITHUB_*, GITLAB_*, COVERALLS_*"
+    )
+
+
 def why_no_token(plan: Plan) -> str:
     """Return in one line why there is no token and what to do."""
     env, build = plan.env, plan.build
     on_github = build.service_name == job.GITHUB_ACTIONS
-    if env.get("TOX_ENV_NAME") and not build.service_name and not build.service_number:
-        return (
-            "no token: tox hides the variables of the CI service; add to tox.ini: "
-            "pass_env = CI, CI_*, GITHUB_*, GITLAB_*, COVERALLS_*"
-        )
+    hidden = hidden_by_tox(plan)
+    if hidden is not None:
+        return f"no token: {hidden}"
     if on_github and env.get("GITHUB_TOKEN", "").strip():
         return (
             f"no token: GITHUB_TOKEN is not sent to {plan.settings.host}, which a file names; "

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .outcome import Built, Failed, NotSent, Outcome, Sent
-from .submit import Plan, finish_command, why_no_token
+from .submit import Plan, finish_command, hidden_by_tox, why_no_token
 
 PREFIX = "coveralls: "
 LEAST_COVERED = 10
@@ -52,6 +52,8 @@ def _problems(plan: Plan) -> Iterator[str]:
     yield from plan.notices
     if plan.token is None and not plan.settings.dry_run:
         yield why_no_token(plan)
+    elif (hidden := hidden_by_tox(plan)) is not None:
+        yield hidden
     if plan.settings.skip_ssl_verify:
         yield f"TLS is not verified for {plan.settings.host}: anybody in between can read the token"
     if plan.settings.parallel and finish_command(plan) is None:

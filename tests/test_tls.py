@@ -384,7 +384,7 @@ def test_a_run_without_verification_warns_each_time(run_secure: Runner) -> None:
 def test_verification_cannot_be_switched_off_for_coveralls_io(run: Runner) -> None:
     """The public service has a public certificate: who asks for this is told before any test."""
     env = {"COVERALLS_HOST": "https://coveralls.io", "COVERALLS_SKIP_SSL_VERIFY": "1"}
-    result = run(*PLUGINS, "--coveralls", env=env)
+    result = run("--coveralls", env=env)
 
     assert result.returncode == 4
     assert "TLS is always verified for coveralls.io" in result.stdout
