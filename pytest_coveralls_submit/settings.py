@@ -226,8 +226,12 @@ class Settings:
     )
     repo_token_file: Path | None = row(None, PATH, "file that holds the token")
     service_name: str | None = row(None, TEXT, "name of the CI service; detected")
-    service_number: str | None = row(None, TEXT, "number of the build, the same for all its jobs; detected")
-    service_job_id: str | None = row(None, TEXT, "id of the CI job, unique within the build; detected")
+    service_number: str | None = row(
+        None, TEXT, "number of the build, the same for all its jobs; detected"
+    )
+    service_job_id: str | None = row(
+        None, TEXT, "id of the CI job, unique within the build; detected"
+    )
     service_job_number: str | None = row(None, TEXT, "label of the CI job; detected")
     service_build_url: str | None = row(None, TEXT, "link to the build; detected")
     service_job_url: str | None = row(None, TEXT, "link to the CI job; detected")

@@ -84,7 +84,10 @@ def _deliver(
     sleep: Callable[[float], None],
     draw: Callable[[float, float], float],
 ) -> Answer:
-    request = _prepare(call, body)
+    try:
+        request = _prepare(call, body)
+    except Exception as error:  # noqa: BLE001  a URL or header that cannot be sent
+        return Answer(problem=_explained(error))
     ambiguous = False
     for number in range(1, policy.retries + 2):
         left = policy.deadline - (clock() - started)
@@ -213,7 +216,11 @@ def _failed(error: Exception, policy: Policy) -> Attempt:
         if cause is not None:
             text = problem.format(cause=getattr(cause, "verify_message", "") or cause)
             return Attempt(Answer(problem=text, ambiguous=ambiguous), retriable=retriable)
-    return Attempt(Answer(problem=f"{type(error).__name__}: {error}"))
+    return Attempt(Answer(problem=_explained(error)))
+
+
+def _explained(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _faults(policy: Policy) -> Iterator[tuple[Any, str, bool, bool]]:

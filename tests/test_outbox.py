@@ -365,23 +365,24 @@ def test_without_a_cache_the_job_is_kept_in_the_temporary_directory(
     assert json.loads((temporary / "job-77.json").read_bytes())["service_number"] == "77"
 
 
-def test_a_job_that_cannot_be_kept_is_sent_all_the_same(quick: Runner) -> None:
+def test_a_job_that_cannot_be_kept_is_sent_all_the_same(quick: Runner, tmp_path: Path) -> None:
     """The disk is a precaution: without it the job goes out, and one line says so."""
     (quick.folder / ".pytest_cache").write_bytes(b"")
-    nowhere = quick.folder / "README"
-    nowhere.write_bytes(b"")
-    program = "import tempfile, pytest; tempfile.gettempdir(); tempfile.tempdir = {!r}; "
-    program += "raise SystemExit(pytest.main({!r}))"
-    arguments = [*PLUGINS, "--coveralls", "-p", "no:warnings", "--cov-report="]
-    result = subprocess.run(
-        [sys.executable, "-c", program.format(str(nowhere), arguments)],
-        cwd=quick.folder,
-        env=quick.env,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    (quick.folder / "tests" / "test_tidy.py").write_text(
+        textwrap.dedent(
+            """
+            import os, shutil
+
+            def test_that_tidies_too_much():
+                shutil.rmtree(os.environ["TMPDIR"])
+                open(os.environ["TMPDIR"], "x").close()
+            """
+        )
     )
-    assert "the job could not be kept on disk" in result.stdout, result.stdout + result.stderr
+    result = quick(*PLUGINS, "--coveralls", "-p", "no:warnings", env={"TMPDIR": str(temporary)})
+
+    assert "the job could not be kept on disk" in result.stdout, result.stdout
     assert "sent 5 files" in result.stdout
     assert result.returncode == 0
