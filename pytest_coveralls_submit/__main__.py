@@ -40,6 +40,7 @@ ACCEPTED, REFUSED, USAGE, INTERRUPTED = 0, 1, 2, 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; 0 the server accepted, 1 it did not, 2 the call is wrong."""
     options = _parser().parse_args(arguments)
+    made = None
     try:
         made = _plan(options)
         return _finish(made) if options.command == "finish" else _send(made, options)
@@ -49,6 +50,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"{PREFIX}interrupted", file=sys.stderr)
         return INTERRUPTED
+    except Exception as error:  # noqa: BLE001  a traceback could show what nobody may see
+        text = f": {error}" if made is not None else ""
+        secrets = made.secrets if made is not None else ()
+        fault = f"failed: internal fault: {type(error).__name__}{text}"
+        print(redact(PREFIX + clean(fault), secrets), file=sys.stderr)
+        return REFUSED
 
 
 def _parser() -> argparse.ArgumentParser:

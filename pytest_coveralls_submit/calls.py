@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+REASON_LIMIT = 100
+"""Letters of a status line's reason phrase that are used."""
 BODY_LIMIT = 64 * 1024
 """Bytes of an answer that are read."""
 

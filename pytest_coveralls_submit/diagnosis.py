@@ -88,7 +88,10 @@ COMMON_ROWS = (
     Row(
         range(300, 400),
         "",
-        ("redirects are not followed, the token would go along: set host to {location}",),
+        (
+            "redirects are not followed, the token would go along; this one points to {location}:",
+            "set host to where Coveralls is",
+        ),
     ),
     Row((401, 403), "", ("{server} or something in front of it refused the request",)),
     Row((404,), "", ("{server} has no Coveralls interface at {path}: check host",)),
@@ -118,6 +121,8 @@ COMMON_ROWS = (
         r"host name|refused|proxy|no connection|no secure",
         ("check host, network and proxy variables",),
     ),
+    Row(range(100, 600), r"broke off", (DOWN,)),
+    Row((), r"no HTTP", ("{server} is no web server: check host",)),
     Row((), r"no answer|no result|reset|closed|failed|handed over", (DOWN,)),
 )
 WEBHOOK_ROWS = (
@@ -162,7 +167,7 @@ def judge(answer: Answer, rows: tuple[Row, ...], facts: Mapping[str, str]) -> Ve
     if ok and said is not None and not said.get("error"):
         url = said.get("url")
         return Verdict(True, url=url if isinstance(url, str) and url else None, message=message)
-    if ok and said is None:
+    if ok and said is None and not answer.ambiguous:
         message = "with no JSON in the answer"
     reason = _reason(answer, message) + _trace(answer)
     return Verdict(False, reason, _advice(answer, message, rows, facts), message=message)
@@ -180,13 +185,13 @@ def _message(said: Mapping[str, Any] | None) -> str:
     """Return what the server says; HTML is never among it."""
     for key in ("message", "error"):
         text = (said or {}).get(key)
-        if isinstance(text, str) and text.strip():
+        if isinstance(text, str) and text.strip() and not re.search("<[a-zA-Z!/]", text):
             return " ".join(text.split())[:MESSAGE_LIMIT]
     return ""
 
 
 def _reason(answer: Answer, message: str) -> str:
-    last = f"{answer.status} {message}" if message else answer.problem
+    last = f"{answer.status} {message}" if message else answer.problem[:MESSAGE_LIMIT]
     if answer.attempts == 1:
         return last
     return f"{answer.attempts} attempts in {answer.seconds:.0f} s, the last: {last}"

@@ -5,12 +5,12 @@ Where the values come from is left to ``settings``, ``ci`` and ``git``; sending 
 
 from __future__ import annotations
 
-import json
 import platform
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from json import dumps
 from typing import Any
 
 from .ci import Build
@@ -324,7 +324,7 @@ def _check_fields(
         if name not in fields:
             raise JobError(f'{where} has a field "{name}" that Coveralls does not document')
         if not fields[name](value):
-            raise JobError(f'{where}: "{name}" cannot be {json.dumps(value, default=repr)[:100]}')
+            raise JobError(f'{where}: "{name}" cannot be {dumps(value, default=repr)[:100]}')
 
 
 def copy(job: Mapping[str, Any]) -> dict[str, Any]:
@@ -359,4 +359,4 @@ def with_token(job_pieces: Iterator[bytes], token: Secret) -> Iterator[bytes]:
 
 
 def _json(value: object) -> str:
-    return json.dumps(value, allow_nan=False, separators=(",", ":"))
+    return dumps(value, allow_nan=False, separators=(",", ":"))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import os
 import pickle
 import tempfile
@@ -17,6 +16,7 @@ import zlib
 from array import array
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from json import loads
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -186,13 +186,11 @@ def measure(
         folder: the directory of session start, which relative paths are relative to.
         together: analyses all files in several processes, where that is worth it.
 
-    Raises:
-        MeasurementError: coverage has no data.
     """
     with quiet():
         measured = cov.get_data().measured_files()
         if not measured:
-            raise MeasurementError("no data was collected")
+            return Measurement((), {})
         if keeper is not None:
             complete(cov, keeper, together)
         if keeper is None or not keeper.files:
@@ -252,7 +250,7 @@ def _json_report(cov: Coverage, morfs: list[str] | None) -> dict[str, Any] | Exc
     os.close(handle)
     try:
         cov.json_report(morfs, outfile=name, ignore_errors=morfs is None)
-        report = json.loads(Path(name).read_text("utf-8"))
+        report = loads(Path(name).read_text("utf-8"))
     except Exception as error:  # noqa: BLE001  told apart by the caller
         return error
     finally:
@@ -321,6 +319,10 @@ def finished(config: pytest.Config) -> Coverage:
         cov = current()
         if cov is None:
             raise MeasurementError(_why_not_measured(config))
+        if config.pluginmanager.hasplugin("dsession"):
+            raise MeasurementError(
+                "`coverage run` does not measure the workers of xdist: use --cov instead"
+            )
         return cov
     if getattr(controller, "failed_workers", None):
         raise MeasurementError("a worker crashed, so that its coverage is missing")
@@ -349,8 +351,10 @@ def cut_short(session: pytest.Session, exitstatus: int) -> str | None:
         return "--collect-only runs no tests"
     if session.shouldfail:
         return f"the run was stopped early: {session.shouldfail}"
-    if exitstatus == pytest.ExitCode.INTERRUPTED or session.shouldstop:
-        return f"the run was interrupted: {session.shouldstop or 'not all tests ran'}"
+    if session.shouldstop:
+        return f"the run was interrupted: {session.shouldstop}"
+    if exitstatus == pytest.ExitCode.INTERRUPTED:
+        return "the run was interrupted: not all tests could be collected"
     if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
         return "no tests ran"
     if exitstatus not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:

@@ -59,9 +59,8 @@ def _publish(temporary: Path, path: Path) -> None:
         path.hardlink_to(temporary)
     except FileExistsError:
         raise
-    except OSError:  # a file system without hard links
-        if path.exists():
-            raise FileExistsError(path) from None
+    except OSError:  # a file system without hard links: take the name, then fill it
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         temporary.replace(path)
 
 
@@ -71,4 +70,8 @@ def write(pieces: Iterable[bytes], path: Path) -> None:
     Raises:
         OSError: it cannot be written there.
     """
-    _written(pieces, path.parent).replace(path)
+    temporary = _written(pieces, path.parent)
+    try:
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

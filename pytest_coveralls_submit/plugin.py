@@ -6,6 +6,7 @@ of ours gets past it.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import traceback
 from collections.abc import Generator, Mapping
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from .errors import CoverallsError
-from .secret import Environment, redact
+from .secret import Environment, redact, redacted
 from .settings import (
     BOOLEAN,
     OPTIONS,
@@ -60,7 +61,9 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, object, object]:
+def pytest_load_initial_conftests(
+    early_config: pytest.Config, args: list[str]
+) -> Generator[None, object, object]:
     """Ask pytest-cov to measure where nobody did and a job could be sent.
 
     A wrapper, to come before pytest-cov's own ``tryfirst`` implementation.
@@ -68,11 +71,19 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     options = early_config.known_args_namespace
     if _is_on(early_config, options) and _should_measure(early_config, options):
         options.cov_source = [True]
-        early_config.stash[MEASURE] = True
-    return (yield)
+    result = yield
+    _take_back_warning(options, args)
+    return result
 
 
-MEASURE = pytest.StashKey[bool]()
+def _take_back_warning(options: Any, args: list[str]) -> None:
+    """Undo pytest-cov's warning of options after ``--no-cov``, where it took ours for its own."""
+    if getattr(options, "no_cov_should_warn", False):
+        words = [str(word) for word in args]
+        after = words[words.index("--no-cov") + 1 :] if "--no-cov" in words else words
+        options.no_cov_should_warn = any(
+            word.startswith("--cov") and not word.startswith("--coveralls") for word in after
+        )
 
 
 def _is_on(config: pytest.Config, options: Any) -> bool:
@@ -90,19 +101,30 @@ def _is_on(config: pytest.Config, options: Any) -> bool:
 def _should_measure(config: pytest.Config, options: Any) -> bool:
     asked = getattr(options, "cov_source", None)
     is_off = getattr(options, "no_cov", False) or getattr(options, "collectonly", False)
-    if asked is None or asked or is_off or SESSION_MARK in os.environ:
+    if asked is None or asked or is_off or _is_inside_another():
         return False
+    env = Environment(os.environ)
+    try:
+        settings, _ = gather(config, options, env)
+        return _leads_to_a_job(settings, env)
+    except Exception:  # noqa: BLE001  pytest_configure meets it again, and says so
+        return False
+
+
+def _leads_to_a_job(settings: Settings, env: Environment) -> bool:
     from . import ci, job
     from .measurement import current
     from .submit import can_send
 
-    env = Environment(os.environ)
-    try:
-        settings, _ = gather(config, options, env)
-    except CoverallsError:
-        return False  # pytest_configure says so
     token = job.choose_token(settings, ci.detect(env), env)
     return can_send(settings, token) and current() is None
+
+
+def _is_inside_another() -> bool:
+    """Tell whether a pytest run that submits is around this one; its workers belong to it."""
+    mark = os.environ.get(SESSION_MARK)
+    is_worker = "PYTEST_XDIST_WORKER" in os.environ and mark == str(os.getppid())
+    return mark is not None and not is_worker
 
 
 def gather(
@@ -154,28 +176,50 @@ def _ini_name(config: pytest.Config) -> str:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register a :class:`Reporter` where this session is the one that submits."""
-    if hasattr(config, "workerinput") or not _is_on(config, config.option):
+    if not _is_on(config, config.option):
         return
-    if config.stash.get(MEASURE, False):
-        # For the workers of xdist, which get the options of this process.
-        config.option.cov_source = [True]
-    env = Environment(os.environ)
+    if hasattr(config, "workerinput"):
+        os.environ[SESSION_MARK] = str(os.getpid())  # for pytest runs inside of this worker
+        return
     try:
-        settings, notices = gather(config, config.option, env)
-        from .submit import plan
-
-        made = plan(
-            settings,
-            env,
-            root=config.rootpath,
-            start=config.invocation_params.dir,
-            notices=notices,
-        )
+        made = _plan(config)
     except CoverallsError as error:
         raise pytest.UsageError(f"coveralls: {error}") from None
     except KeyboardInterrupt:
-        raise KeyboardInterrupt from None
+        raise KeyboardInterrupt from None  # our frames have seen the environment
+    except Exception as error:  # noqa: BLE001  a fault of ours stops no test
+        config.pluginmanager.register(Mishap(error), "coveralls_mishap")
+        return
     config.pluginmanager.register(Reporter(config, made), "coveralls_reporter")
+
+
+def _plan(config: pytest.Config) -> Plan:
+    # All that is needed later is imported now: tests may leave imports broken.
+    from . import measurement, parallel, selection, summary  # noqa: F401
+    from .submit import plan
+
+    env = Environment(os.environ)
+    settings, notices = gather(config, config.option, env)
+    start = config.invocation_params.dir
+    return plan(settings, env, root=config.rootpath, start=start, notices=notices)
+
+
+class Mishap:
+    """Stands in for a :class:`Reporter` that could not be made; tells so once."""
+
+    def __init__(self, error: Exception) -> None:
+        # Type and place alone: what must not be shown is not known yet.
+        frames = traceback.extract_tb(error.__traceback__)
+        where = f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}"
+        self.line = f"failed: internal fault: {type(error).__name__} in {where}"
+        self.traceback = "Traceback (most recent call last):\n" + "".join(frames.format())
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Print the line, and with ``-v`` where it was."""
+        details = self.traceback if terminalreporter.verbosity > 0 else ""
+        for line in (self.line, *details.splitlines()):
+            terminalreporter.write_line(f"coveralls: {line}", yellow=True)
 
 
 class Reporter:
@@ -187,7 +231,10 @@ class Reporter:
         self.pid = os.getpid()
         self.outer = os.environ.get(SESSION_MARK)
         self.keeper: Keeper | None = None
+        self.header: list[str] = []
+        self.stopped: str | None = None
         self.deselected = 0
+        self.annotation: str | None = None
         self.outcome: Outcome | None = None
         os.environ.setdefault(SESSION_MARK, str(self.pid))
 
@@ -195,7 +242,15 @@ class Reporter:
         """Say what will be sent where."""
         from .summary import header
 
-        return [redact(line, self.plan.secrets) for line in header(self.plan)]
+        try:
+            self.header = [redact(line, self.plan.secrets) for line in header(self.plan)]
+            return self.header
+        except Exception as error:  # noqa: BLE001  the tests are more important
+            return [f"coveralls: internal fault: {type(error).__name__}"]
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Note that the run was ended early; pytest.exit does so with any exit status."""
+        self.stopped = excinfo.exconly()
 
     def pytest_deselected(self, items: list[pytest.Item]) -> None:
         """Count the tests that do not run."""
@@ -206,25 +261,30 @@ class Reporter:
         """Keep what pytest-cov's report analyses; its own hook wraps this one."""
         from .measurement import controller_of, keep_from, reported_by
 
-        controller = controller_of(self.config)
-        if controller is not None:
-            self.keeper = keep_from(reported_by(controller))
+        try:
+            controller = controller_of(self.config)
+            if controller is not None:
+                self.keeper = keep_from(reported_by(controller))
+        except Exception as error:  # noqa: BLE001  without it the job is made another way
+            self._say(f"internal fault: {type(error).__name__}: {error}")
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Submit, once; only ``strict`` and Ctrl-C touch the exit status."""
         if os.getpid() != self.pid:  # a test forked, and the child came all the way here
             return
-        from .outcome import Failed, Interrupted
+        from .outcome import Interrupted
+        from .submit import fault
 
         try:
-            self.outcome = self._outcome(session, int(exitstatus))
+            outcome = self._outcome(session, int(exitstatus))
         except KeyboardInterrupt:
-            self.outcome = Interrupted(reason="interrupted")
+            outcome = Interrupted(reason="interrupted")
         except Exception as error:  # noqa: BLE001  the last resort
-            fault = f"internal fault: {type(error).__name__}: {error}"
-            self.outcome = Failed(reason=fault, traceback=traceback.format_exc())
+            outcome = fault(error)
+        self.outcome = redacted(outcome, self.plan.secrets)
         self._tell_hooks()
+        self._tell_service()
         self._set_exit_status(session)
 
     def _outcome(self, session: pytest.Session, exitstatus: int) -> Outcome:
@@ -233,6 +293,8 @@ class Reporter:
         from .submit import submit
 
         reason = reason_to_skip(session, exitstatus, self.plan.settings, self.deselected)
+        if self.stopped is not None:
+            reason = f"the run was interrupted: {self.stopped}"
         if self.outer is not None:
             reason = "this pytest run is inside another one that submits"
         if reason is not None:
@@ -250,11 +312,11 @@ class Reporter:
         )
 
     def _measure(self) -> Measurement:
-        from .measurement import finished, keep_from, measure
+        from .measurement import controller_of, finished, keep_from, measure
         from .parallel import analyse
 
         cov = finished(self.config)
-        keeper = self.keeper if self.keeper and self.keeper.cov is cov else keep_from(cov)
+        keeper = keep_from(cov) if controller_of(self.config) is None else self.keeper
         try:
             start = self.plan.start
             return measure(cov, keeper, start, lambda cov: analyse(cov, start, self.plan.env))
@@ -270,10 +332,23 @@ class Reporter:
             return None
 
     def _tell_hooks(self) -> None:
+        from .outcome import Interrupted
+
         try:
             self.config.hook.pytest_coveralls_outcome(config=self.config, outcome=self.outcome)
-        except Exception as error:  # noqa: BLE001  whatever a conftest.py raises
+        except KeyboardInterrupt:
+            self.outcome = Interrupted(reason="interrupted")
+        except BaseException as error:  # noqa: BLE001  a conftest.py may also fail, skip or exit
             self._say(f"the hook pytest_coveralls_outcome failed: {type(error).__name__}: {error}")
+
+    def _tell_service(self) -> None:
+        from .summary import write_for_ci
+
+        assert self.outcome is not None
+        try:
+            self.annotation = write_for_ci(self.outcome, self.plan.env)
+        except Exception as error:  # noqa: BLE001  it is an extra
+            self._say(f"internal fault: {type(error).__name__}: {error}")
 
     def _set_exit_status(self, session: pytest.Session) -> None:
         from .outcome import Built, Interrupted
@@ -296,18 +371,32 @@ class Reporter:
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Print what became of the job."""
-        from .summary import lines, write_for_ci
-
         if self.outcome is None:
             return
         outcome, self.outcome = self.outcome, None
-        verbosity = self.config.get_verbosity()
-        for line in lines(outcome, verbosity, self.config.invocation_params.dir):
+        try:
+            self._print(terminalreporter, outcome)
+        except KeyboardInterrupt:
+            terminalreporter.write_line("coveralls: interrupted", yellow=True)
+            session = getattr(terminalreporter, "_session", None)
+            if session is not None:
+                session.exitstatus = pytest.ExitCode.INTERRUPTED
+        except Exception as error:  # noqa: BLE001  pytest's own summary comes after ours
+            fault = f"coveralls: internal fault: {type(error).__name__}"
+            terminalreporter.write_line(fault, yellow=True)
+
+    def _print(self, terminalreporter: Any, outcome: Outcome) -> None:
+        from .outcome import NotSent
+        from .summary import lines
+
+        if isinstance(outcome, NotSent) and any(outcome.reason in line for line in self.header):
+            # What to do about it stands in the header.
+            outcome = dataclasses.replace(outcome, reason=outcome.reason.partition(":")[0])
+        for line in lines(outcome, self.config.get_verbosity(), self.plan.start):
             markup = {line.colour: True} if line.colour else {}
-            terminalreporter.write_line(redact(line.text, self.plan.secrets), **markup)
-        annotation = write_for_ci(outcome, self.plan.env)
-        if annotation:
-            terminalreporter.write_line(redact(annotation, self.plan.secrets))
+            terminalreporter.write_line(line.text, **markup)
+        if self.annotation:
+            terminalreporter.write_line(self.annotation)
 
     def pytest_unconfigure(self) -> None:
         """Print what no summary has printed, and leave the environment as it was."""

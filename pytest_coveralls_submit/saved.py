@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import sys
+from json import loads
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ def load(path: Path) -> dict[str, Any]:
     """
     try:
         content = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
-        job = json.loads(content)
+        job = loads(content)
     except OSError as error:
         raise JobError(f"{path} cannot be read: {error.strerror or error}") from None
     except (ValueError, RecursionError) as error:

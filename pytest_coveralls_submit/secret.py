@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Callable, Iterable, Iterator
-from typing import NoReturn
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NoReturn
 from urllib.parse import quote, quote_plus
 
 HIDDEN = "[secret]"
@@ -36,10 +38,12 @@ class Secret:
         """Yield the text as it may appear in output: plain, JSON-escaped and URL-escaped."""
         text = self.reveal()
         yield text
-        yield json.dumps(text)[1:-1]
-        yield json.dumps(text, ensure_ascii=False)[1:-1]
-        yield quote(text, safe="")
-        yield quote_plus(text)
+        for escaped in (json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]):
+            yield escaped
+            yield escaped.replace("/", "\\/")
+        for escaped in (quote(text, safe=""), quote_plus(text)):
+            yield escaped
+            yield re.sub("%..", lambda found: found[0].lower(), escaped)
 
 
 class Environment(dict[str, str]):
@@ -57,3 +61,18 @@ def redact(text: str, secrets: Iterable[Secret]) -> str:
     for form in sorted(forms, key=len, reverse=True):
         text = text.replace(form, HIDDEN)
     return text
+
+
+def redacted(value: Any, secrets: Sequence[Secret]) -> Any:
+    """Return a text, a tuple, or a frozen dataclass of such, with :func:`redact` done to all."""
+    if isinstance(value, str):
+        return redact(value, secrets)
+    if isinstance(value, tuple) and not hasattr(value, "_fields"):
+        return tuple(redacted(member, secrets) for member in value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        shown = {
+            field.name: redacted(getattr(value, field.name), secrets)
+            for field in dataclasses.fields(value)
+        }
+        return dataclasses.replace(value, **shown)
+    return value

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 
 from .measurement import cut_short
@@ -46,14 +48,22 @@ def _skips_failures(config: pytest.Config, settings: Settings) -> bool:
 def narrowed(config: pytest.Config, deselected: int) -> str | None:
     """Return what narrowed the run to a part of its tests, in the user's words; None for none."""
     option = config.option
+    # Under xdist the workers deselect, and this process does not see it.
+    left_some_out = bool(deselected) or config.pluginmanager.hasplugin("dsession")
     causes = [
-        f"-k {option.keyword}" if getattr(option, "keyword", "") else "",
-        f"-m {option.markexpr}" if getattr(option, "markexpr", "") else "",
-        "--lf" if getattr(option, "lf", False) else "",
-        "--deselect" if getattr(option, "deselect", None) else "",
+        f"-k {shlex.quote(option.keyword)}" if left_some_out and option.keyword else "",
+        f"-m {shlex.quote(option.markexpr)}" if left_some_out and option.markexpr else "",
+        "--lf" if _runs_last_failed(config) else "",
+        "--deselect" if left_some_out and getattr(option, "deselect", None) else "",
         "node ids" if any("::" in str(argument) for argument in config.args) else "",
     ]
     found = [cause for cause in causes if cause]
     if not found and deselected:
         found = [f"the deselection of {deselected} tests"]
     return " and ".join(found) or None
+
+
+def _runs_last_failed(config: pytest.Config) -> bool:
+    """Tell whether ``--lf`` leaves tests out; it runs all where none failed before."""
+    plugin = config.pluginmanager.get_plugin("lfplugin")
+    return bool(getattr(config.option, "lf", False) and getattr(plugin, "lastfailed", True))

@@ -6,25 +6,28 @@ requests, blocked sockets, frozen clocks, other variables) reaches it, and it ca
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from json import dumps, loads
 from typing import IO
 
 from . import process
 from .calls import Answer, Call, Policy, Progress
 from .errors import ProcessError
-from .secret import Secret
+from .secret import Secret, redact
 
-# -I keeps the current directory, where anything may lie, off the child's path; the path of
-# this process is added behind its own, so that it finds what is installed elsewhere.
+# -I keeps the current directory, where anything may lie, off the child's path. The path of this
+# process is added behind its own only where the packages are installed elsewhere.
 BOOT = """
 import json, sys
 line = sys.stdin.buffer.readline()
-sys.path += [path for path in json.loads(line)["path"] if path not in sys.path]
-from pytest_coveralls_submit.transport import serve
+try:
+    from pytest_coveralls_submit.transport import serve
+except ImportError:
+    sys.path += [path for path in loads(line)["path"] if path not in sys.path]
+    from pytest_coveralls_submit.transport import serve
 serve(line, sys.stdin.buffer, sys.stdout.buffer)
 """
 SCRUBBED = ("COVERAGE_", "COV_CORE_", "PYTEST_", "PYTHON")
@@ -38,7 +41,7 @@ def send(
     policy: Policy,
     env: Mapping[str, str],
     progress: Callable[[Progress], None],
-    secrets: Iterable[Secret] = (),
+    secrets: Sequence[Secret] = (),
 ) -> Answer:
     """Make ``call`` in a child process and return what the server answered.
 
@@ -56,19 +59,31 @@ def send(
     asked = {
         "call": asdict(call),
         "policy": asdict(policy),
-        "path": [path for path in sys.path if path],
+        "path": [path for path in sys.path if isinstance(path, str) and path],
     }
     child = process.start(
-        [sys.executable, "-I", "-c", BOOT], env=_clean(env, secrets), stdin=subprocess.PIPE
+        [sys.executable or "python", "-I", "-c", BOOT],
+        env=_clean(env, secrets),
+        stdin=subprocess.PIPE,
     )
     with process.watched(child, policy.deadline + GRACE) as watch:
-        answer = _converse(child, json.dumps(asked).encode() + b"\n", body, progress)
+        answer = _converse(child, dumps(asked).encode() + b"\n", body, progress)
     if answer is None and watch.expired:
         problem = f"no result within {policy.deadline:g} s"
         return Answer(problem=problem, seconds=policy.deadline, ambiguous=True)
     if answer is None:
         raise ProcessError("the process that sends the job ended without a word")
-    return answer
+    return _redacted(answer, secrets)
+
+
+def _redacted(answer: Answer, secrets: Iterable[Secret]) -> Answer:
+    """Return ``answer`` without what the server repeats of our secrets."""
+    return replace(
+        answer,
+        problem=redact(answer.problem, secrets),
+        text=redact(answer.text, secrets),
+        headers={name: redact(value, secrets) for name, value in answer.headers.items()},
+    )
 
 
 def _clean(env: Mapping[str, str], secrets: Iterable[Secret]) -> dict[str, str]:
@@ -93,11 +108,21 @@ def _converse(
     except BrokenPipeError:
         return None
     for line in child.stdout:
-        said = json.loads(line)
-        if "answer" in said:
-            return Answer(**said["answer"])
-        progress(Progress(**said["progress"]))
+        said = _understood(line)
+        if isinstance(said, Answer):
+            return said
+        if said is not None:
+            progress(said)
     return None
+
+
+def _understood(line: bytes) -> Answer | Progress | None:
+    """Return what the child says; None for a line that something else has printed there."""
+    try:
+        [(kind, fields)] = loads(line).items()
+        return Answer(**fields) if kind == "answer" else Progress(**fields)
+    except (ValueError, TypeError, AttributeError):
+        return None
 
 
 def _hand_over(pipe: IO[bytes], first_line: bytes, body: Iterable[bytes]) -> None:

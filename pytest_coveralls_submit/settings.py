@@ -314,6 +314,9 @@ class Text(NamedTuple):
     folder: Path
     """What a relative file name is relative to."""
 
+    def __repr__(self) -> str:
+        return f"<text from {self.source}>"  # it may be a token
+
 
 def texts_of_variables(env: Mapping[str, str], folder: Path) -> dict[str, Text]:
     """Return the settings that the environment gives; a blank variable is an unset one."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -165,6 +166,8 @@ def submit(
         measured = measure()
     except MeasurementError as error:
         return NotSent(reason=str(error))
+    if not measured.files and not measured.failed and not plan.settings.allow_empty:
+        return NotSent(reason="no data was collected")
     reading = _read(plan, measured)
     notices = (*_left_out(reading, measured), *reading.notices)
     if narrowed:
@@ -236,7 +239,9 @@ def _build(
         edited = job.copy(built)
         edit(edited)
         job.check(edited)
-    except Exception as error:  # noqa: BLE001  whatever a conftest.py raises
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001  a conftest.py may also fail, skip or exit
         kind = "" if isinstance(error, JobError) else f"{type(error).__name__}: "
         return built, (f"the hook pytest_coveralls_job is not heeded: {kind}{error}",)
     return edited, ()
@@ -284,20 +289,43 @@ def deliver(
 ) -> Sent | Failed:
     """Send a job that was built and kept, and remove what was kept once it is accepted."""
     assert plan.token is not None
-    body = job.with_token(job.pieces(built), plan.token.secret)
-    saved_as = plan.settings.save
     try:
+        body = job.with_token(job.pieces(built), plan.token.secret)
         answer = post(plan, "/api/v1/jobs", body, say)
+        verdict = diagnosis.judge(answer, diagnosis.JOB_ROWS, plan.facts)
+        if verdict.accepted:
+            return _accepted(plan, built, percent, kept, verdict, answer)
     except KeyboardInterrupt:
-        return Interrupted(reason="interrupted while sending", kept=kept, saved=saved_as)
+        return Interrupted(reason="interrupted while sending", kept=kept, saved=plan.settings.save)
     except (ProcessError, OSError) as error:
-        return Failed(reason=str(error), kept=kept, saved=saved_as)
-    verdict = diagnosis.judge(answer, diagnosis.JOB_ROWS, plan.facts)
-    details = (_measure(answer),)
-    if not verdict.accepted:
-        return Failed(
-            reason=verdict.reason, advice=verdict.advice, kept=kept, saved=saved_as, details=details
-        )
+        return Failed(reason=str(error), kept=kept, saved=plan.settings.save)
+    except Exception as error:  # noqa: BLE001  a fault of ours must not hide where the job is
+        return replace(fault(error), kept=kept, saved=plan.settings.save)
+    return Failed(
+        reason=verdict.reason,
+        advice=verdict.advice,
+        kept=kept,
+        saved=plan.settings.save,
+        details=(_measure(answer),),
+    )
+
+
+def fault(error: BaseException) -> Failed:
+    """Return the outcome of an error that nobody expected."""
+    return Failed(
+        reason=f"internal fault: {type(error).__name__}: {error}",
+        traceback="".join(traceback.format_exception(error)),
+    )
+
+
+def _accepted(
+    plan: Plan,
+    built: dict[str, Any],
+    percent: float,
+    kept: Path | None,
+    verdict: diagnosis.Verdict,
+    answer: Answer,
+) -> Sent:
     if kept is not None:
         kept.unlink(missing_ok=True)
     return Sent(
@@ -305,9 +333,9 @@ def deliver(
         percent=percent,
         url=verdict.url,
         message=verdict.message,
-        saved=saved_as,
+        saved=plan.settings.save,
         finish=finish_command(plan) if built.get("parallel") else None,
-        details=details,
+        details=(_measure(answer),),
         notices=_tell_gitlab(plan, built, percent, verdict.url),
     )
 

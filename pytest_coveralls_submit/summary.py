@@ -50,7 +50,8 @@ def header(plan: Plan) -> list[str]:
 
 def _problems(plan: Plan) -> Iterator[str]:
     yield from plan.notices
-    if plan.token is None and not plan.settings.dry_run:
+    is_fork = bool(plan.build.service_pull_request)  # there is nothing to do about that
+    if plan.token is None and not plan.settings.dry_run and not is_fork:
         yield why_no_token(plan)
     elif (hidden := hidden_by_tox(plan)) is not None:
         yield hidden

@@ -8,21 +8,25 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import random
 import re
 import ssl
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from email.utils import parsedate_to_datetime
+from http.client import BadStatusLine, RemoteDisconnected
+from pathlib import Path
 from typing import IO, Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import requests
 import urllib3
 
 from . import __version__
-from .calls import BODY_LIMIT, Answer, Call, Policy, Progress
+from .calls import BODY_LIMIT, REASON_LIMIT, Answer, Call, Policy, Progress
 
 # Statuses that say "not now": https://docs.coveralls.io has none; these were seen in public
 # threads (lemurheavy/coveralls-public#1583, #1821, rgerum/saenopy#87) and at Cloudflare.
@@ -30,6 +34,8 @@ RETRIED = frozenset({408, 429, 500, 502, 503, 504, *range(520, 525), 527, 530})
 # A gateway gave up waiting: the job may have been stored (mattn/goveralls#42).
 AMBIGUOUS = frozenset({504, *range(520, 525)})
 RETRY_AFTER_LIMIT = 30.0
+AFTER_DEADLINE = 1.5
+"""Seconds after which this process ends itself, should its parent not have killed it before."""
 KEPT_HEADERS = ("cf-ray", "x-request-id", "link", "x-next-page")
 UNPARSABLE = re.compile("failed to parse", re.IGNORECASE)
 
@@ -67,10 +73,16 @@ def deliver(
     """
     started = clock()
     answer = _deliver(call, body, policy, progress, started, clock, sleep, draw)
-    if call.compress and answer.status and answer.status >= 400 and UNPARSABLE.search(answer.text):  # noqa: PLR2004
-        plain = replace(call, compress=False)
-        again = _deliver(plain, body, policy, progress, started, clock, sleep, draw)
-        answer = replace(again, attempts=answer.attempts + again.attempts)
+    refused = answer.status is not None and answer.status >= 400  # noqa: PLR2004
+    is_time_left = clock() - started < policy.deadline
+    if call.compress and refused and is_time_left and UNPARSABLE.search(answer.text):
+        plain, once = replace(call, compress=False), replace(policy, retries=0)
+        again = _deliver(plain, body, once, progress, started, clock, sleep, draw)
+        answer = replace(
+            again,
+            attempts=answer.attempts + again.attempts,
+            ambiguous=answer.ambiguous or again.ambiguous,
+        )
     return replace(answer, seconds=clock() - started)
 
 
@@ -85,6 +97,7 @@ def _deliver(
     draw: Callable[[float, float], float],
 ) -> Answer:
     try:
+        _check_bundle(policy)
         request = _prepare(call, body)
     except Exception as error:  # noqa: BLE001  a URL or header that cannot be sent
         return Answer(problem=_explained(error))
@@ -103,6 +116,15 @@ def _deliver(
         progress(Progress(attempt=number, of=policy.retries + 1, problem=answer.problem, wait=wait))
         sleep(wait)
     raise AssertionError("the loop returns at the last attempt")
+
+
+def _check_bundle(policy: Policy) -> None:
+    """Raise OSError for a file of trusted certificates that holds none."""
+    if policy.ca_bundle and policy.verify and Path(policy.ca_bundle).is_file():
+        try:
+            ssl.create_default_context(cafile=policy.ca_bundle)
+        except ssl.SSLError as error:
+            raise OSError(f"{policy.ca_bundle} holds no certificate: {error.reason}") from None
 
 
 def _prepare(call: Call, body: bytes) -> requests.PreparedRequest:
@@ -126,11 +148,13 @@ def _prepare(call: Call, body: bytes) -> requests.PreparedRequest:
 
 
 def _attempt(request: requests.PreparedRequest, policy: Policy, left: float) -> Attempt:
+    # A bytes body is one send() under the connect time-out; a file is one per block.
+    body = io.BytesIO(request.body or b"")  # type: ignore[arg-type]
     try:
         with _session() as session:
-            return _exchange(session, request, policy, left)
+            return _exchange(session, request, body, policy, left)
     except Exception as error:  # noqa: BLE001  not only requests' own: LocationParseError, OSError...
-        return _failed(error, policy)
+        return _failed(error, policy, is_begun=body.tell() > 0)
 
 
 def _session() -> requests.Session:
@@ -141,13 +165,16 @@ def _session() -> requests.Session:
 
 
 def _exchange(
-    session: requests.Session, request: requests.PreparedRequest, policy: Policy, left: float
+    session: requests.Session,
+    request: requests.PreparedRequest,
+    body: io.BytesIO,
+    policy: Policy,
+    left: float,
 ) -> Attempt:
-    size = len(request.body or b"")
+    size = body.getbuffer().nbytes
     sent = request.copy()
-    if request.body:
-        # A bytes body is one send() under the connect time-out; a file is one per block.
-        sent.body = io.BytesIO(request.body)  # type: ignore[assignment, arg-type]
+    if size:
+        sent.body = body  # type: ignore[assignment]
     verify = (policy.ca_bundle or True) if policy.verify else False
     merged = session.merge_environment_settings(request.url, {}, True, verify, None)
     response = session.send(
@@ -176,10 +203,10 @@ def _bounded_text(response: requests.Response) -> tuple[str, bool]:
 
 def _answered(response: requests.Response, text: str, size: int, *, whole: bool) -> Attempt:
     status = response.status_code
-    problem = f"{status} {response.reason or ''}".strip()
+    problem = f"{status} {(response.reason or '')[:REASON_LIMIT]}".strip()
     headers = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
     if response.is_redirect or 300 <= status < 400:  # noqa: PLR2004
-        headers["location"] = _origin(response.headers.get("location", ""))
+        headers["location"] = _origin(response.url, response.headers.get("location", ""))
     if not whole:
         problem += ", and the answer broke off"
     answer = Answer(
@@ -194,9 +221,14 @@ def _answered(response: requests.Response, text: str, size: int, *, whole: bool)
     return Attempt(answer, retriable=status in RETRIED, retry_after=retry_after)
 
 
-def _origin(location: str) -> str:
-    parts = urlsplit(location)
-    return f"{parts.scheme}://{parts.hostname}" if parts.hostname else "another path"
+def _origin(url: str, location: str) -> str:
+    """Return scheme and host of where a redirect points; the rest could hold anything."""
+    try:
+        is_elsewhere = bool(urlsplit(location).netloc)
+        parts = urlsplit(urljoin(url, location))
+    except ValueError:
+        return "no address"
+    return f"{parts.scheme}://{parts.hostname}" if is_elsewhere else "another path"
 
 
 def _seconds(retry_after: str) -> float:
@@ -209,13 +241,15 @@ def _seconds(retry_after: str) -> float:
         return 0.0
 
 
-def _failed(error: Exception, policy: Policy) -> Attempt:
+def _failed(error: Exception, policy: Policy, *, is_begun: bool) -> Attempt:
+    """Say what went wrong; what was not begun to be sent cannot have arrived."""
     causes = list(_causes(error))
     for kind, problem, retriable, ambiguous in _faults(policy):
         cause = next((cause for cause in causes if isinstance(cause, kind)), None)
         if cause is not None:
             text = problem.format(cause=getattr(cause, "verify_message", "") or cause)
-            return Attempt(Answer(problem=text, ambiguous=ambiguous), retriable=retriable)
+            answer = Answer(problem=text, ambiguous=ambiguous and is_begun)
+            return Attempt(answer, retriable=retriable)
     return Attempt(Answer(problem=_explained(error)))
 
 
@@ -235,6 +269,8 @@ def _faults(policy: Policy) -> Iterator[tuple[Any, str, bool, bool]]:
     yield ssl.SSLError, "no secure connection: {cause}", True, False
     yield requests.ReadTimeout, f"no answer within {read:g} s", True, True
     yield TimeoutError, f"the job could not be handed over within {connect:g} s", True, True
+    yield RemoteDisconnected, "the connection was closed without an answer", True, True
+    yield BadStatusLine, "the answer is no HTTP", True, True
     yield ConnectionResetError, "the connection was reset", True, True
     yield (
         urllib3.exceptions.ProtocolError,
@@ -266,10 +302,16 @@ def serve(first_line: bytes, stdin: IO[bytes], stdout: IO[bytes]) -> None:
         stdout.flush()
 
     asked = json.loads(first_line)
+    policy = Policy(**asked["policy"])
+    # Whoever started us may have been killed: nobody else would end a server's dripping.
+    end = threading.Timer(policy.deadline + AFTER_DEADLINE, os._exit, (1,))
+    end.daemon = True
+    end.start()
     answer = deliver(
         Call(**asked["call"]),
         stdin.read(),
-        Policy(**asked["policy"]),
+        policy,
         lambda progress: write("progress", progress),
     )
     write("answer", answer)
+    end.cancel()

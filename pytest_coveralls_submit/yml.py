@@ -26,8 +26,14 @@ def texts(root: Path) -> tuple[dict[str, Text], list[str]]:
         return {}, [f"{NAME} is not read: pip install pytest-coveralls-submit[yaml]"]
     try:
         content = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SettingsError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} cannot be read: {error}") from None
+    except yaml.YAMLError as error:
+        # Its own words quote the line, where the token may stand.
+        mark = getattr(error, "problem_mark", None)
+        where = f" in line {mark.line + 1}" if mark is not None else ""
+        problem = getattr(error, "problem", None) or "it is no YAML"
+        raise SettingsError(f"{path} cannot be read: {problem}{where}") from None
     if not isinstance(content, dict | None):
         raise SettingsError(f"{path} does not hold keys and values")
     return _known(content or {}, root)

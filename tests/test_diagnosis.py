@@ -71,7 +71,7 @@ def refusal(message: str) -> dict[str, object]:
     return {"message": message, "error": True}
 
 
-# --- accepted --------------------------------------------------------------------------------------
+# --- accepted --------------------------------------------------------------------------------
 
 
 def test_a_job_with_a_page_is_accepted() -> None:
@@ -106,7 +106,7 @@ def test_a_200_with_a_true_error_is_a_refusal(error: object) -> None:
     assert verdict.reason == f"200 {NO_REPOSITORY}"
 
 
-# --- refused: each known answer --------------------------------------------------------------------
+# --- refused: each known answer --------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -117,8 +117,10 @@ def test_a_200_with_a_true_error_is_a_refusal(error: object) -> None:
             refusal(NO_REPOSITORY),
             f"422 {NO_REPOSITORY}",
             (
-                "the token does not belong to a repository on coveralls.io: copy it again from "
-                "the repository's page, or",
+                (
+                    "the token does not belong to a repository on coveralls.io: copy it again from "
+                    "the repository's page, or"
+                ),
                 'use GITHUB_TOKEN with service name "github"',
             ),
         ),
@@ -128,8 +130,10 @@ def test_a_200_with_a_true_error_is_a_refusal(error: object) -> None:
             f"422 {CLOSED}",
             (
                 "build 9001 takes no more jobs: give each job of a matrix parallel = true,",
-                "run `finish` after the last of them, and give a build that is run again a new "
-                "number",
+                (
+                    "run `finish` after the last of them, and give a build that is run again a new "
+                    "number"
+                ),
             ),
         ),
         (
@@ -144,8 +148,10 @@ def test_a_200_with_a_true_error_is_a_refusal(error: object) -> None:
                 refusal(UNPARSABLE),
                 f"{status} {UNPARSABLE}",
                 (
-                    "the server could not read the job, compressed or plain: coveralls.io may be "
-                    "no Coveralls server,",
+                    (
+                        "the server could not read the job, compressed or plain: coveralls.io may "
+                        "be no Coveralls server,"
+                    ),
                     "or one that needs include_source = true",
                 ),
             )
@@ -156,8 +162,10 @@ def test_a_200_with_a_true_error_is_a_refusal(error: object) -> None:
             PAGE,
             "413 Request Entity Too Large",
             (
-                "the job is too large for coveralls.io (1,234,567 bytes): keep compress on and "
-                "include_source off, or measure fewer files",
+                (
+                    "the job is too large for coveralls.io (1,234,567 bytes): keep compress on and "
+                    "include_source off, or measure fewer files"
+                ),
             ),
         ),
         (
@@ -165,8 +173,10 @@ def test_a_200_with_a_true_error_is_a_refusal(error: object) -> None:
             PAGE,
             "302 Found",
             (
-                "redirects are not followed, the token would go along: set host to "
-                "https://login.example.org",
+                (
+                    "redirects are not followed, the token would go along: set host to "
+                    "https://login.example.org"
+                ),
             ),
         ),
         *(
@@ -278,7 +288,7 @@ def test_a_server_that_said_nothing_is_explained(problem: str, advice: str) -> N
     assert (verdict.accepted, verdict.reason, verdict.advice) == (False, problem, (advice,))
 
 
-# --- the webhook -----------------------------------------------------------------------------------
+# --- the webhook -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", [200, 404])
@@ -316,7 +326,7 @@ def test_the_webhook_is_down_when_the_server_is() -> None:
     assert judge(200, {"done": True}, rows=WEBHOOK_ROWS).accepted
 
 
-# --- trace ids, doubt, attempts ----------------------------------------------------------------------
+# --- trace ids, doubt, attempts --------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -373,7 +383,7 @@ def test_an_answer_that_broke_off_is_not_taken_for_a_log_in_page() -> None:
     assert not any("log-in page" in line for line in verdict.advice)
 
 
-# --- what is never printed ---------------------------------------------------------------------------
+# --- what is never printed -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", [200, 302, 400, 404, 405, 413, 422, 429, 500, 503, 504])
@@ -426,7 +436,20 @@ def test_a_message_is_one_line() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        *("", " ", "null", "true", "5", '"text"', "[]", "[1]", '[{"url": "x"}]', "NaN", "{", "\x00"),
+        *(
+            "",
+            " ",
+            "null",
+            "true",
+            "5",
+            '"text"',
+            "[]",
+            "[1]",
+            '[{"url": "x"}]',
+            "NaN",
+            "{",
+            "\x00",
+        ),
         *("[" * 100_000, '{"a":' * 100_000, "1" * 50_000, '{"message": "Job', "\ufffd" * 100),
     ],
     ids=lambda text: repr(text[:12]),

@@ -18,6 +18,7 @@ import pytest
 
 from pytest_coveralls_submit.errors import MeasurementError
 from pytest_coveralls_submit.measurement import (
+    FileCoverage,
     Measurement,
     controller_of,
     current,
@@ -459,6 +460,53 @@ def test_a_report_is_the_same_with_and_without_a_keeper(project: Project) -> Non
 
     assert texts[0].getvalue() == texts[1].getvalue()
     assert "choices.py" in texts[0].getvalue()
+
+
+def test_several_processes_are_asked_where_no_report_was_made(project: Project) -> None:
+    """What they found is the measurement; where it does not pay, it is made here."""
+    cov = project.run(True, branch=True)
+    expected = project.measured(cov)
+    one = expected.files[0]
+    asked = []
+
+    def together(of: coverage.Coverage) -> tuple[dict[str, FileCoverage], dict[str, str]] | None:
+        asked.append(of)
+        return ({one.path: one}, {"/gone.py": "NoSource"}) if len(asked) == 1 else None
+
+    found = measure(cov, keep_from(cov), project.folder, together)
+    again = measure(cov, keep_from(cov), project.folder, together)
+
+    assert asked == [cov, cov]
+    assert found == Measurement((one,), {"/gone.py": "NoSource"})
+    assert again == expected
+
+
+def test_several_processes_are_not_asked_after_a_report(project: Project) -> None:
+    """Each file is analysed once."""
+    cov = project.run(True)
+    expected = project.measured(cov)
+    keeper = keep_from(cov)
+    cov.report(file=io.StringIO())
+
+    def together(_: coverage.Coverage) -> NoReturn:
+        raise AssertionError("asked")
+
+    assert measure(cov, keeper, project.folder, together) == expected
+
+
+def test_a_second_report_is_the_same_as_the_first(project: Project) -> None:
+    """What was analysed is kept for it, whatever the precision."""
+    cov = project.run(True, branch=True)
+    plain = [io.StringIO() for _ in range(3)]
+    kept = [io.StringIO() for _ in range(3)]
+    for streams in (plain, kept):
+        if streams is kept:
+            assert keep_from(cov) is not None
+        for precision, stream in zip((0, 2, 0), streams, strict=True):
+            cov.report(file=stream, show_missing=True, precision=precision)
+
+    assert [stream.getvalue() for stream in kept] == [stream.getvalue() for stream in plain]
+    assert plain[0].getvalue() != plain[1].getvalue()
 
 
 # -- files that fail ---------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from faulty import Faulty
 from running import Runner
 from standin import COVERALLS_TOKEN
 
@@ -68,7 +70,7 @@ def test_a_kept_job_is_for_the_user_alone(tmp_path: Path, mask: int) -> None:
 
 
 def test_a_missing_folder_is_made(tmp_path: Path) -> None:
-    """pytest's cache may not be there yet."""
+    """Pytest's cache may not be there yet."""
     path = keep(tmp_path / "one" / "two")
 
     assert path == tmp_path / "one" / "two" / "job-77.json"
@@ -94,7 +96,7 @@ def test_a_link_that_points_nowhere_is_not_followed(tmp_path: Path) -> None:
     assert not (tmp_path / "elsewhere").exists()
 
 
-# --- folders that take nothing -------------------------------------------------------------------
+# --- folders that take nothing ---------------------------------------------------------------
 
 
 def test_the_next_folder_is_tried_where_one_takes_nothing(tmp_path: Path) -> None:
@@ -189,7 +191,7 @@ def test_a_part_is_hidden_from_those_who_watch_the_folder(tmp_path: Path) -> Non
     assert name.startswith(".")
 
 
-# --- file systems without hard links ---------------------------------------------------------------
+# --- file systems without hard links ---------------------------------------------------------
 
 
 @pytest.fixture
@@ -275,7 +277,7 @@ def test_runs_at_the_same_time_keep_a_job_each(tmp_path: Path, links: str) -> No
     assert sorted(paths) == sorted(map(str, tmp_path.iterdir()))
 
 
-# --- files the user names ----------------------------------------------------------------------------
+# --- files the user names --------------------------------------------------------------------
 
 
 def test_a_saved_job_takes_the_place_of_what_was_there(tmp_path: Path) -> None:
@@ -297,7 +299,7 @@ def test_a_save_that_fails_leaves_no_part(tmp_path: Path) -> None:
     assert listed(tmp_path) == ["job.json"]
 
 
-# --- whole runs ----------------------------------------------------------------------------------------
+# --- whole runs ------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -318,8 +320,10 @@ def test_the_job_is_on_disk_without_the_token_while_it_is_sent(quick: Runner) ->
     usual = quick.server.dispatch
 
     def look(request: object) -> object:
-        for path in kept_jobs(quick.folder):
-            on_disk.append((path.read_bytes(), stat.S_IMODE(path.stat().st_mode)))
+        on_disk.extend(
+            (path.read_bytes(), stat.S_IMODE(path.stat().st_mode))
+            for path in kept_jobs(quick.folder)
+        )
         return usual(request)  # type: ignore[arg-type]
 
     quick.server.dispatch = look  # type: ignore[method-assign, assignment]
@@ -386,3 +390,27 @@ def test_a_job_that_cannot_be_kept_is_sent_all_the_same(quick: Runner, tmp_path:
     assert "the job could not be kept on disk" in result.stdout, result.stdout
     assert "sent 5 files" in result.stdout
     assert result.returncode == 0
+
+
+@posix
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGKILL"])
+def test_a_killed_run_leaves_a_job_that_can_be_sent(quick: Runner, name: str) -> None:
+    """CI services cancel a job with a signal: what was on disk by then is whole."""
+    with Faulty("hang") as faulty:
+        run = subprocess.Popen(
+            [sys.executable, "-m", "pytest", *PLUGINS, "--coveralls", "--cov-report="],
+            cwd=quick.folder,
+            env={**quick.env, "COVERALLS_HOST": faulty.url},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        assert faulty.wait_for(requests=1, timeout=60)
+        run.send_signal(signal.Signals[name])
+        assert run.wait(timeout=20) == -signal.Signals[name]
+
+    (kept,) = kept_jobs(quick.folder)
+    assert COVERALLS_TOKEN.encode() not in kept.read_bytes()
+    later = quick("send", str(kept), module="pytest_coveralls_submit")
+    assert later.returncode == 0, later.stdout
+    assert len(quick.server.jobs) == 1
+    assert kept_jobs(quick.folder) == []

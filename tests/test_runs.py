@@ -143,17 +143,18 @@ def test_a_flag_switches_off_what_a_file_switches_on(run: Runner) -> None:
 # --- measuring -------------------------------------------------------------------------------
 
 
-def test_it_measures_what_cov_measures(run: Runner) -> None:
-    """``--coveralls`` alone has the numbers of ``--cov`` alone, with and without xdist."""
-    plain = run("-p", "no:coveralls_submit", "--cov")
-    alone = run("--coveralls")
-    spread = run("--coveralls", "-n2")
+@pytest.mark.parametrize("spread", [(), ("-n2",)], ids=["plain", "xdist"])
+def test_it_measures_what_cov_measures(run: Runner, spread: tuple[str, ...]) -> None:
+    """``--coveralls`` alone has the numbers of ``--cov`` alone, and leaves the same data."""
+    plain = run("-p", "no:coveralls_submit", "--cov", *spread)
+    report = coverage_json(run)
+    result = run("--coveralls", *spread)
 
-    assert total(plain.stdout) == total(alone.stdout) == total(spread.stdout)
-    assert plain.returncode == alone.returncode == spread.returncode == 0
-    first, second = run.server.jobs
-    assert len(run.server.requests) == 2
-    assert first["source_files"] == second["source_files"]
+    assert result.returncode == plain.returncode == 0
+    assert total(result.stdout) == total(plain.stdout)
+    assert coverage_json(run) == report
+    files = {file["name"]: file["coverage"] for file in only_job(run)["source_files"]}
+    assert files == {name: lines_of(report[name], len(files[name])) for name in NAMES}
 
 
 @pytest.mark.parametrize("spread", [(), ("-n2",)], ids=["plain", "xdist"])

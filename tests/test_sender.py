@@ -63,8 +63,8 @@ def _nothing_left() -> Iterator[None]:
         assert children() == []
 
 
-def children() -> list[int]:
-    """The processes that this one started and that have not been collected."""
+def children(parent: int | None = None) -> list[int]:
+    """The processes that one, by default this one, started and has not collected."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -72,7 +72,7 @@ def children() -> list[int]:
                 fields = (entry / "stat").read_text().rpartition(")")[2].split()
             except OSError:  # ended meanwhile
                 continue
-            if int(fields[1]) == os.getpid():
+            if int(fields[1]) == (parent or os.getpid()):
                 found.append(int(entry.name))
     return found
 
@@ -88,7 +88,7 @@ def held(env: Mapping[str, str], **policy: Any) -> Iterator[tuple[int, Any]]:
         yield child, result
 
 
-# --- what the child is given ---------------------------------------------------------------------
+# --- what the child is given -----------------------------------------------------------------
 
 
 @linux
@@ -168,7 +168,7 @@ def test_a_module_of_the_project_does_not_take_the_place_of_ours(
 def test_a_module_that_requests_would_like_is_not_taken_from_the_project(
     server: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str
 ) -> None:
-    """requests and urllib3 look for helpers: the project's own is not run beside the token."""
+    """Requests and urllib3 look for helpers: the project's own is not run beside the token."""
     break_module(tmp_path, monkeypatch, module)
     answer = send(server.url)
 
@@ -216,7 +216,7 @@ def test_what_tests_do_to_requests_and_sockets_does_not_reach_the_child(
     assert send(server.url, env=env, retries=1).status == 200
 
 
-# --- what comes back -----------------------------------------------------------------------------
+# --- what comes back -------------------------------------------------------------------------
 
 
 def test_a_job_goes_through_and_the_answer_comes_back(server: StandIn) -> None:
@@ -288,7 +288,7 @@ def test_a_child_that_never_reads_is_killed_at_the_deadline(
     assert answer.problem == "no result within 0.5 s"
 
 
-# --- when it goes wrong --------------------------------------------------------------------------
+# --- when it goes wrong ----------------------------------------------------------------------
 
 
 def script(folder: Path, *lines: str) -> str:
@@ -371,6 +371,50 @@ def test_a_child_that_stands_still_is_killed_at_the_deadline() -> None:
         answer = result.result(timeout=20)
 
     assert (answer.problem, answer.ambiguous) == ("no result within 1.5 s", True)
+
+
+@linux
+def test_a_child_whose_parent_was_killed_ends_at_the_deadline_too() -> None:
+    """Nobody is left to kill it: a server that drips must not hold it, and the token, for ever."""
+    program = """
+        import sys
+        from pytest_coveralls_submit import sender
+        from pytest_coveralls_submit.calls import Call, Policy
+
+        call = Call(method="POST", url=sys.argv[1], form="json_file")
+        sender.send(call, [b"x"], Policy(deadline=1.0), {}, print)
+    """
+    with Faulty("header drip") as faulty:
+        command = [sys.executable, "-c", textwrap.dedent(program), faulty.url]
+        parent = subprocess.Popen(command)
+        assert faulty.wait_for(requests=1)
+        (child,) = children(parent.pid)
+        parent.kill()
+        parent.wait()
+        try:
+            assert ends(child, within=1.0 + 2.0 + SLACK)
+        finally:
+            if is_running(child):
+                os.kill(child, signal.SIGKILL)
+
+
+def ends(pid: int, *, within: float) -> bool:
+    """Whether a process that is not our child ends in time."""
+    last = time.monotonic() + within
+    while is_running(pid):
+        if time.monotonic() > last:
+            return False
+        threading.Event().wait(0.02)
+    return True
+
+
+def is_running(pid: int) -> bool:
+    """Whether the process exists and is more than an entry in the table."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in {"Z", "X"}
 
 
 def test_an_interrupt_ends_the_child_too(server: StandIn) -> None:

@@ -206,6 +206,15 @@ def test_what_pytest_exit_cut_short_is_not_sent(run: Runner, status: int) -> Non
     assert told(result.stdout)[-1].startswith("coveralls: not sent: ")
 
 
+def test_what_only_the_controller_measured_is_not_sent(run: Runner) -> None:
+    """``coverage run`` does not measure xdist's workers: near to 0 % would be a false drop."""
+    result = run("run", "-m", "pytest", "--coveralls", "-n2", module="coverage")
+
+    assert result.returncode == 0, result.stdout
+    assert run.server.requests == [], result.stdout
+    assert told(result.stdout)[-1].startswith("coveralls: not sent: ")
+
+
 # --- a job is sent all the same --------------------------------------------------------------
 
 
@@ -232,11 +241,14 @@ def test_too_little_coverage_is_sent_too(run: Runner) -> None:
     assert len(run.server.jobs) == 1
 
 
-@pytest.mark.parametrize("flag", ["--coveralls-on-failure=skip", "--no-cov-on-fail"])
 @pytest.mark.parametrize(
-    "red",
-    [RED, "import pytest\n@pytest.fixture\ndef f():\n    1 / 0\n\ndef test_error(f):\n    pass\n"],
-    ids=["failed", "error"],
+    ("flag", "red"),
+    [
+        ("--coveralls-on-failure=skip", RED),
+        ("--coveralls-on-failure=skip", ERROR),
+        ("--no-cov-on-fail", RED),
+    ],
+    ids=["on_failure", "on_failure, an error", "no-cov-on-fail"],
 )
 def test_failed_tests_are_not_sent_where_that_is_asked_for(
     run: Runner, flag: str, red: str
@@ -257,6 +269,24 @@ def test_a_green_run_is_sent_with_on_failure_skip(run: Runner) -> None:
 
     assert result.returncode == 0, result.stdout
     assert len(run.server.jobs) == 1
+
+
+def test_without_a_cache_a_job_is_kept_in_the_temporary_directory(
+    run: Runner, tmp_path: Path
+) -> None:
+    """``-p no:cacheprovider`` loses no job."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    run.server.respond(503)
+
+    env = {"TMPDIR": str(temporary)}
+    result = run("--coveralls", "-p", "no:cacheprovider", env=env)
+
+    assert result.returncode == 0, result.stdout
+    (path,) = temporary.glob("*.json")
+    assert_whole_and_safe(path)
+    assert f"coveralls: kept in {path}; send it with: " in result.stdout
+    assert kept(run) == []
 
 
 # --- a part of the tests ---------------------------------------------------------------------
@@ -343,12 +373,10 @@ def test_tests_that_a_conftest_leaves_out_narrow_the_run(run: Runner) -> None:
 # --- more than one process -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("spread", ["loadscope", "worksteal", "no -n"])
+@pytest.mark.parametrize("spread", ["loadscope", "worksteal"])
 def test_one_job_is_sent_however_tests_are_spread(run: Runner, spread: str) -> None:
     """The controller sends, no worker does."""
-    flags = () if spread == "no -n" else ("-n2", f"--dist={spread}")
-
-    result = run("--cov", "--coveralls", *flags)
+    result = run("--cov", "--coveralls", "-n2", f"--dist={spread}")
 
     assert result.returncode == 0, result.stdout
     assert len(run.server.requests) == len(run.server.jobs) == 1
@@ -356,7 +384,6 @@ def test_one_job_is_sent_however_tests_are_spread(run: Runner, spread: str) -> N
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_forked_child_that_comes_to_the_end_sends_nothing(run: Runner) -> None:
     """A child that unwinds runs all that is left of the session, hooks included."""
     write(
@@ -402,8 +429,11 @@ NESTED = {
 }
 
 
-@pytest.mark.parametrize("kind", NESTED)
-@pytest.mark.parametrize("env", [{}, {"COVERALLS_STRICT": "1"}], ids=["usual", "strict"])
+@pytest.mark.parametrize(
+    ("kind", "env"),
+    [*((kind, {}) for kind in NESTED), ("subprocess", {"COVERALLS_STRICT": "1"})],
+    ids=[*NESTED, "strict"],
+)
 def test_a_run_inside_a_run_sends_nothing(run: Runner, kind: str, env: dict[str, str]) -> None:
     """The inner run says so and keeps its exit status; the outer one sends its job."""
     write(run, "inner/test_inner.py", "def test_inner():\n    pass\n")

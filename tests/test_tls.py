@@ -41,9 +41,11 @@ class Secure(socketserver.ThreadingTCPServer):
 
     @property
     def url(self) -> str:
+        """The address, without a closing slash."""
         return f"https://127.0.0.1:{self.server_address[1]}"
 
     def get_request(self) -> tuple[socket.socket, Any]:
+        """Take a connection and count it."""
         self.connections += 1
         return super().get_request()
 
@@ -60,13 +62,15 @@ class Secure(socketserver.ThreadingTCPServer):
 class _Exchange(socketserver.BaseRequestHandler):
     def handle(self) -> None:
         assert isinstance(self.server, Secure)
-        with contextlib.suppress(OSError):  # the client hangs up on a certificate it rejects
-            with self.server.context.wrap_socket(self.request, server_side=True) as secured:
-                received = b""
-                while not received.endswith(b"--\r\n"):
-                    received += secured.recv(65536)
-                self.server.received.append(received)
-                secured.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        with (
+            contextlib.suppress(OSError),  # the client hangs up on a certificate it rejects
+            self.server.context.wrap_socket(self.request, server_side=True) as secured,
+        ):
+            received = b""
+            while not received.endswith(b"--\r\n"):
+                received += secured.recv(65536)
+            self.server.received.append(received)
+            secured.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
 
 
 def context_of(certificate: trustme.LeafCert) -> ssl.SSLContext:
@@ -261,13 +265,13 @@ def test_a_bundle_that_is_missing_is_not_tried_again(secure: Secure, tmp_path: P
 def test_verification_can_be_switched_off(
     secure: Secure, wrong: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """``skip_ssl_verify`` is for hosts whose certificate nobody can verify, whatever else is set."""
+    """``skip_ssl_verify`` is for certificates that nobody can verify, whatever else is set."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(wrong))
 
     assert deliver(secure.url, verify=False, ca_bundle=str(wrong))[0].status == 200
 
 
-# --- through a proxy -----------------------------------------------------------------------------
+# --- through a proxy -------------------------------------------------------------------------
 
 
 class Tunnel(socketserver.ThreadingTCPServer):
@@ -281,6 +285,7 @@ class Tunnel(socketserver.ThreadingTCPServer):
 
     @property
     def url(self) -> str:
+        """The address, without a closing slash."""
         return f"http://127.0.0.1:{self.server_address[1]}"
 
 
@@ -314,7 +319,7 @@ def _pump(source: socket.socket, target: socket.socket, note: Callable[[bytes], 
 def test_a_proxy_sees_the_name_of_the_host_and_nothing_of_the_job(
     authority: trustme.CA, right: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """https goes through the proxy as a tunnel: neither token nor path is readable there."""
+    """Https goes through the proxy as a tunnel: neither token nor path is readable there."""
     certificate = authority.issue_cert("coveralls.example.org")
     with Secure(context_of(certificate)) as server, Tunnel(server.url) as tunnel:
         thread = threading.Thread(target=tunnel.serve_forever, args=(0.01,))
@@ -332,7 +337,7 @@ def test_a_proxy_sees_the_name_of_the_host_and_nothing_of_the_job(
     assert answer.status == 200
 
 
-# --- whole runs ----------------------------------------------------------------------------------
+# --- whole runs ------------------------------------------------------------------------------
 
 
 @pytest.fixture

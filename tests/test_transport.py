@@ -57,13 +57,16 @@ class Played:
         self._draw = draw or (lambda _low, high: high)
 
     def clock(self) -> float:
+        """Seconds, as ``time.monotonic``."""
         return self.now
 
     def sleep(self, seconds: float) -> None:
+        """Let time pass."""
         self.sleeps.append(seconds)
         self.now += seconds
 
     def draw(self, low: float, high: float) -> float:
+        """Draw between two numbers, as ``random.uniform``."""
         self.bounds.append((low, high))
         return self._draw(low, high)
 
@@ -104,6 +107,7 @@ class Scripted(socketserver.ThreadingTCPServer):
 
     @property
     def url(self) -> str:
+        """The address, without a closing slash."""
         return f"http://127.0.0.1:{self.server_address[1]}"
 
     def __enter__(self) -> Self:
@@ -155,7 +159,7 @@ def json_part(received: Received) -> bytes:
     return gzip.decompress(part.body) if is_gzip else part.body
 
 
-# --- the request -------------------------------------------------------------------------------
+# --- the request -----------------------------------------------------------------------------
 
 
 def test_a_job_is_one_multipart_file_of_gzip(server: StandIn, played: Played) -> None:
@@ -251,7 +255,7 @@ def test_the_same_job_is_the_same_gzip_every_time(server: StandIn, played: Playe
     assert one[4:8] == bytes(4)
 
 
-# --- again or not ------------------------------------------------------------------------------
+# --- again or not ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", RETRIED)
@@ -270,9 +274,7 @@ def test_a_server_that_says_not_now_is_asked_again(
 
 
 @pytest.mark.parametrize("status", FINAL)
-def test_a_server_that_means_it_is_asked_once(
-    server: StandIn, played: Played, status: int
-) -> None:
+def test_a_server_that_means_it_is_asked_once(server: StandIn, played: Played, status: int) -> None:
     """Redirects, refusals and unknown errors are not repeated."""
     server.respond(status, times=3)
     answer = played.deliver(server.url)
@@ -341,7 +343,7 @@ def test_no_more_attempts_are_made_than_asked_for(
     assert answer.problem.startswith("503 ")
 
 
-# --- waiting -----------------------------------------------------------------------------------
+# --- waiting ---------------------------------------------------------------------------------
 
 
 def test_waits_are_drawn_between_nothing_and_a_doubling_bound(
@@ -366,9 +368,7 @@ def test_a_wait_is_what_was_drawn(server: StandIn) -> None:
 
 
 @pytest.mark.parametrize(("said", "least"), [("7", 7), ("30", 30), (" 7 ", 7)])
-def test_retry_after_in_seconds_is_the_least_wait(
-    server: StandIn, said: str, least: float
-) -> None:
+def test_retry_after_in_seconds_is_the_least_wait(server: StandIn, said: str, least: float) -> None:
     """The server's word is a floor, whatever is drawn."""
     played = Played(lambda low, _high: low)
     server.respond(429, headers={"Retry-After": said})
@@ -491,12 +491,10 @@ def test_no_schedule_goes_past_the_deadline(
     assert [told.wait for told in played.told] == played.sleeps
 
 
-# --- once more, uncompressed ---------------------------------------------------------------------
+# --- once more, uncompressed -----------------------------------------------------------------
 
 
-def test_a_server_that_cannot_read_gzip_gets_the_job_plain(
-    server: StandIn, played: Played
-) -> None:
+def test_a_server_that_cannot_read_gzip_gets_the_job_plain(server: StandIn, played: Played) -> None:
     """Once more uncompressed, typed as JSON, the same job."""
     server.respond(422, {"message": NOT_PARSED, "error": True})
     answer = played.deliver(server.url)
@@ -550,7 +548,7 @@ def test_nothing_is_sent_plain_after_the_deadline(played: Played) -> None:
     assert len(server.received) == 1
 
 
-# --- redirects -----------------------------------------------------------------------------------
+# --- redirects -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", REDIRECTS)
@@ -571,7 +569,10 @@ def test_the_server_that_a_redirect_names_receives_no_byte(
 @pytest.mark.parametrize(
     ("location", "shown"),
     [
-        ("https://user:hunter22@login.example.org:8443/sso?x=hunter22", "https://login.example.org"),
+        (
+            "https://user:hunter22@login.example.org:8443/sso?x=hunter22",
+            "https://login.example.org",
+        ),
         ("/hunter22", "another path"),
         ("//login.example.org/hunter22", "http://login.example.org"),
         ("", "another path"),
@@ -597,7 +598,7 @@ def test_a_redirect_to_nonsense_is_still_a_redirect(played: Played, location: st
     assert (answer.status, answer.attempts) == (302, 1)
 
 
-# --- servers that break the rules ------------------------------------------------------------------
+# --- servers that break the rules ------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -605,7 +606,7 @@ def test_a_redirect_to_nonsense_is_still_a_redirect(played: Played, location: st
     [
         ("reset after", "the connection was reset"),
         ("close", "the connection was closed without an answer"),
-        ("garbage", "the connection was closed without an answer"),  # none that is HTTP
+        ("garbage", "the answer is no HTTP"),
         ("hang", "no answer within 0.3 s"),
     ],
 )
@@ -804,7 +805,7 @@ def test_an_address_that_cannot_be_used_is_told_and_not_tried_again(
     assert answer.problem
 
 
-# --- proxies ---------------------------------------------------------------------------------------
+# --- proxies ---------------------------------------------------------------------------------
 
 
 def test_the_proxy_of_the_environment_is_used(
