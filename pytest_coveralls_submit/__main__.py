@@ -95,12 +95,17 @@ def _config() -> pytest.Config:
         SettingsError: pytest cannot read its own ini file; it has said why.
     """
     reader = _ConfigReader()
+    before = dict(os.environ)
     for name in SHIELDED:
         os.environ.pop(name, None)
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     overrides = [word for key, value in NEUTRAL.items() for word in ("-o", f"{key}={value}")]
     silent = ["--noconftest", "-p", "pytest_coveralls_submit.plugin", "-p", "no:cacheprovider"]
-    pytest.main([*silent, *overrides, "--no-coveralls"], plugins=[reader])
+    try:
+        pytest.main([*silent, *overrides, "--no-coveralls"], plugins=[reader])
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
     if reader.config is None:
         raise SettingsError("pytest cannot read its configuration here")
     return reader.config
@@ -140,9 +145,10 @@ def _finish(made: Plan) -> int:
         "payload": {"build_num": number, "status": "done"},
     }
     body = json.dumps({name: value for name, value in asked.items() if value}).encode()
-    answer = post(made, "/webhook", [body], lambda text: _print(text, made))
+    answer = post(made, "/webhook", [body], lambda text: _print(text, made), is_repeatable=True)
     verdict = diagnosis.judge(answer, diagnosis.WEBHOOK_ROWS, made.facts)
-    if verdict.accepted:
+    # An attempt whose answer was lost may have closed it: then the next one finds it closed.
+    if verdict.accepted or (answer.ambiguous and "closed" in verdict.message):
         _print(f"closed build {number} on {made.settings.host}", made)
         return ACCEPTED
     for line in (f"failed: build {number} was not closed: {verdict.reason}", *verdict.advice):
@@ -174,15 +180,19 @@ def _outcome(made: Plan, built: dict[str, object], path: Path) -> Outcome:
 def _completed(built: dict[str, object], made: Plan) -> dict[str, object]:
     """Return a job that can be sent: with an identity, and with the service that fits the token.
 
-    Another tool's file may hold source files alone; then the job is that of this checkout.
+    Another tool's file may hold source files alone; then the job is that of this checkout. Flags
+    win over what the file says; variables, which may be another job's, do not.
     """
     if set(built) == {"source_files"}:
         return {**made.head, **built}
+    flags = {name for name, source in made.settings.sources.items() if source.startswith("--")}
+    built.update({name: made.head[name] for name in flags & made.head.keys()})
     if built.get("service_name") in {job.GITHUB_ACTIONS, job.GITHUB_SERVICE} and made.token:
         is_github = made.token.is_github
         built["service_name"] = job.GITHUB_SERVICE if is_github else job.GITHUB_ACTIONS
-        if is_github and made.build.repo_name:
-            built.setdefault("repo_name", made.build.repo_name)
+        repo_name = made.settings.repo_name or made.build.repo_name
+        if is_github and repo_name:
+            built.setdefault("repo_name", repo_name)
     return built
 
 

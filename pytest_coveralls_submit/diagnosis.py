@@ -6,10 +6,10 @@ Sources of the rows: public threads of lemurheavy/coveralls-public (#16, #1264, 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from json import loads
 from typing import Any, NamedTuple
 
 from .calls import Answer
@@ -175,7 +175,7 @@ def judge(answer: Answer, rows: tuple[Row, ...], facts: Mapping[str, str]) -> Ve
 
 def _object(text: str) -> dict[str, Any] | None:
     try:
-        said = json.loads(text)
+        said = loads(text)
     except (ValueError, RecursionError):
         return None
     return said if isinstance(said, dict) else None

@@ -139,7 +139,8 @@ def service_of(settings: Settings, build: Build, token: Token | None) -> str | N
 
 def branch_of(settings: Settings, build: Build, git: Git) -> str | None:
     """Return the branch that the job belongs to; for a tag its name."""
-    return settings.service_branch or build.service_branch or build.tag or git.branch
+    named = settings.service_branch if settings.service_branch != "HEAD" else None
+    return named or build.service_branch or build.tag or git.branch
 
 
 def commit_of(settings: Settings, build: Build, git: Git) -> str | None:
@@ -150,10 +151,10 @@ def commit_of(settings: Settings, build: Build, git: Git) -> str | None:
 def _job_id(build: Build, flag: str | None) -> str | None:
     """Return an id that differs between the jobs of a build.
 
-    GitHub gives the legs of a matrix none: job key and runner tell them apart, and where one
-    runner serves several, what the legs differ in.
+    GitHub, Gitea and Forgejo give the legs of a matrix none: job key and runner tell them apart,
+    and where one runner serves several, what the legs differ in.
     """
-    if build.service_name != GITHUB_ACTIONS or not build.service_job_id:
+    if not build.service_job_id or not (build.service_name or "").endswith("-actions"):
         return build.service_job_id
     parts = [build.service_job_id, platform.python_version(), sys.platform, platform.machine()]
     return "-".join([*parts, *([flag] if flag else [])])
@@ -208,9 +209,9 @@ def _is_name(value: object) -> bool:
     return (
         isinstance(value, str)
         and _is_text(value)
-        and not re.match(r"/|[A-Za-z]:|\.\.?/", value)
+        and not re.match(r"[A-Za-z]:", value)
         and "\\" not in value
-        and "/../" not in value
+        and not {"", ".", ".."}.intersection(value.split("/"))
     )
 
 

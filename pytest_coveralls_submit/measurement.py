@@ -78,6 +78,8 @@ class Keeper:
         self.cov = cov
         self.files: dict[str, FileCoverage] = {}
         self.failed: dict[str, str] = {}
+        self.is_whole = True
+        """Whether all that was analysed could be kept."""
         self._packed: dict[tuple[str, object], bytes] = {}
         self._analyze: Callable[..., Any] = cov._analyze  # noqa: SLF001  see above
         cov._analyze = self._keep  # type: ignore[method-assign]  # noqa: SLF001
@@ -95,12 +97,15 @@ class Keeper:
         try:
             analysis = self._analyze(morf, *args, **kwargs)
         except Exception as error:
-            self.failed[str(morf)] = describe(error)
+            if is_reported(str(morf), error):
+                self.failed[str(morf)] = describe(error)
             raise
-        # Whatever a changed analysis raises: coverage's own report must not notice.
-        with contextlib.suppress(Exception):
-            self.files[str(morf)] = from_analysis(analysis)
+        try:
+            file = from_analysis(analysis)
+            self.files[file.path] = file
             self._packed[identity] = pack(analysis)
+        except Exception:  # noqa: BLE001  coverage's own report must not notice a changed analysis
+            self.is_whole = False
         return analysis
 
 
@@ -112,6 +117,13 @@ def pack(analysis: object) -> bytes:
 def unpack(packed: bytes) -> Any:
     """Return what :func:`pack` was given; never used on bytes from outside this process."""
     return pickle.loads(zlib.decompress(packed))  # noqa: S301
+
+
+def is_reported(path: str, error: Exception) -> bool:
+    """Tell whether coverage would speak of the error: not of code in files that are no Python."""
+    extension = os.path.splitext(path)[1]  # noqa: PTH122  a name, perhaps of no file
+    is_python = not extension or extension.startswith(".py")
+    return is_python or type(error).__name__ != "NotPython"
 
 
 def describe(error: BaseException) -> str:
@@ -193,7 +205,7 @@ def measure(
             return Measurement((), {})
         if keeper is not None:
             complete(cov, keeper, together)
-        if keeper is None or not keeper.files:
+        if keeper is None or not keeper.files or not keeper.is_whole:
             files, failed = _from_json(cov, measured)
         else:
             files, failed = list(keeper.files.values()), dict(keeper.failed)
@@ -240,13 +252,16 @@ def _from_json(cov: Coverage, measured: Iterable[str]) -> tuple[list[FileCoverag
         one = _json_report(cov, [path])
         if not isinstance(one, Exception):
             report.update(one)
-        elif type(one).__name__ != "NoDataError":  # that one means: omitted from reports
+        elif type(one).__name__ != "NoDataError" and is_reported(path, one):  # else omitted
             failed[path] = describe(one)
     return [_from_report(cov, name, file) for name, file in report.items()], failed
 
 
 def _json_report(cov: Coverage, morfs: list[str] | None) -> dict[str, Any] | Exception:
-    handle, name = tempfile.mkstemp(suffix=".json")
+    try:
+        handle, name = tempfile.mkstemp(suffix=".json")
+    except OSError as error:
+        raise MeasurementError(f"coverage's report cannot be written: {error}") from None
     os.close(handle)
     try:
         cov.json_report(morfs, outfile=name, ignore_errors=morfs is None)
@@ -346,17 +361,16 @@ def cut_short(session: pytest.Session, exitstatus: int) -> str | None:
     Facts on the state that each kind of ending leaves: pytest 8 and 9 with pytest-cov 5 to 7,
     plain and under xdist.
     """
-    config = session.config
-    if getattr(config.option, "collectonly", False):
+    if getattr(session.config.option, "collectonly", False):
         return "--collect-only runs no tests"
     if session.shouldfail:
         return f"the run was stopped early: {session.shouldfail}"
     if session.shouldstop:
         return f"the run was interrupted: {session.shouldstop}"
-    if exitstatus == pytest.ExitCode.INTERRUPTED:
-        return "the run was interrupted: not all tests could be collected"
-    if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
-        return "no tests ran"
-    if exitstatus not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
-        return f"pytest ended with exit status {int(exitstatus)}"
-    return None
+    if exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
+        return None
+    known: dict[int, str] = {
+        pytest.ExitCode.INTERRUPTED: "the run was interrupted: not all tests could be collected",
+        pytest.ExitCode.NO_TESTS_COLLECTED: "no tests ran",
+    }
+    return known.get(exitstatus, f"pytest ended with exit status {exitstatus}")

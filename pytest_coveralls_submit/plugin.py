@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import traceback
+import warnings
 from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
 
 SESSION_MARK = "PYTEST_COVERALLS_SUBMIT_PID"
 """Set while a session is on that submits: pytest runs inside of it do not."""
+
+
+MEASURES = pytest.StashKey[bool]()
+"""Whether pytest-cov measures because we asked it to."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -71,6 +76,7 @@ def pytest_load_initial_conftests(
     options = early_config.known_args_namespace
     if _is_on(early_config, options) and _should_measure(early_config, options):
         options.cov_source = [True]
+        early_config.stash[MEASURES] = True
     result = yield
     _take_back_warning(options, args)
     return result
@@ -101,8 +107,11 @@ def _is_on(config: pytest.Config, options: Any) -> bool:
 def _should_measure(config: pytest.Config, options: Any) -> bool:
     asked = getattr(options, "cov_source", None)
     is_off = getattr(options, "no_cov", False) or getattr(options, "collectonly", False)
-    if asked is None or asked or is_off or _is_inside_another():
+    if asked is None or asked or is_off:
         return False
+    mark = os.environ.get(SESSION_MARK)
+    if mark is not None:  # a worker of xdist does as its parent; a run inside of another does not
+        return "PYTEST_XDIST_WORKER" in os.environ and mark == _mark(os.getppid(), measures=True)
     env = Environment(os.environ)
     try:
         settings, _ = gather(config, options, env)
@@ -120,11 +129,8 @@ def _leads_to_a_job(settings: Settings, env: Environment) -> bool:
     return can_send(settings, token) and current() is None
 
 
-def _is_inside_another() -> bool:
-    """Tell whether a pytest run that submits is around this one; its workers belong to it."""
-    mark = os.environ.get(SESSION_MARK)
-    is_worker = "PYTEST_XDIST_WORKER" in os.environ and mark == str(os.getppid())
-    return mark is not None and not is_worker
+def _mark(pid: int, *, measures: bool) -> str:
+    return f"{pid} measures" if measures else str(pid)
 
 
 def gather(
@@ -163,7 +169,9 @@ def _ini_text(config: pytest.Config, key: str) -> str:
     try:
         value = config.getini(key)
     except (TypeError, ValueError, pytest.UsageError):
-        value = config.inicfg.get(key)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pytest 9 has another name for it
+            value = config.inicfg.get(key)
         value = getattr(value, "value", value)
     if isinstance(value, list):
         value = "\n".join(map(str, value))
@@ -179,12 +187,14 @@ def pytest_configure(config: pytest.Config) -> None:
     if not _is_on(config, config.option):
         return
     if hasattr(config, "workerinput"):
-        os.environ[SESSION_MARK] = str(os.getpid())  # for pytest runs inside of this worker
+        os.environ[SESSION_MARK] = _mark(os.getpid(), measures=False)  # for runs inside of it
         return
     try:
         made = _plan(config)
     except CoverallsError as error:
-        raise pytest.UsageError(f"coveralls: {error}") from None
+        from .summary import clean
+
+        raise pytest.UsageError(clean(f"coveralls: {error}")) from None
     except KeyboardInterrupt:
         raise KeyboardInterrupt from None  # our frames have seen the environment
     except Exception as error:  # noqa: BLE001  a fault of ours stops no test
@@ -226,6 +236,8 @@ class Reporter:
     """Follows one session and submits its coverage at the end."""
 
     def __init__(self, config: pytest.Config, plan: Plan) -> None:
+        from .selection import runs_last_failed
+
         self.config = config
         self.plan = plan
         self.pid = os.getpid()
@@ -234,9 +246,12 @@ class Reporter:
         self.header: list[str] = []
         self.stopped: str | None = None
         self.deselected = 0
+        self.last_failed = runs_last_failed(config)
         self.annotation: str | None = None
         self.outcome: Outcome | None = None
-        os.environ.setdefault(SESSION_MARK, str(self.pid))
+        os.environ.setdefault(
+            SESSION_MARK, _mark(self.pid, measures=config.stash.get(MEASURES, False))
+        )
 
     def pytest_report_header(self) -> list[str]:
         """Say what will be sent where."""
@@ -244,13 +259,13 @@ class Reporter:
 
         try:
             self.header = [redact(line, self.plan.secrets) for line in header(self.plan)]
-            return self.header
         except Exception as error:  # noqa: BLE001  the tests are more important
-            return [f"coveralls: internal fault: {type(error).__name__}"]
+            self.header = [f"coveralls: internal fault: {type(error).__name__}"]
+        return self.header
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Note that the run was ended early; pytest.exit does so with any exit status."""
-        self.stopped = excinfo.exconly()
+        self.stopped = str(excinfo.value) or excinfo.typename
 
     def pytest_deselected(self, items: list[pytest.Item]) -> None:
         """Count the tests that do not run."""
@@ -292,7 +307,8 @@ class Reporter:
         from .selection import narrowed, reason_to_skip
         from .submit import submit
 
-        reason = reason_to_skip(session, exitstatus, self.plan.settings, self.deselected)
+        part = narrowed(self.config, self.deselected, last_failed=self.last_failed)
+        reason = reason_to_skip(session, exitstatus, self.plan.settings, part)
         if self.stopped is not None:
             reason = f"the run was interrupted: {self.stopped}"
         if self.outer is not None:
@@ -306,9 +322,7 @@ class Reporter:
             self._cache,
             self._say,
             (lambda job: hooks(config=self.config, job=job)) if hooks.get_hookimpls() else None,
-            narrowed(self.config, self.deselected)
-            if self.plan.settings.on_partial == "warn"
-            else None,
+            part if self.plan.settings.on_partial == "warn" else None,
         )
 
     def _measure(self) -> Measurement:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from typing import Any
 
 import pytest
 
@@ -11,9 +12,16 @@ from .settings import Settings
 
 
 def reason_to_skip(
-    session: pytest.Session, exitstatus: int, settings: Settings, deselected: int
+    session: pytest.Session, exitstatus: int, settings: Settings, part: str | None
 ) -> str | None:
-    """Return why this session sends nothing, in one line; None where it does."""
+    """Return why this session sends nothing, in one line; None where it does.
+
+    Args:
+        session: at its end.
+        exitstatus: of pytest.
+        settings: of the user.
+        part: what narrowed the run, see :func:`narrowed`.
+    """
     config = session.config
     if _is_loop(config):
         return "--looponfail runs the tests again and again"
@@ -22,7 +30,6 @@ def reason_to_skip(
         return reason
     if session.testsfailed and _tests_failed(session) and _skips_failures(config, settings):
         return "tests failed (on_failure = skip)"
-    part = narrowed(config, deselected)
     if part and settings.on_partial == "skip":
         return f"the run was narrowed by {part} (on_partial = skip)"
     return None
@@ -45,25 +52,37 @@ def _skips_failures(config: pytest.Config, settings: Settings) -> bool:
     return settings.on_failure == "skip" or bool(getattr(config.option, "no_cov_on_fail", False))
 
 
-def narrowed(config: pytest.Config, deselected: int) -> str | None:
-    """Return what narrowed the run to a part of its tests, in the user's words; None for none."""
+def narrowed(config: pytest.Config, deselected: int, *, last_failed: bool) -> str | None:
+    """Return what narrowed the run to a part of its tests, in the user's words; None for none.
+
+    Args:
+        config: of the run.
+        deselected: how many tests pytest has left out.
+        last_failed: what :func:`runs_last_failed` has said before the tests.
+    """
     option = config.option
     # Under xdist the workers deselect, and this process does not see it.
     left_some_out = bool(deselected) or config.pluginmanager.hasplugin("dsession")
     causes = [
-        f"-k {shlex.quote(option.keyword)}" if left_some_out and option.keyword else "",
-        f"-m {shlex.quote(option.markexpr)}" if left_some_out and option.markexpr else "",
-        "--lf" if _runs_last_failed(config) else "",
+        _with_value("-k", option, "keyword") if left_some_out else "",
+        _with_value("-m", option, "markexpr") if left_some_out else "",
+        "--lf" if last_failed else "",
         "--deselect" if left_some_out and getattr(option, "deselect", None) else "",
         "node ids" if any("::" in str(argument) for argument in config.args) else "",
     ]
     found = [cause for cause in causes if cause]
     if not found and deselected:
-        found = [f"the deselection of {deselected} tests"]
+        tests = "1 test" if deselected == 1 else f"{deselected} tests"
+        found = [f"the deselection of {tests}"]
     return " and ".join(found) or None
 
 
-def _runs_last_failed(config: pytest.Config) -> bool:
-    """Tell whether ``--lf`` leaves tests out; it runs all where none failed before."""
+def _with_value(flag: str, option: Any, name: str) -> str:
+    value = getattr(option, name, "")
+    return f"{flag} {shlex.quote(value)}" if value else ""
+
+
+def runs_last_failed(config: pytest.Config) -> bool:
+    """Tell, before the tests, whether ``--lf`` will leave some out: it does if some have failed."""
     plugin = config.pluginmanager.get_plugin("lfplugin")
     return bool(getattr(config.option, "lf", False) and getattr(plugin, "lastfailed", True))

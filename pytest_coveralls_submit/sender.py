@@ -59,7 +59,7 @@ def send(
     asked = {
         "call": asdict(call),
         "policy": asdict(policy),
-        "path": [path for path in sys.path if isinstance(path, str) and path],
+        "path": [str(path) for path in sys.path if path],
     }
     child = process.start(
         [sys.executable or "python", "-I", "-c", BOOT],

@@ -104,7 +104,7 @@ def read_base_url(text: str) -> str:
         ValueError: not http(s), or with a user, a query or a fragment.
     """
     parts = urlsplit(text if "://" in text else f"https://{text}")
-    unwanted = parts.username or parts.password or parts.query or parts.fragment
+    unwanted = "@" in parts.netloc or parts.query or parts.fragment
     if parts.scheme not in {"http", "https"} or not parts.hostname or unwanted:
         raise ValueError(text)
     if not re.fullmatch(r"[A-Za-z0-9._:-]+", parts.hostname) or re.search(r"\s|\\", text):
@@ -131,10 +131,11 @@ def read_commit(text: str) -> str:
 def read_time(text: str) -> str:
     """Read a point in time that both RFC 3339 and Coveralls (Ruby) understand."""
     try:
-        datetime.fromisoformat(re.sub("[Zz]$", "+00:00", text))
-    except ValueError:
         # The form of Coveralls' own example: https://docs.coveralls.io/api-jobs-endpoint
         datetime.strptime(text, "%Y-%m-%d %H:%M:%S %z")
+    except ValueError:
+        if datetime.fromisoformat(re.sub("[Zz]$", "+00:00", text)).tzinfo is None:
+            raise
     return text
 
 
@@ -207,6 +208,11 @@ class Settings:
     ) -> None:
         self.values = dict(values or {})
         self.sources = dict(sources or {})
+
+    def without(self, name: str) -> Settings:
+        """Return the same settings with the default for one of them."""
+        values = {key: value for key, value in self.values.items() if key != name}
+        return Settings(values, {key: self.sources[key] for key in self.sources if key != name})
 
     @property
     def token_is_from_file(self) -> bool:
@@ -354,7 +360,7 @@ def _value(name: str, text: Text) -> Any:
     try:
         value = kind.read(text.text.strip())
     except (ValueError, TypeError):
-        shown = "" if kind is SECRET else f' is "{text.text.strip()[:100]}"'
+        shown = "" if kind is SECRET else f' is "{_harmless(text.text.strip(), kind)[:100]}"'
         raise SettingsError(f"{text.source}{shown}: it takes {kind.accepts}") from None
     if kind is PATH:
         return _existing(name, text, text.folder / value)
@@ -363,9 +369,16 @@ def _value(name: str, text: Text) -> Any:
     return value
 
 
+def _harmless(text: str, kind: Kind) -> str:
+    """Return a text without what may be a password."""
+    return re.sub(r"[^/]*@", "[hidden]@", text) if kind is BASE_URL else text
+
+
 def _existing(name: str, text: Text, path: Path) -> Path:
     if name != "save" and not path.exists():
         raise SettingsError(f'{text.source} is "{text.text.strip()}": there is no file {path}')
+    if name == "save" and text.text.strip() == "-":
+        raise SettingsError(f"{text.source}: pytest prints there; it takes a file name")
     if name == "save" and path.is_dir():
         raise SettingsError(f"{text.source}: {path} is a directory, it takes a file name")
     if name == "save" and not path.parent.is_dir():

@@ -5,10 +5,11 @@ The job is kept, sent and judged; how, is left to the other modules.
 
 from __future__ import annotations
 
+import shlex
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from .errors import GitLabError, JobError, MeasurementError, ProcessError
 from .measurement import Measurement
 from .outcome import Built, Failed, FileTotal, Interrupted, NotSent, Outcome, Sent
 from .secret import Environment, Secret
-from .settings import Settings
+from .settings import COVERALLS, Settings
 from .source_files import Reading
 
 GITLAB = "gitlab-ci"
@@ -110,9 +111,9 @@ def _token_in_git(
     settings: Settings, found: git.Git, root: Path, env: Environment
 ) -> tuple[str, ...]:
     """Return a notice where the token stands in a file that git tracks."""
-    _, _, name = settings.sources.get("repo_token", "").rpartition(" in ")
+    _, is_in_file, name = settings.sources.get("repo_token", "").rpartition(" in ")
     path = settings.repo_token_file if settings.token_is_from_file else root / name
-    if found.top is None or path is None or path == root:
+    if found.top is None or path is None or not (is_in_file or settings.token_is_from_file):
         return ()
     naming = names.Names(found.top, git.tracked(found.top, env))
     in_repository = naming.of(str(path))
@@ -260,7 +261,11 @@ def _settle(
         try:
             outbox.write(job.pieces(built), settings.save)
         except OSError as error:
-            return Failed(reason=f"{settings.save} cannot be written: {error}", notices=notices)
+            trouble = f"{settings.save} cannot be written: {error}"
+            if settings.dry_run or plan.token is None:
+                return Failed(reason=trouble, notices=notices)
+            notices = (*notices, trouble)
+            plan = replace(plan, settings=settings.without("save"))
     if settings.dry_run:
         totals = file_totals(built)
         return Built(files=totals, percent=percent, saved=settings.save, notices=notices)
@@ -291,7 +296,8 @@ def deliver(
     assert plan.token is not None
     try:
         body = job.with_token(job.pieces(built), plan.token.secret)
-        answer = post(plan, "/api/v1/jobs", body, say)
+        # Without a number each job that arrives is a build of its own.
+        answer = post(plan, "/api/v1/jobs", body, say, is_repeatable="service_number" in built)
         verdict = diagnosis.judge(answer, diagnosis.JOB_ROWS, plan.facts)
         if verdict.accepted:
             return _accepted(plan, built, percent, kept, verdict, answer)
@@ -334,7 +340,7 @@ def _accepted(
         url=verdict.url,
         message=verdict.message,
         saved=plan.settings.save,
-        finish=finish_command(plan) if built.get("parallel") else None,
+        finish=finish_command(plan, built) if built.get("parallel") else None,
         details=(_measure(answer),),
         notices=_tell_gitlab(plan, built, percent, verdict.url),
     )
@@ -364,13 +370,29 @@ def _tell_gitlab(
             ref=built.get("service_branch"),
             name=f"coveralls/{flag}" if flag else "coveralls",
         )
-    except (GitLabError, ProcessError) as error:
+    except GitLabError as error:
+        return (str(error),)
+    except ProcessError as error:
         return (f"GitLab was not told: {error}",)
     return (done,)
 
 
-def post(plan: Plan, path: str, body: Iterable[bytes], say: Callable[[str], None]) -> Answer:
+def post(
+    plan: Plan,
+    path: str,
+    body: Iterable[bytes],
+    say: Callable[[str], None],
+    *,
+    is_repeatable: bool,
+) -> Answer:
     """Post ``body`` to ``path`` of the host, as a job where it is the jobs' path.
+
+    Args:
+        plan: says where to and how patiently.
+        path: of the server's interface.
+        body: in pieces.
+        say: prints a line while it goes on.
+        is_repeatable: whether it does no harm if it arrives twice.
 
     Raises:
         ProcessError: the sending process did not start or ended without a word.
@@ -382,21 +404,16 @@ def post(plan: Plan, path: str, body: Iterable[bytes], say: Callable[[str], None
         form="json_file" if path.endswith("/jobs") else "json",
         compress=settings.compress,
     )
-    return sender.send(call, body, _policy(plan), plan.env, _progress(say), plan.secrets)
-
-
-def _policy(plan: Plan) -> Policy:
-    settings = plan.settings
-    return Policy(
+    policy = Policy(
         retries=settings.retries,
         connect_timeout=settings.connect_timeout,
         read_timeout=settings.read_timeout,
         deadline=settings.deadline,
-        # Without a number each job that arrives is a build of its own.
-        retry_ambiguous="service_number" in plan.head,
+        retry_ambiguous=is_repeatable,
         ca_bundle=str(settings.ca_bundle) if settings.ca_bundle else None,
         verify=not settings.skip_ssl_verify,
     )
+    return sender.send(call, body, policy, plan.env, _progress(say), plan.secrets)
 
 
 def _progress(say: Callable[[str], None]) -> Callable[[Progress], None]:
@@ -425,15 +442,16 @@ def file_totals(built: dict[str, Any]) -> tuple[FileTotal, ...]:
     return tuple(totals)
 
 
-def finish_command(plan: Plan) -> str | None:
-    """Return the command that closes the plan's build, None where it has no number."""
-    number = plan.head.get("service_number")
+def finish_command(plan: Plan, built: Mapping[str, Any]) -> str | None:
+    """Return the command that closes the build of a job, None where it has no number."""
+    number = built.get("service_number")
     if not number:
         return None
-    command = f"python -m pytest_coveralls_submit finish --coveralls-service-number={number}"
-    if plan.settings.host != "https://coveralls.io":
-        command += f" --coveralls-host={plan.settings.host}"
-    return command
+    words = ["python", "-m", "pytest_coveralls_submit", "finish"]
+    words.append(f"--coveralls-service-number={number}")
+    if plan.settings.host != COVERALLS:
+        words.append(f"--coveralls-host={plan.settings.host}")
+    return shlex.join(words)
 
 
 def hidden_by_tox(plan: Plan) -> str | None:

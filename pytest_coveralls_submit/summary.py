@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -57,7 +58,7 @@ def _problems(plan: Plan) -> Iterator[str]:
         yield hidden
     if plan.settings.skip_ssl_verify:
         yield f"TLS is not verified for {plan.settings.host}: anybody in between can read the token"
-    if plan.settings.parallel and finish_command(plan) is None:
+    if plan.settings.parallel and finish_command(plan, plan.head) is None:
         yield "parallel, but no build number is known to close it by: set service_number"
 
 
@@ -105,7 +106,7 @@ def _told(outcome: Outcome, start: Path) -> Iterator[str]:
         yield f"failed: {outcome.reason}"
         yield from outcome.advice
         if outcome.kept:
-            path = shown(outcome.kept, start)
+            path = shlex.quote(shown(outcome.kept, start))
             yield f"kept in {path}; send it with: python -m pytest_coveralls_submit send {path}"
     saved = getattr(outcome, "saved", None)
     if saved:
@@ -159,7 +160,8 @@ def _markdown(outcome: Built | Failed) -> Iterator[str]:
     if isinstance(outcome, Failed):
         yield _escaped(f"failed: {outcome.reason}")
         return
-    yield f"{_escaped(_built(outcome))}"
+    told, arrow, url = _built(outcome).partition(" -> ")
+    yield _escaped(told) + (f"{arrow}<{clean(url)}>" if url else "")
     least = sorted(outcome.files, key=lambda file: file.percent)[:LEAST_COVERED]
     if least:
         yield ""

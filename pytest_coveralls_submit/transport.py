@@ -151,21 +151,12 @@ def _attempt(request: requests.PreparedRequest, policy: Policy, left: float) -> 
     # A bytes body is one send() under the connect time-out; a file is one per block.
     body = io.BytesIO(request.body or b"")  # type: ignore[arg-type]
     try:
-        with _session() as session:
-            return _exchange(session, request, body, policy, left)
+        return _exchange(request, body, policy, left)
     except Exception as error:  # noqa: BLE001  not only requests' own: LocationParseError, OSError...
         return _failed(error, policy, is_begun=body.tell() > 0)
 
 
-def _session() -> requests.Session:
-    session = requests.Session()
-    # Keeps requests from sending what a .netrc file holds (psf/requests#2773).
-    session.auth = lambda request: request
-    return session
-
-
 def _exchange(
-    session: requests.Session,
     request: requests.PreparedRequest,
     body: io.BytesIO,
     policy: Policy,
@@ -176,16 +167,15 @@ def _exchange(
     if size:
         sent.body = body  # type: ignore[assignment]
     verify = (policy.ca_bundle or True) if policy.verify else False
-    merged = session.merge_environment_settings(request.url, {}, True, verify, None)
-    response = session.send(
-        sent,
-        allow_redirects=False,
-        timeout=(min(policy.connect_timeout, left), min(policy.read_timeout, left)),
-        **merged,
-    )
-    with response:
-        text, whole = _bounded_text(response)
-        return _answered(response, text, size, whole=whole)
+    timeout = (min(policy.connect_timeout, left), min(policy.read_timeout, left))
+    with requests.Session() as session:
+        # Proxies and certificates of the environment, but neither .netrc nor redirects: even
+        # where it does not follow one, Session.send() reads its whole body.
+        settings = session.merge_environment_settings(request.url, {}, True, verify, None)
+        adapter = session.get_adapter(str(request.url))
+        with adapter.send(sent, timeout=timeout, **settings) as response:
+            text, whole = _bounded_text(response)
+            return _answered(response, text, size, whole=whole)
 
 
 def _bounded_text(response: requests.Response) -> tuple[str, bool]:

@@ -12,6 +12,8 @@ import sample_project
 from running import Runner
 from standin import StandIn
 
+from pytest_coveralls_submit.plugin import SESSION_MARK
+
 pytest_plugins = ["pytester"]
 
 # All else could be a CI service's, a proxy, a certificate store or a setting.
@@ -39,6 +41,9 @@ def clean_environment(
     for name in os.environ:
         if name not in PASSED_ON and not name.startswith("PYTEST_"):
             monkeypatch.delenv(name)
+    # What a run inside of a test may leave is no run around the next one.
+    monkeypatch.setenv(SESSION_MARK, "")
+    monkeypatch.delenv(SESSION_MARK)
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)

@@ -140,6 +140,18 @@ def test_a_parallel_build_with_a_number_is_no_problem() -> None:
     assert len(header(a_plan(settings=Settings({"parallel": True})))) == 1
 
 
+def test_variables_that_tox_hides_are_told_although_there_is_a_token() -> None:
+    """Without them the job has no build."""
+    plan = a_plan(head={}, env=Environment({"TOX_ENV_NAME": "py312"}))
+
+    assert header(plan)[1:] == [
+        (
+            "coveralls: tox hides the variables of a CI service; let them through in tox.ini: "
+            "pass_env = CI, CI_*, GITHUB_*, GITLAB_*, COVERALLS_*"
+        )
+    ]
+
+
 def test_the_token_is_not_in_the_header() -> None:
     """Only where it came from."""
     assert "c0fee" not in "".join(header(a_plan()))
