@@ -1,16 +1,47 @@
-"""Runs pytest as a user would, and picks our lines out of what it printed."""
+"""Runs pytest as a user would, and picks out what it printed, sent and left."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
-from standin import COVERALLS_TOKEN, StandIn
+import pytest
+from standin import COVERALLS_TOKEN, Job, StandIn
 
 CI = {"CI_NAME": "test-ci", "CI_BUILD_NUMBER": "77", "CI_JOB_ID": "77.1", "CI_BRANCH": "topic/y"}
+NAMES = [f"sample/{name}.py" for name in ("__init__", "beds", "report", "seasons", "water")]
+"""The files of the sample project that are measured."""
+NO_TOKEN = {"COVERALLS_REPO_TOKEN": ""}
+# What else this environment may have; a user's run is quicker and clearer without.
+OTHERS = "hypothesispytest pytest_httpserver timeout socket requests_mock time_machine fakefs"
+PLUGINS = ("-p", "pytest_cov", "-p", "pytest_coveralls_submit.plugin")
+QUICK = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+"""With :data:`PLUGINS`: nothing but what is needed is loaded."""
+PATIENCE = 30.0
+"""Seconds after which something never happens; far above what it takes."""
+# A shell may have told its background jobs to ignore Ctrl-C.
+BOOT = (
+    "import runpy, signal, sys\n"
+    "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    "sys.argv[0] = 'pytest'\n"
+    "runpy.run_module('pytest', run_name='__main__')\n"
+)
+
+needs_xdist = pytest.mark.skipif(
+    importlib.util.find_spec("xdist") is None, reason="xdist is missing"
+)
+SPREADS = (
+    pytest.param((), id="plain"),
+    pytest.param(("-n2",), id="xdist", marks=needs_xdist),
+)
+"""Arguments that run the tests in this process, and in two others."""
 
 
 class Runner:
@@ -25,6 +56,7 @@ class Runner:
             "COVERALLS_HOST": server.url,
             "COVERALLS_REPO_TOKEN": COVERALLS_TOKEN,
             "COVERALLS_RETRIES": "0",
+            "PYTEST_ADDOPTS": " ".join(f"-p no:{name}" for name in OTHERS.split()),
         }
 
     def __call__(
@@ -46,6 +78,75 @@ class Runner:
         )
 
 
+def write(run: Runner, name: str, text: str) -> None:
+    """Write a file of the project."""
+    path = run.folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, "utf-8")
+
+
+def add_to_ini(run: Runner, text: str) -> None:
+    """Add lines to pytest's section of the project's pyproject.toml."""
+    path = run.folder / "pyproject.toml"
+    opening = "[tool.pytest.ini_options]\n"
+    path.write_text(path.read_text("utf-8").replace(opening, opening + text + "\n"), "utf-8")
+
+
 def told(output: str) -> list[str]:
     """Return the lines of ours in what pytest printed."""
     return [line for line in output.splitlines() if line.startswith(("coveralls: ", "::"))]
+
+
+def outcomes(output: str) -> dict[str, str]:
+    """Return what pytest counts in its last line: passed, failed, ..."""
+    lines = [line for line in output.splitlines() if re.search(r" in -?\d+\.\d+s", line)]
+    return {kind: count for count, kind in re.findall(r"(\d+) ([a-z]+)", lines[-1])}
+
+
+def only_job(run: Runner) -> Job:
+    """Return the one job that arrived with the one request that was made."""
+    assert len(run.server.requests) == 1
+    assert len(run.server.jobs) == 1
+    return run.server.jobs[0]
+
+
+def percent(run: Runner) -> str:
+    """Return coverage.py's own total of the data that a run has left, with two places."""
+    report = run("report", "--format=total", "--precision=2", module="coverage")
+    assert report.returncode == 0, report.stdout
+    return report.stdout.strip()
+
+
+def kept(run: Runner) -> list[Path]:
+    """Return the jobs on disk, and whatever else lies beside them."""
+    folder = run.folder / ".pytest_cache/d/coveralls"
+    return sorted(folder.iterdir()) if folder.exists() else []
+
+
+def start(run: Runner, *arguments: str, **env: str) -> subprocess.Popen[str]:
+    """Start pytest, which heeds Ctrl-C, and do not wait for it."""
+    return subprocess.Popen(
+        [sys.executable, "-c", BOOT, *arguments],
+        cwd=run.folder,
+        env={**run.env, **env},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+    )
+
+
+@contextmanager
+def ended(process: subprocess.Popen[str]) -> Iterator[Callable[[], tuple[str, float]]]:
+    """Give a function that waits for the end and returns output and seconds; leave nothing."""
+
+    def wait() -> tuple[str, float]:
+        began = time.monotonic()
+        output, _ = process.communicate(timeout=PATIENCE)
+        return output, time.monotonic() - began
+
+    with process:
+        try:
+            yield wait
+        finally:
+            process.kill()

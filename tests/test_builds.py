@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from running import Runner, told
+from running import Runner, needs_xdist, told
 from standin import COVERALLS_TOKEN, StandIn
+
+pytestmark = pytest.mark.slow
 
 MATRIX_TESTS = """\
 import os
@@ -252,7 +254,7 @@ def test_opencov_refuses_the_usual_job_and_that_is_explained(project: Path) -> N
         assert [line for line in told(result.stdout) if line.startswith("coveralls: failed: 500")]
 
 
-@pytest.mark.parametrize("prefix", ["/coveralls", "/a/b"])
+@pytest.mark.parametrize("prefix", ["/a/b"])
 def test_an_enterprise_server_may_have_a_path(project: Path, prefix: str) -> None:
     """Jobs and webhook are below it, and the closing command has it."""
     with StandIn(prefix=prefix) as server:
@@ -269,6 +271,7 @@ def test_an_enterprise_server_may_have_a_path(project: Path, prefix: str) -> Non
         assert server.findings == []
 
 
+@needs_xdist
 def test_xdist_sends_one_job_with_all_that_its_workers_measured(run: Runner) -> None:
     """The same lines and branches as without."""
     alone = run("--coveralls", "--cov", "--cov-branch", "--cov-report=")

@@ -174,9 +174,10 @@ def test_a_200_with_a_true_error_is_a_refusal(error: object) -> None:
             "302 Found",
             (
                 (
-                    "redirects are not followed, the token would go along: set host to "
-                    "https://login.example.org"
+                    "redirects are not followed, the token would go along; this one points to "
+                    "https://login.example.org:"
                 ),
+                "set host to where Coveralls is",
             ),
         ),
         *(

@@ -15,20 +15,13 @@ from urllib.parse import quote
 import pytest
 import sample_project
 from faulty import Faulty
-from running import Runner, told
+from running import PLUGINS, Runner, ended, needs_xdist, start, told
 from standin import GITHUB_TOKEN_STARTS, StandIn
 
 CANARY = "canary+7d1e/93b04c58=aa21f6"
 GITHUB_CANARY = f"{GITHUB_TOKEN_STARTS[0]}Canary93b04c58aa21f67d1eQzPq"
 PASSWORD = "secret"  # in the address of the sample project's remote
-# A shell that runs tests in the background has its children ignore SIGINT.
-INTERRUPTIBLE = """
-import signal, sys
-signal.signal(signal.SIGINT, signal.default_int_handler)
-import pytest
-sys.exit(pytest.main(sys.argv[1:]))
-"""
-PLUGINS = ("-p", "pytest_cov", "-p", "pytest_coveralls_submit.plugin")
+pytestmark = pytest.mark.slow
 # As much as pytest can be made to say.
 LOUD = (
     *("-l", "-vv", "--full-trace", "--tb=long", "--debug=debug.log", "-rA", "-o", "log_cli=true"),
@@ -220,20 +213,15 @@ def test_a_port_without_a_server_shows_nothing(scene: Scene) -> None:
 def test_ctrl_c_while_sending_shows_nothing(scene: Scene) -> None:
     """Nor does any argument list while the server has the job."""
     with Faulty("hang") as faulty:
-        run = subprocess.Popen(
-            [sys.executable, "-c", INTERRUPTIBLE, *PLUGINS, *LOUD],
-            cwd=scene.folder,
-            env={**scene.runner.env, **in_variable(scene), "COVERALLS_HOST": faulty.url},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        assert faulty.wait_for(requests=1, timeout=60)
-        arguments = [
-            path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if readable(path)
-        ]
-        run.send_signal(signal.SIGINT)
-        output, _ = run.communicate(timeout=30)
+        env = {**in_variable(scene), "COVERALLS_HOST": faulty.url}
+        run = start(scene.runner, *PLUGINS, *LOUD, **env)
+        with ended(run) as wait:
+            assert faulty.wait_for(requests=1, timeout=60)
+            arguments = [
+                path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if readable(path)
+            ]
+            run.send_signal(signal.SIGINT)
+            output, _ = wait()
 
     assert run.returncode == 2, output
     assert "interrupted while sending" in output
@@ -481,6 +469,7 @@ def test_the_token_is_no_option(scene: Scene) -> None:
     assert "unrecognized arguments" in result.stdout
 
 
+@needs_xdist
 def test_workers_do_not_get_the_token_by_their_options(scene: Scene) -> None:
     """Xdist hands options and arguments to each worker, and ``--debug`` writes them down."""
     del scene.runner.env["PYTEST_DISABLE_PLUGIN_AUTOLOAD"]

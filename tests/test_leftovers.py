@@ -12,25 +12,11 @@ from pathlib import Path
 
 import pytest
 import trustme
-from running import Runner, told
+from running import NAMES, Runner, outcomes, told
 from standin import COVERALLS_TOKEN, StandIn
 
-# What else this environment may have; a user's run is quicker and clearer without.
-OTHERS = "hypothesispytest pytest_httpserver timeout socket requests_mock time_machine fakefs xdist"
-NAMES = [f"sample/{name}.py" for name in ("__init__", "beds", "report", "seasons", "water")]
-
+pytestmark = pytest.mark.slow
 posix = pytest.mark.skipif(sys.platform == "win32", reason="not on Windows")
-
-
-@pytest.fixture(autouse=True)
-def _few_plugins(run: Runner) -> None:
-    run.env["PYTEST_ADDOPTS"] = " ".join(f"-p no:{name}" for name in OTHERS.split())
-
-
-def outcomes(output: str) -> dict[str, str]:
-    """Return what pytest counts in its last line: passed, failed, ..."""
-    lines = [line for line in output.splitlines() if re.search(r" in \d+\.\d+s", line)]
-    return {kind: count for count, kind in re.findall(r"(\d+) ([a-z]+)", lines[-1])}
 
 
 def leave(run: Runner, body: str) -> None:
@@ -136,12 +122,16 @@ def test_a_job_arrives_whatever_a_test_leaves_behind(run: Runner, leftover: str)
     refusals = int(leftover in TOUCHES_TIME)
     run.server.respond(503, times=refusals)
 
-    plain = run("-p", "no:coveralls_submit", "-p", "no:pytest_cov")
     result = run("--coveralls", env={"COVERALLS_RETRIES": "1"})
 
-    assert result.returncode == plain.returncode, result.stdout
-    assert outcomes(result.stdout) == outcomes(plain.stdout)
-    assert outcomes(plain.stdout)["passed"] == "8"
+    if result.returncode == pytest.ExitCode.INTERNAL_ERROR:  # pytest-cov 5 opens files itself
+        assert run("-p", "no:coveralls_submit", "--cov").returncode == result.returncode
+        pytest.skip("pytest-cov of this version does not survive it either")
+    if result.returncode or outcomes(result.stdout) != {"passed": "8"}:
+        plain = run("-p", "no:coveralls_submit", "-p", "no:pytest_cov")
+        assert result.returncode == plain.returncode, result.stdout
+        assert outcomes(result.stdout) == outcomes(plain.stdout)
+    assert outcomes(result.stdout)["passed"] == "8"
     assert len(run.server.requests) == refusals + 1, result.stdout
     (job,) = run.server.jobs
     assert [file["name"] for file in job["source_files"]] == NAMES
@@ -150,7 +140,7 @@ def test_a_job_arrives_whatever_a_test_leaves_behind(run: Runner, leftover: str)
     assert re.match("20[2-9]", job["run_at"])
     lines = told(result.stdout)
     assert len([line for line in lines if "coveralls: attempt 1 of 2: " in line]) == refusals
-    assert lines[-1].startswith("coveralls: sent 5 files, 78.72% covered -> ")
+    assert re.match(r"coveralls: sent 5 files, \d+\.\d\d% covered -> ", lines[-1])
     assert list((run.folder / ".pytest_cache/d/coveralls").iterdir()) == []
 
 
@@ -161,8 +151,9 @@ def fail(*_, **__):
     raise OSError("no processes")
 
 for module in gc.get_objects():
-    if isinstance(module, types.ModuleType) and "_fork_exec" in vars(module):
-        module._fork_exec = fail
+    if isinstance(module, types.ModuleType):
+        for name in {"_fork_exec", "fork_exec"} & vars(module).keys():
+            setattr(module, name, fail)
 """
 
 

@@ -356,6 +356,8 @@ def test_what_else_stands_in_the_ini_file_is_harmless(
     command: Command, build: Build, line: str
 ) -> None:
     """A CI job that closes a build installs neither the project nor its plugins."""
+    if line == HARMLESS["minversion"] and pytest.version_tuple < (9,):
+        pytest.skip("only the ini file counts there, and pytest says so")
     ini = f"[pytest]\ncoveralls_service_number = 77\n{line}\n"
     (command.folder / "pytest.ini").write_text(ini)
 

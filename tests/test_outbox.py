@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import signal
 import stat
 import subprocess
 import sys
@@ -15,7 +14,6 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
-from faulty import Faulty
 from running import Runner
 from standin import COVERALLS_TOKEN
 
@@ -390,27 +388,3 @@ def test_a_job_that_cannot_be_kept_is_sent_all_the_same(quick: Runner, tmp_path:
     assert "the job could not be kept on disk" in result.stdout, result.stdout
     assert "sent 5 files" in result.stdout
     assert result.returncode == 0
-
-
-@posix
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGKILL"])
-def test_a_killed_run_leaves_a_job_that_can_be_sent(quick: Runner, name: str) -> None:
-    """CI services cancel a job with a signal: what was on disk by then is whole."""
-    with Faulty("hang") as faulty:
-        run = subprocess.Popen(
-            [sys.executable, "-m", "pytest", *PLUGINS, "--coveralls", "--cov-report="],
-            cwd=quick.folder,
-            env={**quick.env, "COVERALLS_HOST": faulty.url},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        assert faulty.wait_for(requests=1, timeout=60)
-        run.send_signal(signal.Signals[name])
-        assert run.wait(timeout=20) == -signal.Signals[name]
-
-    (kept,) = kept_jobs(quick.folder)
-    assert COVERALLS_TOKEN.encode() not in kept.read_bytes()
-    later = quick("send", str(kept), module="pytest_coveralls_submit")
-    assert later.returncode == 0, later.stdout
-    assert len(quick.server.jobs) == 1
-    assert kept_jobs(quick.folder) == []

@@ -380,7 +380,8 @@ def test_a_run_without_a_token_ends_well(inner: Inner) -> None:
     result = inner("--coveralls")
 
     assert result.ret == 0
-    assert ours(result)[-1].startswith("not sent: no token: ")
+    remedy = "no token: set COVERALLS_REPO_TOKEN (from the repository's page on Coveralls)"
+    assert ours(result)[1:] == [remedy, "not sent: no token"]
     assert inner.server.requests == []
 
 
@@ -654,7 +655,10 @@ def reporter_of(folder: Path, **plugins: object) -> Reporter:
     """A reporter whose configuration has these plugins and no more."""
     manager = SimpleNamespace(get_plugin=plugins.get, hasplugin=plugins.__contains__)
     config = SimpleNamespace(
-        pluginmanager=manager, get_verbosity=lambda: 0, option=SimpleNamespace()
+        pluginmanager=manager,
+        get_verbosity=lambda: 0,
+        option=SimpleNamespace(),
+        stash=pytest.Stash(),
     )
     made = plan(Settings(), Environment(), root=folder, start=folder)
     return Reporter(cast("pytest.Config", config), made)
@@ -717,6 +721,7 @@ def run(inner: Inner, *arguments: str) -> str:
     ("arguments", "token", "measured"),
     [
         (["--coveralls"], True, True),
+        (["--coveralls", "--cov"], True, True),
         (["--coveralls"], False, False),
         (["--coveralls", "--coveralls-dry-run"], False, True),
         (["--coveralls", "--coveralls-save=job.json"], False, True),
@@ -730,8 +735,9 @@ def test_coverage_is_measured_where_a_job_could_be_sent(
 ) -> None:
     """``--coveralls`` alone measures as ``--cov`` would, and costs nothing for nothing."""
     (inner.folder / "test_garden.py").write_text(
-        "import sys\n\nimport coverage\nimport garden\n\n\ndef test_measured():\n"
+        "import os\n\nimport coverage\nimport garden\n\n\ndef test_measured():\n"
         "    garden.bed(True)\n    print('MEASURED', coverage.Coverage.current() is not None)\n"
+        f"    print('MARK', os.environ.get({SESSION_MARK!r}), os.getpid())\n"
     )
     if not token:
         inner.env(COVERALLS_REPO_TOKEN="")
@@ -743,6 +749,10 @@ def test_coverage_is_measured_where_a_job_could_be_sent(
         measured,
         not measured and not collected,
     )
+    # A worker of xdist measures where the mark says that its parent does because of us.
+    for mark, pid in re.findall(r"^MARK (.+) (\d+)$", said, re.MULTILINE):
+        by_us = f"{pid} measures" if measured and "--cov" not in arguments else pid
+        assert mark == (by_us if arguments else "None")
 
 
 def test_pytest_cov_is_asked_to_measure_where_a_job_could_be_sent(inner: Inner) -> None:
@@ -751,7 +761,7 @@ def test_pytest_cov_is_asked_to_measure_where_a_job_could_be_sent(inner: Inner) 
 
     def measures(*arguments: str) -> bool:
         result = inner.pytester.runpytest_inprocess("--coveralls", *arguments)
-        return "tests coverage" in result.stdout.str()
+        return "\nTOTAL " in result.stdout.str()
 
     assert not measures("--coveralls-save=gone/job.json")
     assert not measures("--no-cov")

@@ -10,32 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from running import Runner, told
+from running import NAMES, NO_TOKEN, SPREADS, Runner, add_to_ini, only_job, percent, told
 from standin import COVERALLS_TOKEN, Job
 
-# What else this environment may have; a user's run is quicker and clearer without.
-OTHERS = "hypothesispytest pytest_httpserver timeout socket requests_mock time_machine fakefs"
-NO_TOKEN = {"COVERALLS_REPO_TOKEN": ""}
-NAMES = [f"sample/{name}.py" for name in ("__init__", "beds", "report", "seasons", "water")]
-
-
-@pytest.fixture(autouse=True)
-def _few_plugins(run: Runner) -> None:
-    run.env["PYTEST_ADDOPTS"] = " ".join(f"-p no:{name}" for name in OTHERS.split())
-
-
-def add_to_ini(run: Runner, text: str) -> None:
-    """Add lines to pytest's section of the project's pyproject.toml."""
-    path = run.folder / "pyproject.toml"
-    opening = "[tool.pytest.ini_options]\n"
-    path.write_text(path.read_text("utf-8").replace(opening, opening + text + "\n"), "utf-8")
-
-
-def only_job(run: Runner) -> Job:
-    """Return the one job that arrived with the one request that was made."""
-    assert len(run.server.requests) == 1
-    assert len(run.server.jobs) == 1
-    return run.server.jobs[0]
+pytestmark = pytest.mark.slow
 
 
 def names(job: Job) -> list[str]:
@@ -90,7 +68,7 @@ def test_one_flag_measures_and_submits_one_job(run: Runner) -> None:
 
     assert result.returncode == 0, result.stdout
     assert len(run.server.jobs) == 1
-    assert "sent 5 files, 78.72% covered -> " in told(result.stdout)[-1]
+    assert f"sent 5 files, {percent(run)}% covered -> " in told(result.stdout)[-1]
 
 
 @pytest.mark.parametrize("arguments", [(), ("--coveralls", "--no-coveralls")], ids=["none", "both"])
@@ -143,7 +121,7 @@ def test_a_flag_switches_off_what_a_file_switches_on(run: Runner) -> None:
 # --- measuring -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("spread", [(), ("-n2",)], ids=["plain", "xdist"])
+@pytest.mark.parametrize("spread", SPREADS)
 def test_it_measures_what_cov_measures(run: Runner, spread: tuple[str, ...]) -> None:
     """``--coveralls`` alone has the numbers of ``--cov`` alone, and leaves the same data."""
     plain = run("-p", "no:coveralls_submit", "--cov", *spread)
@@ -157,7 +135,7 @@ def test_it_measures_what_cov_measures(run: Runner, spread: tuple[str, ...]) -> 
     assert files == {name: lines_of(report[name], len(files[name])) for name in NAMES}
 
 
-@pytest.mark.parametrize("spread", [(), ("-n2",)], ids=["plain", "xdist"])
+@pytest.mark.parametrize("spread", SPREADS)
 def test_the_job_is_what_coverage_reports_line_by_line(
     run: Runner, spread: tuple[str, ...]
 ) -> None:
@@ -207,9 +185,8 @@ def test_a_coverage_that_already_measures_is_reported(run: Runner) -> None:
 def test_the_percentage_is_coverage_pys_own(run: Runner) -> None:
     """What is called covered is coverage.py's total, branches included."""
     result = run("--cov", "--cov-branch", "--cov-report=", "--coveralls")
-    said = run("report", "--precision=2", "--format=total", module="coverage")
 
-    assert f" {said.stdout.strip()}% covered -> " in closing(result.stdout)[0]
+    assert f" {percent(run)}% covered -> " in closing(result.stdout)[0]
 
 
 # --- what is printed -------------------------------------------------------------------------
@@ -222,7 +199,7 @@ def test_quiet_keeps_one_line(run: Runner) -> None:
     assert result.returncode == 0, result.stdout
     (line,) = told(result.stdout)
     url = f"{run.server.url}/jobs/105971882"
-    assert line == f"coveralls: sent 5 files, 78.72% covered -> {url}"
+    assert line == f"coveralls: sent 5 files, {percent(run)}% covered -> {url}"
 
 
 def test_quiet_keeps_one_line_of_a_failure(run: Runner) -> None:
@@ -394,24 +371,26 @@ def test_a_token_in_a_file_that_git_tracks_gets_a_notice(run: Runner) -> None:
     assert COVERALLS_TOKEN not in result.stdout
 
 
-def test_without_a_token_nothing_is_measured_sent_or_failed(run: Runner) -> None:
-    """One line says why and what to do."""
-    result = run("--coveralls", env=NO_TOKEN)
+@pytest.mark.parametrize(
+    "silent", [(), ("-q",), ("--no-header",)], ids=["usual", "-q", "no header"]
+)
+def test_without_a_token_nothing_is_measured_sent_or_failed(
+    run: Runner, silent: tuple[str, ...]
+) -> None:
+    """One line says what to do: the header's where it is shown, else the closing one."""
+    result = run("--coveralls", *silent, env=NO_TOKEN)
 
     assert result.returncode == 0, result.stdout
-    (line,) = closing(result.stdout)
-    assert line.startswith("coveralls: not sent: no token: set COVERALLS_REPO_TOKEN")
+    remedy = "no token: set COVERALLS_REPO_TOKEN (from the repository's page on Coveralls)"
+    lines = [line.removeprefix("coveralls: ") for line in told(result.stdout)]
+    if silent:
+        assert lines == [f"not sent: {remedy}"]
+    else:
+        assert lines[0].endswith(", no token)")
+        assert lines[1:] == [remedy, "not sent: no token"]
     assert run.server.requests == []
     assert not list(run.folder.glob(".coverage*"))
     assert "TOTAL" not in result.stdout
-
-
-def test_the_reason_for_no_token_is_said_once(run: Runner) -> None:
-    """One line, not one before the tests and the same again behind them."""
-    result = run("--coveralls", env=NO_TOKEN)
-
-    advice = [line for line in told(result.stdout) if "set COVERALLS_REPO_TOKEN" in line]
-    assert len(advice) == 1, result.stdout
 
 
 def test_a_dry_run_builds_and_sends_nothing(run: Runner) -> None:
@@ -419,7 +398,7 @@ def test_a_dry_run_builds_and_sends_nothing(run: Runner) -> None:
     result = run("--coveralls", "--coveralls-dry-run", "--coveralls-strict", env=NO_TOKEN)
 
     assert result.returncode == 0, result.stdout
-    expected = "coveralls: built 5 files, 78.72% covered; not sent, this is a dry run"
+    expected = f"coveralls: built 5 files, {percent(run)}% covered; not sent, this is a dry run"
     assert closing(result.stdout) == [expected]
     assert run.server.requests == []
     assert not (run.folder / ".pytest_cache/d/coveralls").exists()

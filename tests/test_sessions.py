@@ -8,37 +8,37 @@ import re
 import select
 import signal
 import stat
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from faulty import Faulty
-from running import Runner, told
+from running import (
+    NAMES,
+    PATIENCE,
+    SPREADS,
+    Runner,
+    add_to_ini,
+    ended,
+    kept,
+    needs_xdist,
+    outcomes,
+    start,
+    told,
+    write,
+)
 from standin import COVERALLS_TOKEN
 
-# What else this environment may have; a user's run is quicker and clearer without.
-OTHERS = "hypothesispytest pytest_httpserver timeout socket requests_mock time_machine fakefs"
 NO_PLUGIN = ("-p", "no:coveralls_submit")
-# A shell may have told its background jobs to ignore Ctrl-C.
-BOOT = (
-    "import runpy, signal, sys\n"
-    "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-    "sys.argv[0] = 'pytest'\n"
-    "runpy.run_module('pytest', run_name='__main__')\n"
-)
-PATIENCE = 30.0
-"""Seconds after which something never happens; far above what it takes."""
 QUICK = 10.0
 """Seconds after Ctrl-C; far below the deadline of sending, far above what it takes."""
 
 SLACK = 2.0
 """Seconds that a busy machine may add."""
 
+pytestmark = pytest.mark.slow
 needs_signals = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals and FIFOs")
 
 RED = "def test_red():\n    assert False\n"
@@ -51,37 +51,6 @@ CRASH = "import os\ndef test_crash():\n    os._exit(3)\n"
 BROKEN_PLUGIN = "def pytest_runtest_protocol(item):\n    raise RuntimeError('another plugin')\n"
 
 
-@pytest.fixture(autouse=True)
-def _few_plugins(run: Runner) -> None:
-    run.env["PYTEST_ADDOPTS"] = " ".join(f"-p no:{name}" for name in OTHERS.split())
-
-
-def write(run: Runner, name: str, text: str) -> None:
-    """Write a file of the project."""
-    path = run.folder / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, "utf-8")
-
-
-def add_to_ini(run: Runner, text: str) -> None:
-    """Add lines to pytest's section of the project's pyproject.toml."""
-    path = run.folder / "pyproject.toml"
-    opening = "[tool.pytest.ini_options]\n"
-    path.write_text(path.read_text("utf-8").replace(opening, opening + text + "\n"), "utf-8")
-
-
-def outcomes(output: str) -> dict[str, str]:
-    """Return what pytest counts in its last line: passed, failed, ..."""
-    lines = [line for line in output.splitlines() if re.search(r" in \d+\.\d+s", line)]
-    return {kind: count for count, kind in re.findall(r"(\d+) ([a-z]+)", lines[-1])}
-
-
-def kept(run: Runner) -> list[Path]:
-    """Return the jobs on disk, and whatever else lies beside them."""
-    folder = run.folder / ".pytest_cache/d/coveralls"
-    return sorted(folder.iterdir()) if folder.exists() else []
-
-
 def assert_whole_and_safe(path: Path) -> dict[str, Any]:
     """Return a kept job, which is valid, without the token, and the user's alone."""
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -90,35 +59,6 @@ def assert_whole_and_safe(path: Path) -> dict[str, Any]:
     assert "repo_token" not in job
     assert len(job["source_files"]) == 5
     return job
-
-
-def start(run: Runner, *arguments: str, **env: str) -> subprocess.Popen[str]:
-    """Start pytest and do not wait for it."""
-    return subprocess.Popen(
-        [sys.executable, "-c", BOOT, *arguments],
-        cwd=run.folder,
-        env={**run.env, **env},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-    )
-
-
-@contextmanager
-def ended(process: subprocess.Popen[str]) -> Iterator[Callable[[], tuple[str, float]]]:
-    """Give a function that waits for the end and returns output and seconds; leave nothing."""
-
-    def wait() -> tuple[str, float]:
-        began = time.monotonic()
-        output, _ = process.communicate(timeout=PATIENCE)
-        return output, time.monotonic() - began
-
-    with process:
-        try:
-            yield wait
-        finally:
-            process.kill()
 
 
 # --- nothing is sent -------------------------------------------------------------------------
@@ -130,7 +70,8 @@ def case(
     name: str, status: int, said: str | None, *arguments: str, files: Files | None = None
 ) -> Any:
     """Make a row: name, files to add, arguments, exit status and the reason that is printed."""
-    return pytest.param(files or {}, arguments, status, said, id=name)
+    marks = [needs_xdist] if "-n2" in arguments else []
+    return pytest.param(files or {}, arguments, status, said, id=name, marks=marks)
 
 
 RED_FILES = {"tests/test_a_red.py": RED, "tests/test_b_red.py": RED_TOO}
@@ -146,13 +87,14 @@ RED_FILES = {"tests/test_a_red.py": RED, "tests/test_b_red.py": RED_TOO}
         case("-x under xdist", 2, "stopp.+ 1 failures", "-x", "-n2", files=RED_FILES),
         case("maxfail", 1, "stopp.+ 2 failures", "--maxfail=2", files=RED_FILES),
         case("maxfail under xdist", 2, "stopp.+ 2 f", "--maxfail=2", "-n2", files=RED_FILES),
-        case("pytest.exit 7", 7, "status 7", files={"tests/test_a.py": EXIT.format(7)}),
-        case("pytest.exit 1", 1, "cut short", files={"tests/test_a.py": EXIT.format(1)}),
-        case("pytest.exit 0", 0, "cut short", files={"tests/test_a.py": EXIT.format(0)}),
+        case("pytest.exit 7", 7, "interrupted: enough$", files={"tests/test_a.py": EXIT.format(7)}),
+        case("pytest.exit 1", 1, "interrupted: enough$", files={"tests/test_a.py": EXIT.format(1)}),
+        case("pytest.exit 0", 0, "interrupted: enough$", files={"tests/test_a.py": EXIT.format(0)}),
         case("pytest.exit in a worker", 3, "status 3|internal error", "-n2",
              files={"tests/test_a.py": EXIT.format(7)}),
         case("internal error", 3, "status 3|internal error", files={"conftest.py": BROKEN_PLUGIN}),
-        case("collection error", 2, "interrupted", files={"tests/test_a.py": "1 / 0\n"}),
+        case("collection error", 2, "interrupted: (1 error|not all tests could)",
+             files={"tests/test_a.py": "1 / 0\n"}),
         case("nothing collected", 5, "no tests ran", "-k", "nothing_is_called_so"),
         case("crashed worker", 1, "worker crashed", "-n2", files={"tests/test_a.py": CRASH}),
         case("usage error", 4, None, "--no-such-flag"),
@@ -194,7 +136,7 @@ def test_nothing_is_sent_without_pytest_cov(run: Runner) -> None:
     assert run.server.requests == []
 
 
-@pytest.mark.parametrize("status", [0, 1, 7])
+@pytest.mark.parametrize("status", [0, 7])
 def test_what_pytest_exit_cut_short_is_not_sent(run: Runner, status: int) -> None:
     """Also where coverage.py measures from outside, and pytest's status looks like a whole run."""
     write(run, "tests/test_a.py", EXIT.format(status))
@@ -203,22 +145,26 @@ def test_what_pytest_exit_cut_short_is_not_sent(run: Runner, status: int) -> Non
 
     assert result.returncode == status, result.stdout
     assert run.server.requests == [], result.stdout
-    assert told(result.stdout)[-1].startswith("coveralls: not sent: ")
+    assert told(result.stdout)[-1] == "coveralls: not sent: the run was interrupted: enough"
 
 
+@needs_xdist
 def test_what_only_the_controller_measured_is_not_sent(run: Runner) -> None:
     """``coverage run`` does not measure xdist's workers: near to 0 % would be a false drop."""
     result = run("run", "-m", "pytest", "--coveralls", "-n2", module="coverage")
 
     assert result.returncode == 0, result.stdout
     assert run.server.requests == [], result.stdout
-    assert told(result.stdout)[-1].startswith("coveralls: not sent: ")
+    assert told(result.stdout)[-1] == (
+        "coveralls: not sent: `coverage run` does not measure the workers of xdist: "
+        "use --cov instead"
+    )
 
 
 # --- a job is sent all the same --------------------------------------------------------------
 
 
-@pytest.mark.parametrize("spread", [(), ("-n2",)], ids=["plain", "xdist"])
+@pytest.mark.parametrize("spread", SPREADS)
 def test_failed_tests_are_sent_too(run: Runner, spread: tuple[str, ...]) -> None:
     """Coverage of a red run is coverage; the run stays red."""
     write(run, "tests/test_red.py", RED)
@@ -271,30 +217,12 @@ def test_a_green_run_is_sent_with_on_failure_skip(run: Runner) -> None:
     assert len(run.server.jobs) == 1
 
 
-def test_without_a_cache_a_job_is_kept_in_the_temporary_directory(
-    run: Runner, tmp_path: Path
-) -> None:
-    """``-p no:cacheprovider`` loses no job."""
-    temporary = tmp_path / "temporary"
-    temporary.mkdir()
-    run.server.respond(503)
-
-    env = {"TMPDIR": str(temporary)}
-    result = run("--coveralls", "-p", "no:cacheprovider", env=env)
-
-    assert result.returncode == 0, result.stdout
-    (path,) = temporary.glob("*.json")
-    assert_whole_and_safe(path)
-    assert f"coveralls: kept in {path}; send it with: " in result.stdout
-    assert kept(run) == []
-
-
 # --- a part of the tests ---------------------------------------------------------------------
 
 SLOW = "import pytest\n@pytest.mark.slow\ndef test_slow():\n    pass\n"
 PARTS = [
     pytest.param(("-k", "beds"), "-k beds", id="-k"),
-    pytest.param(("-m", "not slow"), "-m not slow", id="-m"),
+    pytest.param(("-m", "not slow"), "-m 'not slow'", id="-m"),
     pytest.param(("--deselect", "tests/test_beds.py"), "--deselect", id="--deselect"),
     pytest.param(("tests/test_water.py::test_heat_makes_thirsty",), "node ids", id="node id"),
 ]
@@ -373,6 +301,7 @@ def test_tests_that_a_conftest_leaves_out_narrow_the_run(run: Runner) -> None:
 # --- more than one process -------------------------------------------------------------------
 
 
+@needs_xdist
 @pytest.mark.parametrize("spread", ["loadscope", "worksteal"])
 def test_one_job_is_sent_however_tests_are_spread(run: Runner, spread: str) -> None:
     """The controller sends, no worker does."""
@@ -455,6 +384,27 @@ def test_a_run_inside_a_run_sends_nothing(run: Runner, kind: str, env: dict[str,
     assert "1 passed" in inner
 
 
+@needs_xdist
+def test_a_run_inside_a_worker_sends_and_measures_nothing(run: Runner) -> None:
+    """The workers of the outer run are measured with ``--coveralls`` alone, their runs are not."""
+    write(run, "inner/test_inner.py", "def test_inner():\n    pass\n")
+    write(run, "tests/test_outer.py", NESTED["subprocess"])
+    without = ("--deselect", "tests/test_outer.py", "--coveralls-on-partial=send")
+
+    alone = run("--coveralls", *without)
+    result = run("--coveralls", "-n2")
+
+    assert alone.returncode == result.returncode == 0, result.stdout
+    assert len(run.server.requests) == 2
+    expected, job = run.server.jobs
+    assert job["source_files"] == expected["source_files"]
+    assert [file["name"] for file in job["source_files"]] == NAMES
+    inner = (run.folder / "inner.log").read_text("utf-8")
+    said = "coveralls: not sent: this pytest run is inside another one that submits"
+    assert told(inner)[-1] == said
+    assert "TOTAL" not in inner
+
+
 @needs_signals
 def test_a_loop_sends_nothing(run: Runner) -> None:
     """``--looponfail`` runs the tests after each change: that is no build."""
@@ -480,7 +430,7 @@ def test_a_loop_sends_nothing(run: Runner) -> None:
 
 
 @needs_signals
-@pytest.mark.parametrize("spread", [(), ("-n2",)], ids=["plain", "xdist"])
+@pytest.mark.parametrize("spread", SPREADS)
 def test_ctrl_c_during_a_test_sends_nothing(run: Runner, spread: tuple[str, ...]) -> None:
     """The run ends as pytest ends it, with exit status 2 and a line that says why."""
     ready = run.folder.parent / "ready"

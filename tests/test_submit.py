@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from gitlab_standin import JOB_TOKEN, PRIVATE_TOKEN, PROJECT_ID, GitLab, a_commit, a_sha
+from running import CI
 from standin import COVERALLS_TOKEN, StandIn
 
 from pytest_coveralls_submit.errors import MeasurementError, SettingsError
@@ -25,7 +26,6 @@ from pytest_coveralls_submit.secret import Environment
 from pytest_coveralls_submit.settings import Text, resolve
 from pytest_coveralls_submit.submit import Plan, file_totals, finish_command, plan, submit
 
-CI = {"CI_NAME": "test-ci", "CI_BUILD_NUMBER": "77", "CI_JOB_ID": "77.1", "CI_BRANCH": "topic/y"}
 Edit = Callable[[dict[str, Any]], None]
 
 
@@ -226,7 +226,7 @@ def test_the_closing_command_can_be_typed(
     story: Story, head: Mapping[str, str], argument: str | None
 ) -> None:
     """Without a number there is none; Jenkins' job names may hold spaces."""
-    made = finish_command(replace(story.plan(), head=dict(head)))
+    made = finish_command(story.plan(), head)
 
     words = None if made is None else shlex.split(made)
     expected = ["python", "-m", "pytest_coveralls_submit", "finish"]
@@ -281,18 +281,6 @@ def test_a_job_that_cannot_be_saved_is_sent_all_the_same(story: Story, server: S
     assert len(server.jobs) == 1
     assert isinstance(outcome, Sent)
     assert any("job.json cannot be written" in notice for notice in outcome.notices)
-
-
-def test_a_dash_saves_to_standard_output(
-    story: Story, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    """As everywhere else; a file of that name is hard to remove."""
-    monkeypatch.chdir(story.top)
-
-    story.submit(story.plan(save="-", dry_run="1"))
-
-    assert not (story.top / "-").exists()
-    assert '"source_files"' in capfd.readouterr().out
 
 
 # -- not sent ----------------------------------------------------------------------------------

@@ -12,17 +12,19 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import trustme
 from faulty import Faulty
 from running import Runner, told
 from standin import COVERALLS_TOKEN, StandIn
-from typing_extensions import Self
 
 from pytest_coveralls_submit import transport
 from pytest_coveralls_submit.calls import Answer, Call, Policy, Progress
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 BODY = json.dumps({"repo_token": COVERALLS_TOKEN, "source_files": []}).encode()
 PLUGINS = ("-p", "pytest_cov", "-p", "pytest_coveralls_submit.plugin")

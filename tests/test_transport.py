@@ -16,17 +16,19 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 from faulty import ACCEPTED, PAGE, Behaviour, Faulty
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from standin import COVERALLS_TOKEN, NOT_PARSED, Received, StandIn
-from typing_extensions import Self
 
 from pytest_coveralls_submit import __version__, transport
 from pytest_coveralls_submit.calls import BODY_LIMIT, Answer, Call, Policy, Progress
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 BODY = json.dumps(
     {

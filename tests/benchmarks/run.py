@@ -195,12 +195,36 @@ def main() -> None:
         options.output.write_text("\n".join(lines) + "\n")
 
 
+START_UP = """
+import time
+from _pytest.config import get_config
+config = get_config()
+started = time.perf_counter()
+import pytest_coveralls_submit.plugin as plugin
+plugin.pytest_addoption(config._parser)
+plugin.pytest_addhooks(config.pluginmanager)
+print(1000 * (time.perf_counter() - started))
+"""
+
+
+def start_up(rounds: int) -> str:
+    """Return what the plugin costs a run that does not use it."""
+    env = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    env.pop("PYTHONDONTWRITEBYTECODE", None)
+    taken = [
+        float(subprocess.check_output([sys.executable, "-c", START_UP], env=env))
+        for _ in range(rounds + 1)
+    ]
+    return f"Not switched on: {statistics.median(taken[1:]):.1f} ms of start-up."
+
+
 def report(options: argparse.Namespace) -> Iterator[str]:
     """Yield the whole report."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
     yield f"{datetime.now(timezone.utc):%Y-%m-%d}, {os.cpu_count()} cores, {memory:.0f} GiB;"
     yield f"Python {platform.python_version()}, {versions}; medians of {options.rounds} rounds."
+    yield start_up(max(7, options.rounds))
     with tempfile.TemporaryDirectory() as folder, StandIn(size_limit=1 << 30) as server:
         scratch = Path(folder)
         for project in _projects(options, scratch):

@@ -1,0 +1,159 @@
+"""pytest-cov's own reports: the same with and without the plugin, and each file analysed once."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from running import NAMES, NO_TOKEN, PLUGINS, QUICK, SPREADS, Runner, needs_xdist, only_job
+
+pytestmark = pytest.mark.slow
+
+# Counts the analyses of each file, in every process of the run.
+COUNTING = """
+import atexit, collections, json, os
+import coverage.control, coverage.results
+
+counted = collections.Counter()
+really = coverage.results.analysis_from_file_reporter
+
+def analysis_from_file_reporter(data, precision, file_reporter, filename):
+    counted[os.path.relpath(filename).replace(os.sep, "/")] += 1
+    return really(data, precision, file_reporter, filename)
+
+for module in (coverage.control, coverage.results):
+    if hasattr(module, "analysis_from_file_reporter"):
+        module.analysis_from_file_reporter = analysis_from_file_reporter
+
+def write():
+    with open(f"counted-{os.getpid()}.json", "w") as file:
+        json.dump(counted, file)
+
+atexit.register(write)
+"""
+REPORTS = {
+    "none": ("--cov-report=",),
+    "term": (),
+    "term-missing": ("--cov-report=term-missing",),
+    "skip-covered": ("--cov-report=term-missing:skip-covered",),
+    "xml": ("--cov-report=xml:out/coverage.xml",),
+    "html": ("--cov-report=html:out/html",),
+    "json": ("--cov-report=json:out/coverage.json",),
+    "lcov": ("--cov-report=lcov:out/coverage.lcov",),
+    "lcov with branches": ("--cov-report=lcov:out/coverage.lcov", "--cov-branch"),
+    "several": (
+        *("--cov-report=term-missing", "--cov-report=xml:out/coverage.xml", "--cov-branch"),
+        *("--cov-report=html:out/html", "--cov-report=json:out/coverage.json"),
+    ),
+    "branches": ("--cov-report=term-missing", "--cov-branch"),
+    "precision": ("--cov-report=term", "--cov-report=xml:out/coverage.xml", "--cov-precision=3"),
+    "fail-under": ("--cov-report=term", "--cov-fail-under=99.5"),
+    "fail-under reached": ("--cov-report=", "--cov-fail-under=10"),
+}
+# When a report was made, in the words of each kind; and what html calls a state of its data.
+TIMES = re.compile(
+    rb'timestamp="\d+"|"timestamp": ?"[^"]*"'
+    rb"|created at [-0-9: +]+|\d{4}-\d\d-\d\d \d\d:\d\d( [-+]\d{4})?"
+)
+
+
+def written(folder: Path) -> dict[str, bytes]:
+    """What stands in a directory, without times."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {
+        path.relative_to(folder).as_posix(): TIMES.sub(b"-", path.read_bytes()) for path in files
+    }
+
+
+def reported(output: str) -> list[str]:
+    """The lines that pytest-cov prints, from its title to pytest's last line."""
+    lines = [line for line in output.splitlines() if not line.startswith("coveralls: ")]
+    first = next((number for number, line in enumerate(lines) if "coverage: " in line), None)
+    printed = [] if first is None else lines[first:-1]
+    return [*printed, *(line for line in lines if line.startswith(("FAIL", "Required", "ERROR")))]
+
+
+def reports(run: Runner, *arguments: str) -> tuple[int, list[str], dict[str, bytes]]:
+    """Run once; exit status, what pytest-cov printed, and the files that it wrote."""
+    for path in run.folder.glob("counted-*.json"):
+        path.unlink()
+    out = run.folder / "out"
+    result = run(*PLUGINS, "-p", "counting", "-p", "no:cacheprovider", *arguments)
+    found = result.returncode, reported(result.stdout), written(out) if out.exists() else {}
+    if out.exists():
+        out.rename(run.folder.parent / f"out-{len(list(run.folder.parent.iterdir()))}")
+    return found
+
+
+def analyses(run: Runner) -> Counter[str]:
+    """How often each file was analysed in the last run."""
+    files = run.folder.glob("counted-*.json")
+    return sum((Counter(json.loads(path.read_text())) for path in files), Counter[str]())
+
+
+@pytest.fixture
+def counting(run: Runner) -> Runner:
+    """The runner, whose analyses are counted."""
+    (run.folder / "counting.py").write_text(COUNTING)
+    run.env |= {**QUICK, "PYTHONPATH": str(run.folder)}
+    return run
+
+
+@pytest.mark.parametrize("kind", REPORTS)
+def test_a_report_is_the_same_and_no_file_is_analysed_twice(counting: Runner, kind: str) -> None:
+    """Byte for byte but for times, though what one report has analysed is kept for the others."""
+    arguments = ("--cov", *REPORTS[kind])
+    plain = reports(counting, *arguments)
+    if plain[0] == pytest.ExitCode.USAGE_ERROR:
+        pytest.skip("pytest-cov of this version has no such option")
+    ours = reports(counting, *arguments, "--coveralls")
+
+    assert ours == plain
+    assert plain[0] == (kind == "fail-under")
+    assert bool(plain[2]) == any(":out/" in argument for argument in arguments)
+    assert bool(plain[1]) == (kind != "none")
+    assert len(only_job(counting)["source_files"]) == len(NAMES)
+    # Another precision is another analysis, for coverage.py too: pytest-cov 7.1 has two then.
+    most = 2 if kind == "precision" else 1
+    assert analyses(counting).keys() == set(NAMES)
+    assert set(analyses(counting).values()) <= {1, most}
+
+
+@pytest.mark.parametrize("spread", SPREADS)
+def test_coveralls_alone_analyses_each_file_once(counting: Runner, spread: tuple[str, ...]) -> None:
+    """Under xdist the controller does, and no worker."""
+    xdist = ("-p", "xdist") if spread else ()
+
+    status, printed, _ = reports(counting, *xdist, *spread, "--coveralls")
+
+    assert status == 0
+    assert any(line.startswith("TOTAL") for line in printed)
+    assert len(only_job(counting)["source_files"]) == len(NAMES)
+    assert analyses(counting) == Counter(NAMES)
+
+
+@needs_xdist
+def test_reports_under_xdist_are_the_same(counting: Runner) -> None:
+    """The workers' data is combined by pytest-cov, and is its own."""
+    arguments = ("-p", "xdist", "-n2", "--cov", *REPORTS["several"])
+    plain = reports(counting, *arguments)
+    ours = reports(counting, *arguments, "--coveralls")
+
+    assert ours == plain
+    assert len(plain[2]) > len(NAMES)
+    assert analyses(counting) == Counter(NAMES)
+
+
+def test_nothing_is_analysed_for_nothing(counting: Runner) -> None:
+    """Without a token nothing is measured, and what is measured for others is theirs."""
+    counting.env |= NO_TOKEN
+
+    reports(counting, "--coveralls")
+    assert analyses(counting) == Counter()
+
+    reports(counting, "--coveralls", "--cov", "--cov-report=")
+    assert set(analyses(counting).values()) <= {1}
+    assert counting.server.requests == []
