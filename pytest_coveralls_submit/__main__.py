@@ -18,9 +18,9 @@ import pytest
 from . import __version__, diagnosis, job, saved
 from .errors import CoverallsError, SettingsError
 from .outcome import Built, NotSent, Outcome
-from .plugin import gather
 from .secret import Environment, redact
 from .settings import OPTIONS
+from .sources import gather
 from .submit import Plan, deliver, file_totals, plan, post, why_no_token
 from .summary import PREFIX, clean, lines
 
@@ -29,7 +29,6 @@ NEUTRAL = {
     "addopts": "",
     "filterwarnings": "",
     "minversion": "",
-    "pythonpath": "",
     "required_plugins": "",
     "testpaths": "",
 }
@@ -101,6 +100,7 @@ def _config() -> pytest.Config:
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     overrides = [word for key, value in NEUTRAL.items() for word in ("-o", f"{key}={value}")]
     silent = ["--noconftest", "-p", "pytest_coveralls_submit.plugin", "-p", "no:cacheprovider"]
+    silent += ["-p", "no:python_path"]
     try:
         pytest.main([*silent, *overrides, "--no-coveralls"], plugins=[reader])
     finally:

@@ -93,6 +93,8 @@ class Keeper:
         # The precision of the report is part of an analysis, for its percentages.
         identity = (str(morf), getattr(self.cov.config, "precision", None))
         if identity in self._packed:
+            for reporter in (*args, *kwargs.values()):
+                make_ready(reporter)
             return unpack(self._packed[identity])
         try:
             analysis = self._analyze(morf, *args, **kwargs)
@@ -107,6 +109,21 @@ class Keeper:
         except Exception:  # noqa: BLE001  coverage's own report must not notice a changed analysis
             self.is_whole = False
         return analysis
+
+
+def make_ready(reporter: Any) -> None:
+    """Let a file reporter whose file was not analysed again describe arcs all the same.
+
+    coverage 7.17 describes none before it was asked for them, as the LCOV report does.
+    """
+    describe_arc = getattr(reporter, "arc_description", None)
+    if describe_arc is not None:
+
+        def describe_ready(*arguments: Any) -> Any:
+            reporter.arcs()
+            return describe_arc(*arguments)
+
+        reporter.arc_description = describe_ready
 
 
 def pack(analysis: object) -> bytes:
@@ -143,7 +160,7 @@ def from_analysis(analysis: Any) -> FileCoverage:
         )
     return FileCoverage(
         analysis.filename,
-        array("i", sorted(analysis.executed)),
+        array("i", sorted(analysis.executed & analysis.statements)),
         array("i", sorted(analysis.missing)),
         branches,
     )
@@ -283,8 +300,12 @@ def _from_report(cov: Coverage, name: str, file: Mapping[str, Any]) -> FileCover
             _destinations(file["missing_branches"]),
             file["excluded_lines"],
         )
-    executed, missing = array("i", file["executed_lines"]), array("i", file["missing_lines"])
-    return FileCoverage(name, executed, missing, branches)
+    executed = set(file["executed_lines"])
+    if len(executed) + len(file["missing_lines"]) != file["summary"]["num_statements"]:
+        # Older releases list lines among the executed that are no statements.
+        executed &= set(cov.analysis2(name)[1])
+    missing = array("i", file["missing_lines"])
+    return FileCoverage(name, array("i", sorted(executed)), missing, branches)
 
 
 def _destinations(arcs: Iterable[tuple[int, int]]) -> dict[int, set[int]]:

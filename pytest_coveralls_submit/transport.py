@@ -171,7 +171,9 @@ def _exchange(
     with requests.Session() as session:
         # Proxies and certificates of the environment, but neither .netrc nor redirects: even
         # where it does not follow one, Session.send() reads its whole body.
-        settings = session.merge_environment_settings(request.url, {}, True, verify, None)
+        settings: dict[str, Any] = dict(
+            session.merge_environment_settings(request.url, {}, True, verify, None)
+        )
         adapter = session.get_adapter(str(request.url))
         with adapter.send(sent, timeout=timeout, **settings) as response:
             text, whole = _bounded_text(response)

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 # Replaces one function of ours by one that raises, from the start or once the tests are over.
 BREAKER = """
-import builtins, importlib, os
+import builtins, importlib, os, sys
 import pytest
 
 when, where, kind = os.environ["BREAK"].split()
@@ -30,7 +30,12 @@ def broken(*arguments, **keywords):
     raise getattr(builtins, kind)("injected by the test")
 
 def inject():
-    setattr(importlib.import_module("pytest_coveralls_submit." + module), name, broken)
+    importlib.import_module("pytest_coveralls_submit." + module)
+    whole = getattr(sys.modules["pytest_coveralls_submit." + module], name)
+    for path, loaded in list(sys.modules.items()):
+        ours = path.startswith("pytest_coveralls_submit")
+        if ours and getattr(loaded, name, None) is whole:
+            setattr(loaded, name, broken)
 
 if when == "before":
     inject()
@@ -41,8 +46,8 @@ def pytest_sessionfinish():
 """
 
 BEFORE_TESTS = (
-    "plugin.gather",
-    "plugin.resolve",
+    "sources.gather",
+    "sources.resolve",
     "yml.texts",
     "ci.detect",
     "git.read",

@@ -251,7 +251,7 @@ setattr(importlib.import_module("pytest_coveralls_submit." + module), name, brok
 
 @pytest.mark.parametrize("source", [in_variable, in_ini, in_yml])
 @pytest.mark.parametrize(
-    "where", ["plugin.resolve", "git.read", "job.compose", "summary.header", "sender.send"]
+    "where", ["sources.resolve", "git.read", "job.compose", "summary.header", "sender.send"]
 )
 def test_a_fault_of_ours_shows_nothing(
     scene: Scene, where: str, source: Callable[[Scene], dict[str, str]]

@@ -24,7 +24,8 @@ from pytest_coveralls_submit import (
     sender,  # noqa: F401
     yml,  # noqa: F401
 )
-from pytest_coveralls_submit.plugin import SESSION_MARK, Reporter
+from pytest_coveralls_submit.nesting import SESSION_MARK
+from pytest_coveralls_submit.reporter import Reporter
 from pytest_coveralls_submit.secret import Environment
 from pytest_coveralls_submit.settings import Settings
 from pytest_coveralls_submit.submit import plan

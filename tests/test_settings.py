@@ -14,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_coveralls_submit.errors import SettingsError
-from pytest_coveralls_submit.plugin import gather
 from pytest_coveralls_submit.secret import Environment, Secret
 from pytest_coveralls_submit.settings import (
     OPTIONS,
@@ -29,6 +28,7 @@ from pytest_coveralls_submit.settings import (
     texts_of_variables,
     unknown_variables,
 )
+from pytest_coveralls_submit.sources import gather
 
 # Setting -> default and the variables besides COVERALLS_<SETTING>, as users are told.
 TABLE: Mapping[str, tuple[object, tuple[str, ...]]] = {
