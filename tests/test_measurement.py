@@ -318,6 +318,8 @@ def test_a_file_that_was_emptied_has_no_lines(tmp_path: Path) -> None:
 
 def test_code_that_is_no_python_file_is_left_out_alike(tmp_path: Path) -> None:
     """Code compiled under the name of a template: coverage reports nothing of it, nor do we."""
+    if coverage.version_info < (7, 16):
+        pytest.skip("coverage of that age takes it for an empty Python file")
     project = small(tmp_path, "choices")
     page = project.folder / "page.tmpl"
     page.write_text("{% if x %}\n")
@@ -328,10 +330,6 @@ def test_code_that_is_no_python_file_is_left_out_alike(tmp_path: Path) -> None:
     cov.stop()
 
     fast = project.measured(cov)
-    cov.report(file=(own := io.StringIO()))
-    if "page.tmpl" in own.getvalue():
-        pytest.skip("coverage of this version reports it")
-
     assert names_in(fast) == ["choices.py"]
     assert fast == project.measured_slowly(cov)
 
