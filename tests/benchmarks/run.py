@@ -150,26 +150,24 @@ def _ratios(medians: dict[str, Cost]) -> Iterator[str]:
         base = medians[report]
         ours = medians[f"{report}, --coveralls"]
         peer = medians[f"{report}, coveralls-python after"]
-        added = max(ours.seconds - base.seconds, 0.001)
         yield (
-            f"With {report}: coveralls-python adds {(peer.seconds - base.seconds) / added:.0f} "
-            f"times as much; memory {ours.memory / base.memory - 1:+.1%}."
+            f"With {report}: --coveralls adds {ours.seconds - base.seconds:+.2f} s, "
+            f"coveralls-python {peer.seconds - base.seconds:+.2f} s; "
+            f"peak memory {ours.memory / base.memory - 1:+.1%}."
         )
 
 
 def growth(sizes: list[int], added: list[Cost], base: list[Cost]) -> Iterator[str]:
-    """Yield a plot of what --coveralls adds, by number of files."""
-    yield "### Growth: what --coveralls adds to a run with a term report"
+    """Yield a plot of the time of runs with --coveralls, by number of files."""
+    yield "### Growth: runs with a term report and --coveralls"
     yield ""
     yield "```"
-    longest = max(cost.seconds for cost in added)
-    for size, cost, without in zip(sizes, added, base, strict=True):
-        bar = "█" * max(1, round(50 * cost.seconds / longest))
-        share = cost.seconds / without.seconds
-        each = 1000 * cost.seconds / size
+    totals = [without.seconds + cost.seconds for cost, without in zip(added, base, strict=True)]
+    for size, cost, total in zip(sizes, added, totals, strict=True):
+        bar = "█" * max(1, round(50 * total / max(totals)))
         yield (
-            f"{size:>7,} files {cost.seconds:7.2f} s {cost.memory:+6.0f} MiB "
-            f"{each:6.2f} ms a file {share:6.1%} {bar}"
+            f"{size:>7,} files {total:7.2f} s, {cost.seconds:+7.2f} s and {cost.memory:+4.0f} MiB "
+            f"by --coveralls; {1000 * total / size:5.1f} ms a file {bar}"
         )
     yield "```"
 
