@@ -142,9 +142,10 @@ class Keeper:
         try:
             file = from_analysis(analysis)
             self.files[file.path] = file
-            self._packed.put(identity, analysis)
         except Exception:  # noqa: BLE001  coverage's own report must not notice a changed analysis
             self.is_whole = False
+        with contextlib.suppress(Exception):  # then it is analysed again
+            self._packed.put(identity, analysis)
         return analysis
 
 
