@@ -144,6 +144,7 @@ class Keeper:
             self.files[file.path] = file
         except Exception:  # noqa: BLE001  coverage's own report must not notice a changed analysis
             self.is_whole = False
+            return analysis
         with contextlib.suppress(Exception):  # then it is analysed again
             self._packed.put(identity, analysis)
         return analysis
