@@ -36,7 +36,7 @@ from pytest_coveralls_submit.summary import (
     write_for_ci,
 )
 
-START = Path("/work/project")
+START = Path("/home/me/project")
 KEPT = START / ".pytest_cache" / "d" / "coveralls" / "job-77.json"
 KEPT_NAME = ".pytest_cache/d/coveralls/job-77.json"
 FILES = (FileTotal("a.py", 8, 10), FileTotal("b.py", 0, 4), FileTotal("c.py", 0, 0))
