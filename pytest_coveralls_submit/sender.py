@@ -26,7 +26,7 @@ line = sys.stdin.buffer.readline()
 try:
     from pytest_coveralls_submit.transport import serve
 except ImportError:
-    sys.path += [path for path in loads(line)["path"] if path not in sys.path]
+    sys.path += [path for path in json.loads(line)["path"] if path not in sys.path]
     from pytest_coveralls_submit.transport import serve
 serve(line, sys.stdin.buffer, sys.stdout.buffer)
 """
