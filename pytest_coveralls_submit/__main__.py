@@ -15,14 +15,18 @@ from pathlib import Path
 
 import pytest
 
-from . import __version__, diagnosis, job, saved
+from . import __version__
+from .delivery import diagnosis
 from .errors import CoverallsError, SettingsError
+from .identity.token import GITHUB_ACTIONS, GITHUB_SERVICE
+from .job import other_tools as saved
 from .outcome import Built, NotSent, Outcome
+from .output.lines import PREFIX, clean, lines
+from .plan import Plan, plan, why_no_token
 from .secret import Environment, redact
-from .settings import OPTIONS
-from .sources import gather
-from .submit import Plan, deliver, file_totals, plan, post, why_no_token
-from .summary import PREFIX, clean, lines
+from .settings.read import gather
+from .settings.table import OPTIONS
+from .submit import deliver, file_totals, post
 
 # What of an ini file needs other plugins, or imports what is not installed here.
 NEUTRAL = {
@@ -187,9 +191,9 @@ def _completed(built: dict[str, object], made: Plan) -> dict[str, object]:
         return {**made.head, **built}
     flags = {name for name, source in made.settings.sources.items() if source.startswith("--")}
     built.update({name: made.head[name] for name in flags & made.head.keys()})
-    if built.get("service_name") in {job.GITHUB_ACTIONS, job.GITHUB_SERVICE} and made.token:
+    if built.get("service_name") in {GITHUB_ACTIONS, GITHUB_SERVICE} and made.token:
         is_github = made.token.is_github
-        built["service_name"] = job.GITHUB_SERVICE if is_github else job.GITHUB_ACTIONS
+        built["service_name"] = GITHUB_SERVICE if is_github else GITHUB_ACTIONS
         repo_name = made.settings.repo_name or made.build.repo_name
         if is_github and repo_name:
             built.setdefault("repo_name", repo_name)

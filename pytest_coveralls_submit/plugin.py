@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from . import nesting
 from .errors import CoverallsError
 from .secret import Environment
-from .settings import OPTIONS
+from .session import nesting
+from .settings.table import OPTIONS
 
 MEASURES = pytest.StashKey[bool]()
 """Whether pytest-cov measures because we asked it to."""
@@ -64,7 +64,7 @@ def pytest_load_initial_conftests(
 
 
 def _is_on(config: pytest.Config, options: Any) -> bool:
-    from .sources import is_on
+    from .settings.read import is_on
 
     try:
         return is_on(config, options)
@@ -73,7 +73,7 @@ def _is_on(config: pytest.Config, options: Any) -> bool:
 
 
 def _usage_error(error: CoverallsError) -> pytest.UsageError:
-    from .summary import clean
+    from .output.lines import clean
 
     return pytest.UsageError(clean(f"coveralls: {error}"))
 
@@ -92,14 +92,15 @@ def _should_measure(config: pytest.Config, options: Any) -> bool:
 
 
 def _leads_to_a_job(config: pytest.Config, options: Any) -> bool:
-    from . import ci, job
-    from .measurement import current
-    from .sources import gather
-    from .submit import can_send
+    from .identity import services as ci
+    from .identity.token import choose_token
+    from .measurement.measure import current
+    from .plan import can_send
+    from .settings.read import gather
 
     env = Environment(os.environ)
     settings, _ = gather(config, options, env)
-    token = job.choose_token(settings, ci.detect(env), env)
+    token = choose_token(settings, ci.detect(env), env)
     return can_send(settings, token) and current() is None
 
 
@@ -121,7 +122,7 @@ def pytest_configure(config: pytest.Config) -> None:
         nesting.enter_worker()
         return
     try:
-        from .reporter import Reporter, plan_of
+        from .session.reporter import Reporter, plan_of
 
         measures = config.stash.get(MEASURES, False)
         reporter = Reporter(config, plan_of(config), measures=measures)

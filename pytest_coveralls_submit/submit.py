@@ -5,142 +5,26 @@ The job is kept, sent and judged; how, is left to the other modules.
 
 from __future__ import annotations
 
-import shlex
-import tempfile
-import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from . import ci, diagnosis, git, gitlab, job, names, outbox, saved, sender, source_files
-from .calls import Answer, Call, Policy, Progress
+from .delivery import diagnosis, sender
+from .delivery.messages import Answer, Call, Policy, Progress
 from .errors import GitLabError, JobError, MeasurementError, ProcessError
-from .measurement import Measurement
+from .identity import git, gitlab
+from .job import document, names, outbox
+from .job import files as source_files
+from .job import other_tools as saved
+from .job.files import Reading
+from .measurement.records import Measurement
 from .outcome import Built, Failed, FileTotal, Interrupted, NotSent, Outcome, Sent
-from .secret import Environment, Secret
-from .settings import COVERALLS, Settings
-from .source_files import Reading
+from .plan import Plan, asker, can_send, finish_command, why_no_token
 
-GITLAB = "gitlab-ci"
 NAMED = 5
 """How many of the files that were left out are named."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What is known before the first test runs."""
-
-    settings: Settings
-    env: Environment
-    """The environment of session start."""
-    start: Path
-    """The directory of session start."""
-    top: Path
-    """What names are relative to: git's top level, else pytest's root directory."""
-    token: job.Token | None
-    head: dict[str, Any]
-    """The job without its source files."""
-    build: ci.Build
-    git: git.Git
-    temporary: Path
-    notices: tuple[str, ...] = ()
-
-    @property
-    def secrets(self) -> tuple[Secret, ...]:
-        """All that must not be shown."""
-        token = () if self.token is None else (self.token.secret,)
-        own = (self.settings.repo_token, self.settings.gitlab_token)
-        return (*token, *(secret for secret in own if secret is not None))
-
-    @property
-    def facts(self) -> dict[str, str]:
-        """Values for advice."""
-        parts = urlsplit(self.settings.host)
-        is_github = self.token is not None and self.token.is_github
-        return {
-            "server": parts.netloc + parts.path,
-            "path": self.settings.host,
-            "number": self.head.get("service_number", "without a number"),
-            "repo_name": self.head.get("repo_name", "this repository"),
-            "token_kind": "GITHUB" if is_github else "",
-        }
-
-
-def plan(
-    settings: Settings, env: Environment, *, root: Path, start: Path, notices: Iterable[str] = ()
-) -> Plan:
-    """Ask CI service and git what is tested, before the tests can change anything.
-
-    Args:
-        settings: of the user.
-        env: the environment of session start.
-        root: pytest's root directory.
-        start: the directory of session start.
-        notices: what was already found worth telling.
-
-    Raises:
-        SettingsError: the flag's template has a placeholder that is not known.
-    """
-    build = ci.detect(env)
-    commit = settings.commit_sha or build.commit_sha
-    found = git.read(root, env, commit=commit, merge=build.merge_sha)
-    token = job.choose_token(settings, build, env)
-    flag = job.flag_name(settings, build, env)
-    from_gitlab = _ask_gitlab(commit, build, found, env)
-    run_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    return Plan(
-        settings=settings,
-        env=env,
-        start=start,
-        top=found.top or root,
-        token=token,
-        head=job.compose(
-            settings, build, found, token, flag=flag, run_at=run_at, from_gitlab=from_gitlab
-        ),
-        build=build,
-        git=found,
-        temporary=Path(tempfile.gettempdir()),
-        notices=(*notices, *build.problems, *_token_in_git(settings, found, root, env)),
-    )
-
-
-def _token_in_git(
-    settings: Settings, found: git.Git, root: Path, env: Environment
-) -> tuple[str, ...]:
-    """Return a notice where the token stands in a file that git tracks."""
-    _, is_in_file, name = settings.sources.get("repo_token", "").rpartition(" in ")
-    path = settings.repo_token_file if settings.token_is_from_file else root / name
-    if found.top is None or path is None or not (is_in_file or settings.token_is_from_file):
-        return ()
-    naming = names.Names(found.top, git.tracked(found.top, env))
-    in_repository = naming.of(str(path))
-    if in_repository is None or not naming.is_tracked(in_repository):
-        return ()
-    return (f"the token stands in {in_repository}, which git tracks: everybody can read it there",)
-
-
-def _ask_gitlab(
-    commit: str | None, build: ci.Build, found: git.Git, env: Environment
-) -> git.Commit | None:
-    """Ask GitLab who wrote the commit, where neither git nor the job's variables say."""
-    said = job.written_by(commit, build, found)
-    if build.service_name != GITLAB or commit is None or all(said.values()):
-        return None
-    return gitlab.fill(commit, env, _asker(env))
-
-
-def _asker(env: Environment, *secrets: Secret) -> gitlab.Ask:
-    """Return what asks GitLab: apart from this process, once, and for 5 seconds at most."""
-    policy = Policy(connect_timeout=5.0, read_timeout=5.0, deadline=5.0)
-    hidden = (*secrets, *(Secret(env[name]) for name in ("CI_JOB_TOKEN",) if env.get(name)))
-
-    def ask(call: Call, body: bytes) -> Answer:
-        return sender.send(call, [body], policy, env, lambda _: None, hidden)
-
-    return ask
 
 
 def submit(
@@ -181,11 +65,6 @@ def submit(
     if not built["source_files"] and not plan.settings.allow_empty:
         return NotSent(reason="no files of the repository were measured", notices=notices)
     return _settle(plan, built, measured.percent, cache, say, notices)
-
-
-def can_send(settings: Settings, token: job.Token | None) -> bool:
-    """Tell whether building a job leads anywhere."""
-    return token is not None or settings.dry_run or settings.save is not None
 
 
 def _read(plan: Plan, measured: Measurement) -> Reading:
@@ -233,13 +112,13 @@ def _build(
     for path in plan.settings.merge:
         files = saved.merge(files, path)
     built = {**plan.head, "source_files": files}
-    job.check(built)
+    document.check(built)
     if edit is None:
         return built, ()
     try:
-        edited = job.copy(built)
+        edited = document.copy(built)
         edit(edited)
-        job.check(edited)
+        document.check(edited)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001  a conftest.py may also fail, skip or exit
@@ -259,7 +138,7 @@ def _settle(
     settings = plan.settings
     if settings.save is not None:
         try:
-            outbox.write(job.pieces(built), settings.save)
+            outbox.write(document.pieces(built), settings.save)
         except OSError as error:
             trouble = f"{settings.save} cannot be written: {error}"
             if settings.dry_run or plan.token is None:
@@ -272,7 +151,7 @@ def _settle(
     if plan.token is None:
         return NotSent(reason=why_no_token(plan), saved=settings.save, notices=notices)
     folders = [folder for folder in (cache(), plan.temporary) if folder is not None]
-    kept = outbox.keep(lambda: job.pieces(built), folders, _stem(built))
+    kept = outbox.keep(lambda: document.pieces(built), folders, _stem(built))
     if kept is None:
         notices = (*notices, "the job could not be kept on disk: no directory takes it")
     outcome = deliver(plan, built, percent, kept, say)
@@ -295,7 +174,7 @@ def deliver(
     """Send a job that was built and kept, and remove what was kept once it is accepted."""
     assert plan.token is not None
     try:
-        body = job.with_token(job.pieces(built), plan.token.secret)
+        body = document.with_token(document.pieces(built), plan.token.secret)
         # Without a number each job that arrives is a build of its own.
         answer = post(plan, "/api/v1/jobs", body, say, is_repeatable="service_number" in built)
         verdict = diagnosis.judge(answer, diagnosis.JOB_ROWS, plan.facts)
@@ -363,7 +242,7 @@ def _tell_gitlab(
         done = gitlab.announce(
             plan.env,
             settings.gitlab_token,
-            _asker(plan.env, *plan.secrets),
+            asker(plan.env, *plan.secrets),
             git.Commit(**commit),
             coverage=percent,
             url=url,
@@ -440,45 +319,3 @@ def file_totals(built: dict[str, Any]) -> tuple[FileTotal, ...]:
         ]
         totals.append(FileTotal(file["name"], sum(map(bool, hits)), len(hits)))
     return tuple(totals)
-
-
-def finish_command(plan: Plan, built: Mapping[str, Any]) -> str | None:
-    """Return the command that closes the build of a job, None where it has no number."""
-    number = built.get("service_number")
-    if not number:
-        return None
-    words = ["python", "-m", "pytest_coveralls_submit", "finish"]
-    words.append(f"--coveralls-service-number={number}")
-    if plan.settings.host != COVERALLS:
-        words.append(f"--coveralls-host={plan.settings.host}")
-    return shlex.join(words)
-
-
-def hidden_by_tox(plan: Plan) -> str | None:
-    """Return the remedy where tox seems to keep the CI service's variables from us."""
-    is_seen = plan.build.service_name or plan.build.service_number
-    if is_seen or not plan.env.get("TOX_ENV_NAME"):
-        return None
-    return (
-        "tox hides the variables of a CI service; let them through in tox.ini: "
-        "pass_env = CI, CI_*, GITHUB_*, GITLAB_*, COVERALLS_*"
-    )
-
-
-def why_no_token(plan: Plan) -> str:
-    """Return in one line why there is no token and what to do."""
-    env, build = plan.env, plan.build
-    on_github = build.service_name == job.GITHUB_ACTIONS
-    hidden = hidden_by_tox(plan)
-    if hidden is not None:
-        return f"no token: {hidden}"
-    if on_github and env.get("GITHUB_TOKEN", "").strip():
-        return (
-            f"no token: GITHUB_TOKEN is not sent to {plan.settings.host}, which a file names; "
-            "set COVERALLS_HOST, or COVERALLS_REPO_TOKEN"
-        )
-    if build.service_pull_request:
-        hint = "; GITHUB_TOKEN: ${{ github.token }} would do" if on_github else ""
-        return f"no token: pull requests from forks and Dependabot get no secrets{hint}"
-    also = " or GITHUB_TOKEN: ${{ github.token }}" if on_github else ""
-    return f"no token: set COVERALLS_REPO_TOKEN (from the repository's page on Coveralls){also}"

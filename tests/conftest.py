@@ -12,7 +12,7 @@ import sample_project
 from running import Runner
 from standin import StandIn
 
-from pytest_coveralls_submit.nesting import SESSION_MARK
+from pytest_coveralls_submit.session.nesting import SESSION_MARK
 
 pytest_plugins = ["pytester"]
 

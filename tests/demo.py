@@ -14,6 +14,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+sys.path.insert(0, str(Path(__file__).parent / "support"))
+
 import sample_project
 from standin import COVERALLS_TOKEN, StandIn, describe
 

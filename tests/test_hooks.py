@@ -10,8 +10,8 @@ from running import CI, Runner, told
 from standin import COVERALLS_TOKEN, StandIn
 
 # Loaded here, lest each run inside this process loads them anew: classes must stay the same.
-from pytest_coveralls_submit import outcome, parallel, sender, yml  # noqa: F401
 from pytest_coveralls_submit.outcome import Built, Failed, NotSent, Outcome, Sent
+from pytest_coveralls_submit.settings import coveralls_yml as yml  # noqa: F401
 
 GARDEN = "def bed(sunny):\n    if sunny:\n        return 1\n    return 2\n"
 

@@ -18,17 +18,16 @@ from standin import COVERALLS_TOKEN, StandIn
 
 # Loaded here, lest each run inside this process loads them anew: classes must stay the same.
 from pytest_coveralls_submit import (
-    __main__,  # noqa: F401
     hookspecs,  # noqa: F401
-    parallel,  # noqa: F401
-    sender,  # noqa: F401
-    yml,  # noqa: F401
 )
-from pytest_coveralls_submit.nesting import SESSION_MARK
-from pytest_coveralls_submit.reporter import Reporter
+from pytest_coveralls_submit.delivery import sender  # noqa: F401
+from pytest_coveralls_submit.measurement import processes  # noqa: F401
+from pytest_coveralls_submit.plan import plan
 from pytest_coveralls_submit.secret import Environment
-from pytest_coveralls_submit.settings import Settings
-from pytest_coveralls_submit.submit import plan
+from pytest_coveralls_submit.session.nesting import SESSION_MARK
+from pytest_coveralls_submit.session.reporter import Reporter
+from pytest_coveralls_submit.settings import coveralls_yml  # noqa: F401
+from pytest_coveralls_submit.settings.table import Settings
 
 GARDEN = "def bed(sunny):\n    if sunny:\n        return 1\n    return 2\n"
 TESTS = "def test_one():\n    pass\n\n\ndef test_two():\n    pass\n"

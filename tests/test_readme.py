@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from pytest_coveralls_submit.settings import OPTIONS, Option
+from pytest_coveralls_submit.settings.table import OPTIONS, Option
 
 README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
 

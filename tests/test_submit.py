@@ -20,11 +20,12 @@ from running import CI
 from standin import COVERALLS_TOKEN, StandIn
 
 from pytest_coveralls_submit.errors import MeasurementError, SettingsError
-from pytest_coveralls_submit.measurement import FileCoverage, Measurement
+from pytest_coveralls_submit.measurement.records import FileCoverage, Measurement
 from pytest_coveralls_submit.outcome import Built, Failed, Interrupted, NotSent, Outcome, Sent
+from pytest_coveralls_submit.plan import Plan, finish_command, plan
 from pytest_coveralls_submit.secret import Environment
-from pytest_coveralls_submit.settings import Text, resolve
-from pytest_coveralls_submit.submit import Plan, file_totals, finish_command, plan, submit
+from pytest_coveralls_submit.settings.resolve import Text, resolve
+from pytest_coveralls_submit.submit import file_totals, submit
 
 Edit = Callable[[dict[str, Any]], None]
 

@@ -1,0 +1,1 @@
+"""Who built what: CI service, git, GitLab, token."""

@@ -1,0 +1,1 @@
+"""The job: names, digests, JSON, and where it waits on disk."""

@@ -1,0 +1,1 @@
+"""What coverage says of files: its live object, or its data."""

@@ -1,0 +1,42 @@
+"""What coverage says of files, as plain values."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class FileCoverage:
+    """What a job needs of coverage's analysis of one file; lines count from 1."""
+
+    path: str
+    """As coverage names it: absolute, or relative to the directory of session start."""
+    executed: array[int]
+    missing: array[int]
+    branches: array[int] | None
+    """``line, hit`` for each branch, in the order of lines and branches; None: not measured."""
+
+
+Found = tuple[dict[str, FileCoverage], dict[str, str]]
+"""Path -> what was found, and path -> why it could not be analysed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """All that coverage reports, and what it could not."""
+
+    files: tuple[FileCoverage, ...]
+    failed: Mapping[str, str]
+    """Path -> why coverage could not analyse the file."""
+
+    @property
+    def percent(self) -> float:
+        """coverage.py's own total: lines and branches covered, in percent."""
+        covered = total = 0
+        for file in self.files:
+            taken = sum(file.branches[1::2]) if file.branches else 0
+            covered += len(file.executed) + taken
+            total += len(file.executed) + len(file.missing) + len(file.branches or ()) // 2
+        return 100.0 * covered / total if total else 100.0

@@ -1,0 +1,127 @@
+"""What is printed: a plan's header, an outcome's closing lines, and the CI service's own output."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from ..outcome import Built, Failed, NotSent, Outcome, Sent
+from ..plan import Plan, finish_command, hidden_by_tox, why_no_token
+
+PREFIX = "coveralls: "
+
+
+class Line(NamedTuple):
+    """A line to print, and its colour by pytest's names."""
+
+    text: str
+    colour: str = ""
+
+
+def clean(text: str) -> str:
+    """Return ``text`` on one line, with control characters escaped: it may come from outside."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
+
+
+def header(plan: Plan) -> list[str]:
+    """Return what will be sent where, and what is wrong with it, before the first test."""
+    facts = [
+        f"{label} {value}"
+        for label, value in (
+            ("branch", plan.head.get("service_branch")),
+            ("commit", plan.head.get("commit_sha", "")[:7]),
+            ("flag", plan.head.get("flag_name")),
+        )
+        if value
+    ]
+    facts.append(f"token from {plan.token.source}" if plan.token else "no token")
+    service = plan.head.get("service_name")
+    number = plan.head.get("service_number")
+    named = (f" as {service}" if service else "") + (f" #{number}" if number else "")
+    main = f"{plan.settings.host}{named} ({', '.join(facts)})"
+    return [PREFIX + clean(line) for line in (main, *_problems(plan))]
+
+
+def _problems(plan: Plan) -> Iterator[str]:
+    yield from plan.notices
+    is_fork = bool(plan.build.service_pull_request)  # there is nothing to do about that
+    if plan.token is None and not plan.settings.dry_run and not is_fork:
+        yield why_no_token(plan)
+    elif (hidden := hidden_by_tox(plan)) is not None:
+        yield hidden
+    if plan.settings.skip_ssl_verify:
+        yield f"TLS is not verified for {plan.settings.host}: anybody in between can read the token"
+    if plan.settings.parallel and finish_command(plan, plan.head) is None:
+        yield "parallel, but no build number is known to close it by: set service_number"
+
+
+def display(percent: float) -> str:
+    """Return a percentage with two places; 0 and 100 only where they are exact, as coverage.py."""
+    if 0 < percent < 100:  # noqa: PLR2004
+        percent = min(max(percent, 0.01), 99.99)
+    return f"{percent:.2f}"
+
+
+def lines(outcome: Outcome, verbosity: int, start: Path) -> list[Line]:
+    """Return the closing lines.
+
+    Args:
+        outcome: to tell of.
+        verbosity: pytest's: below 0 one line, above 0 details too.
+        start: what paths are shown relative to.
+    """
+    first, *more = _told(outcome, start)
+    if verbosity < 0:
+        kept = outcome.kept if isinstance(outcome, Failed) else None
+        first += f"; kept in {shown(kept, start)}" if kept else ""
+        more = []
+    else:
+        more += outcome.notices
+    if verbosity > 0:
+        more += outcome.details
+        more += outcome.traceback.splitlines() if isinstance(outcome, Failed) else []
+    failed = isinstance(outcome, Failed)
+    colours = ["yellow" if failed else "", *["yellow" if failed else ""] * len(more)]
+    return [
+        Line(PREFIX + clean(text), colour)
+        for text, colour in zip([first, *more], colours, strict=True)
+    ]
+
+
+def _told(outcome: Outcome, start: Path) -> Iterator[str]:
+    if isinstance(outcome, Built):
+        yield _built(outcome)
+        if isinstance(outcome, Sent) and outcome.finish:
+            yield f"when all jobs of the build are in, close it with: {outcome.finish}"
+    elif isinstance(outcome, NotSent):
+        yield f"not sent: {outcome.reason}"
+    elif isinstance(outcome, Failed):
+        yield f"failed: {outcome.reason}"
+        yield from outcome.advice
+        if outcome.kept:
+            path = shlex.quote(shown(outcome.kept, start))
+            yield f"kept in {path}; send it with: python -m pytest_coveralls_submit send {path}"
+    saved = getattr(outcome, "saved", None)
+    if saved:
+        yield f"saved in {shown(saved, start)}"
+
+
+def _built(outcome: Built) -> str:
+    count = f"{len(outcome.files)} file" + "s" * (len(outcome.files) != 1)
+    told = f"{count}, {display(outcome.percent)}% covered"
+    if isinstance(outcome, Sent):
+        return f"sent {told}" + (f" -> {outcome.url}" if outcome.url else "")
+    return f"built {told}; not sent, this is a dry run"
+
+
+def shown(path: Path, start: Path) -> str:
+    """Return a path as the user would type it."""
+    try:
+        return str(path.relative_to(start))
+    except ValueError:
+        return str(path)

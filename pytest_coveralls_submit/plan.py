@@ -1,0 +1,182 @@
+"""What is known before the first test runs, as one value."""
+
+from __future__ import annotations
+
+import shlex
+import tempfile
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from .delivery import sender
+from .delivery.messages import Answer, Call, Policy
+from .identity import git, gitlab, head
+from .identity import services as ci
+from .identity.token import GITHUB_ACTIONS, Token, choose_token
+from .secret import Environment, Secret
+from .settings.table import COVERALLS, Settings
+
+GITLAB = "gitlab-ci"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is known before the first test runs."""
+
+    settings: Settings
+    env: Environment
+    """The environment of session start."""
+    start: Path
+    """The directory of session start."""
+    top: Path
+    """What names are relative to: git's top level, else pytest's root directory."""
+    token: Token | None
+    head: dict[str, Any]
+    """The job without its source files."""
+    build: ci.Build
+    git: git.Git
+    temporary: Path
+    notices: tuple[str, ...] = ()
+
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        """All that must not be shown."""
+        token = () if self.token is None else (self.token.secret,)
+        own = (self.settings.repo_token, self.settings.gitlab_token)
+        return (*token, *(secret for secret in own if secret is not None))
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """Values for advice."""
+        parts = urlsplit(self.settings.host)
+        is_github = self.token is not None and self.token.is_github
+        return {
+            "server": parts.netloc + parts.path,
+            "path": self.settings.host,
+            "number": self.head.get("service_number", "without a number"),
+            "repo_name": self.head.get("repo_name", "this repository"),
+            "token_kind": "GITHUB" if is_github else "",
+        }
+
+
+def plan(
+    settings: Settings, env: Environment, *, root: Path, start: Path, notices: Iterable[str] = ()
+) -> Plan:
+    """Ask CI service and git what is tested, before the tests can change anything.
+
+    Args:
+        settings: of the user.
+        env: the environment of session start.
+        root: pytest's root directory.
+        start: the directory of session start.
+        notices: what was already found worth telling.
+
+    Raises:
+        SettingsError: the flag's template has a placeholder that is not known.
+    """
+    build = ci.detect(env)
+    commit = settings.commit_sha or build.commit_sha
+    found = git.read(root, env, commit=commit, merge=build.merge_sha)
+    token = choose_token(settings, build, env)
+    flag = head.flag_name(settings, build, env)
+    from_gitlab = _ask_gitlab(commit, build, found, env)
+    run_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    return Plan(
+        settings=settings,
+        env=env,
+        start=start,
+        top=found.top or root,
+        token=token,
+        head=head.compose(
+            settings, build, found, token, flag=flag, run_at=run_at, from_gitlab=from_gitlab
+        ),
+        build=build,
+        git=found,
+        temporary=Path(tempfile.gettempdir()),
+        notices=(*notices, *build.problems, *_token_in_git(settings, found, root, env)),
+    )
+
+
+def _token_in_git(
+    settings: Settings, found: git.Git, root: Path, env: Environment
+) -> tuple[str, ...]:
+    """Return a notice where the token stands in a file that git tracks."""
+    _, is_in_file, name = settings.sources.get("repo_token", "").rpartition(" in ")
+    path = settings.repo_token_file if settings.token_is_from_file else root / name
+    if found.top is None or path is None or not (is_in_file or settings.token_is_from_file):
+        return ()
+    in_repository = git.name_if_tracked(path, found.top, env)
+    if in_repository is None:
+        return ()
+    return (f"the token stands in {in_repository}, which git tracks: everybody can read it there",)
+
+
+def _ask_gitlab(
+    commit: str | None, build: ci.Build, found: git.Git, env: Environment
+) -> git.Commit | None:
+    """Ask GitLab who wrote the commit, where neither git nor the job's variables say."""
+    said = head.written_by(commit, build, found)
+    if build.service_name != GITLAB or commit is None or all(said.values()):
+        return None
+    return gitlab.fill(commit, env, asker(env))
+
+
+def asker(env: Environment, *secrets: Secret) -> gitlab.Ask:
+    """Return what asks GitLab: apart from this process, once, and for 5 seconds at most."""
+    policy = Policy(connect_timeout=5.0, read_timeout=5.0, deadline=5.0)
+    hidden = (*secrets, *(Secret(env[name]) for name in ("CI_JOB_TOKEN",) if env.get(name)))
+
+    def ask(call: Call, body: bytes) -> Answer:
+        return sender.send(call, [body], policy, env, lambda _: None, hidden)
+
+    return ask
+
+
+def can_send(settings: Settings, token: Token | None) -> bool:
+    """Tell whether building a job leads anywhere."""
+    return token is not None or settings.dry_run or settings.save is not None
+
+
+def finish_command(plan: Plan, built: Mapping[str, Any]) -> str | None:
+    """Return the command that closes the build of a job, None where it has no number."""
+    number = built.get("service_number")
+    if not number:
+        return None
+    words = ["python", "-m", "pytest_coveralls_submit", "finish"]
+    words.append(f"--coveralls-service-number={number}")
+    if plan.settings.host != COVERALLS:
+        words.append(f"--coveralls-host={plan.settings.host}")
+    return shlex.join(words)
+
+
+def hidden_by_tox(plan: Plan) -> str | None:
+    """Return the remedy where tox seems to keep the CI service's variables from us."""
+    is_seen = plan.build.service_name or plan.build.service_number
+    if is_seen or not plan.env.get("TOX_ENV_NAME"):
+        return None
+    return (
+        "tox hides the variables of a CI service; let them through in tox.ini: "
+        "pass_env = CI, CI_*, GITHUB_*, GITLAB_*, COVERALLS_*"
+    )
+
+
+def why_no_token(plan: Plan) -> str:
+    """Return in one line why there is no token and what to do."""
+    env, build = plan.env, plan.build
+    on_github = build.service_name == GITHUB_ACTIONS
+    hidden = hidden_by_tox(plan)
+    if hidden is not None:
+        return f"no token: {hidden}"
+    if on_github and env.get("GITHUB_TOKEN", "").strip():
+        return (
+            f"no token: GITHUB_TOKEN is not sent to {plan.settings.host}, which a file names; "
+            "set COVERALLS_HOST, or COVERALLS_REPO_TOKEN"
+        )
+    if build.service_pull_request:
+        hint = "; GITHUB_TOKEN: ${{ github.token }} would do" if on_github else ""
+        return f"no token: pull requests from forks and Dependabot get no secrets{hint}"
+    also = " or GITHUB_TOKEN: ${{ github.token }}" if on_github else ""
+    return f"no token: set COVERALLS_REPO_TOKEN (from the repository's page on Coveralls){also}"

@@ -1,0 +1,1 @@
+"""One session of pytest: is it whole, nested, cut short; its hooks' work."""

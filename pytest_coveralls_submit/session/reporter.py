@@ -1,0 +1,210 @@
+"""Follows one session: the header, the one submission at its end, the closing lines.
+
+What is built, sent and said is left to ``submit`` and ``summary``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ..measurement.measure import measure
+from ..measurement.processes import analyse
+from ..measurement.recorder import Keeper, keep_from
+from ..measurement.records import Measurement
+from ..outcome import Built, Interrupted, NotSent, Outcome
+from ..output.ci_pages import write_for_ci
+from ..output.lines import PREFIX, clean, header, lines
+from ..plan import Plan, plan
+from ..secret import Environment, redact, redacted
+from ..settings.read import gather
+from ..submit import fault, submit
+from . import nesting
+from .pytest_cov import controller_of, finished, reported_by
+from .wholeness import narrowed, reason_to_skip, runs_last_failed
+
+
+def plan_of(config: pytest.Config) -> Plan:
+    """Make the plan of a session that starts.
+
+    Raises:
+        SettingsError: a setting cannot be used.
+    """
+    env = Environment(os.environ)
+    settings, notices = gather(config, config.option, env)
+    start = config.invocation_params.dir
+    return plan(settings, env, root=config.rootpath, start=start, notices=notices)
+
+
+class Reporter:
+    """Follows one session and submits its coverage at the end."""
+
+    def __init__(self, config: pytest.Config, plan: Plan, *, measures: bool = False) -> None:
+        """Take over a session.
+
+        Args:
+            config: of the run.
+            plan: of what will be sent.
+            measures: whether pytest-cov measures because we asked it to.
+        """
+        self.config = config
+        self.plan = plan
+        self.pid = os.getpid()
+        self.outer = nesting.outer()
+        self.keeper: Keeper | None = None
+        self.header: list[str] = []
+        self.stopped: str | None = None
+        self.deselected = 0
+        self.last_failed = runs_last_failed(config)
+        self.annotation: str | None = None
+        self.outcome: Outcome | None = None
+        nesting.enter(measures=measures)
+
+    def pytest_report_header(self) -> list[str]:
+        """Say what will be sent where."""
+        try:
+            self.header = [redact(line, self.plan.secrets) for line in header(self.plan)]
+        except Exception as error:  # noqa: BLE001  the tests are more important
+            self.header = [f"coveralls: internal fault: {type(error).__name__}"]
+        return self.header
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Note that the run was ended early; pytest.exit does so with any exit status."""
+        self.stopped = str(excinfo.value) or excinfo.typename
+
+    def pytest_deselected(self, items: list[pytest.Item]) -> None:
+        """Count the tests that do not run."""
+        self.deselected += len(items)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self) -> None:
+        """Keep what pytest-cov's report analyses; its own hook wraps this one."""
+        try:
+            controller = controller_of(self.config)
+            if controller is not None:
+                self.keeper = keep_from(reported_by(controller))
+        except Exception as error:  # noqa: BLE001  without it the job is made another way
+            self._say(f"internal fault: {type(error).__name__}: {error}")
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Submit, once; only ``strict`` and Ctrl-C touch the exit status."""
+        if os.getpid() != self.pid:  # a test forked, and the child came all the way here
+            return
+        try:
+            outcome = self._outcome(session, int(exitstatus))
+        except KeyboardInterrupt:
+            outcome = Interrupted(reason="interrupted")
+        except Exception as error:  # noqa: BLE001  the last resort
+            outcome = fault(error)
+        self.outcome = redacted(outcome, self.plan.secrets)
+        try:
+            self._tell_hooks()
+            self._tell_service()
+        except KeyboardInterrupt:
+            self.outcome = Interrupted(reason="interrupted")
+        self._set_exit_status(session)
+
+    def _outcome(self, session: pytest.Session, exitstatus: int) -> Outcome:
+        part = narrowed(self.config, self.deselected, last_failed=self.last_failed)
+        reason = reason_to_skip(session, exitstatus, self.plan.settings, part)
+        if self.stopped is not None:
+            reason = f"the run was interrupted: {self.stopped}"
+        if self.outer is not None:
+            reason = "this pytest run is inside another one that submits"
+        if reason is not None:
+            return NotSent(reason=reason)
+        hooks = self.config.hook.pytest_coveralls_job
+        return submit(
+            self.plan,
+            self._measure,
+            self._cache,
+            self._say,
+            (lambda job: hooks(config=self.config, job=job)) if hooks.get_hookimpls() else None,
+            part if self.plan.settings.on_partial == "warn" else None,
+        )
+
+    def _measure(self) -> Measurement:
+        cov = finished(self.config)
+        keeper = keep_from(cov) if controller_of(self.config) is None else self.keeper
+        try:
+            start = self.plan.start
+            return measure(cov, keeper, start, lambda cov: analyse(cov, start, self.plan.env))
+        finally:
+            if keeper is not None:
+                keeper.release()
+
+    def _cache(self) -> Path | None:
+        cache = getattr(self.config, "cache", None)
+        try:
+            return None if cache is None else cache.mkdir("coveralls")
+        except OSError:
+            return None
+
+    def _tell_hooks(self) -> None:
+        try:
+            self.config.hook.pytest_coveralls_outcome(config=self.config, outcome=self.outcome)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001  a conftest.py may also fail, skip or exit
+            self._say(f"the hook pytest_coveralls_outcome failed: {type(error).__name__}: {error}")
+
+    def _tell_service(self) -> None:
+        assert self.outcome is not None
+        try:
+            self.annotation = write_for_ci(self.outcome, self.plan.env)
+        except Exception as error:  # noqa: BLE001  it is an extra
+            self._say(f"internal fault: {type(error).__name__}: {error}")
+
+    def _set_exit_status(self, session: pytest.Session) -> None:
+        if isinstance(self.outcome, Interrupted):
+            session.exitstatus = pytest.ExitCode.INTERRUPTED
+            return
+        refused = self.plan.settings.strict and not isinstance(self.outcome, Built)
+        if refused and self.outer is None and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _say(self, text: str) -> None:
+        reporter = self.config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None and self.config.get_verbosity() >= 0:
+            reporter.ensure_newline()
+            reporter.write_line(PREFIX + clean(redact(text, self.plan.secrets)), yellow=True)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Print what became of the job."""
+        if self.outcome is None:
+            return
+        outcome, self.outcome = self.outcome, None
+        try:
+            self._print(terminalreporter, outcome)
+        except KeyboardInterrupt:
+            terminalreporter.write_line("coveralls: interrupted", yellow=True)
+            session = getattr(terminalreporter, "_session", None)
+            if session is not None:
+                session.exitstatus = pytest.ExitCode.INTERRUPTED
+        except Exception as error:  # noqa: BLE001  pytest's own summary comes after ours
+            fault = f"coveralls: internal fault: {type(error).__name__}"
+            terminalreporter.write_line(fault, yellow=True)
+
+    def _print(self, terminalreporter: Any, outcome: Outcome) -> None:
+        if isinstance(outcome, NotSent) and any(outcome.reason in line for line in self.header):
+            # What to do about it stands in the header.
+            outcome = dataclasses.replace(outcome, reason=outcome.reason.partition(":")[0])
+        for line in lines(outcome, self.config.get_verbosity(), self.plan.start):
+            markup = {line.colour: True} if line.colour else {}
+            terminalreporter.write_line(line.text, **markup)
+        if self.annotation:
+            terminalreporter.write_line(self.annotation)
+
+    def pytest_unconfigure(self) -> None:
+        """Print what no summary has printed, and leave the environment as it was."""
+        reporter = self.config.pluginmanager.get_plugin("terminalreporter")
+        if self.outcome is not None and reporter is not None:
+            self.pytest_terminal_summary(reporter)
+        if self.outer is None and os.getpid() == self.pid:
+            nesting.leave()

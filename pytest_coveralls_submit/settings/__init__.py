@@ -1,0 +1,1 @@
+"""The settings: a row each, where their texts come from, what they come to."""

@@ -1,0 +1,315 @@
+"""The settings: one row each gives flag, ini key, variable, type, default and help.
+
+Reads no file but the token's and leaves it to others to say where texts come from.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+from urllib.parse import urlsplit
+
+from ..secret import Secret
+
+COVERALLS = "https://coveralls.io"
+TRUE = frozenset({"1", "true", "yes", "on"})
+FALSE = frozenset({"0", "false", "no", "off"})
+EVERYWHERE = ("flag", "variable", "ini", "yml")
+# Keys of .coveralls.yml that other clients use: coverage-reporter, coveralls-python.
+YML_ALIASES = {"endpoint": "host", "coveralls_host": "host", "repo_secret_token": "repo_token"}
+
+
+class Kind(NamedTuple):
+    """How the text of a setting becomes its value."""
+
+    read: Callable[[str], Any]
+    accepts: str
+    metavar: str
+
+
+class Option:
+    """One row of the table of settings: an attribute of :class:`Settings` that says all about it.
+
+    A descriptor, not a dataclass field: a class of forty dataclass fields costs 8 ms to import,
+    and an installed plugin is imported in every pytest run.
+    """
+
+    def __init__(
+        self,
+        default: Any,
+        kind: Kind,
+        help: str,  # noqa: A002  the name that argparse and pytest use for it
+        also: tuple[str, ...],
+        sources: tuple[str, ...],
+    ) -> None:
+        self.name = ""
+        self.default = default
+        self.kind = kind
+        self.help = help
+        self.also = also
+        self.sources = sources
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, settings: Settings | None, owner: type) -> Any:
+        return self if settings is None else settings.values.get(self.name, self.default)
+
+    def __set__(self, settings: Settings, value: object) -> NoReturn:
+        raise AttributeError(f"settings do not change: {self.name}")
+
+    @property
+    def flag(self) -> str:
+        """The command line flag: ``base_dir`` -> ``--coveralls-base-dir``."""
+        return "--coveralls-" + self.name.replace("_", "-")
+
+    @property
+    def ini(self) -> str:
+        """The ini key: ``base_dir`` -> ``coveralls_base_dir``."""
+        return f"coveralls_{self.name}"
+
+    def arguments(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield flag and keywords for argparse; a boolean has a second flag for the opposite."""
+        text = f"{self.help} [{', '.join(self.variables)}]"
+        if self.kind is BOOLEAN:
+            constant = {"dest": self.ini, "action": "store_const"}
+            yield self.flag, {**constant, "const": "true", "help": text}
+            no = self.flag.replace("--", "--no-", 1)
+            yield no, {**constant, "const": "false", "help": f"the opposite of {self.flag}"}
+        else:
+            yield self.flag, {"dest": self.ini, "metavar": self.kind.metavar, "help": text}
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The environment variables, the strongest first."""
+        return (f"COVERALLS_{self.name.upper()}", *self.also)
+
+
+def read_boolean(text: str) -> bool:
+    """Read 1/true/yes/on or 0/false/no/off, in any case; raise ValueError for anything else."""
+    word = text.lower()
+    if word not in TRUE | FALSE:
+        raise ValueError(text)
+    return word in TRUE
+
+
+def read_base_url(text: str) -> str:
+    """Read a base URL; a bare host name means https, a path prefix is kept.
+
+    Raises:
+        ValueError: not http(s), or with a user, a query or a fragment.
+    """
+    parts = urlsplit(text if "://" in text else f"https://{text}")
+    unwanted = "@" in parts.netloc or parts.query or parts.fragment
+    if parts.scheme not in {"http", "https"} or not parts.hostname or unwanted:
+        raise ValueError(text)
+    if not re.fullmatch(r"[A-Za-z0-9._:-]+", parts.hostname) or re.search(r"\s|\\", text):
+        raise ValueError(text)
+    _ = parts.port  # raises ValueError where it is none
+    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+
+
+def read_pull_request(text: str) -> str:
+    """Read the trailing integer of a number, a path or a URL."""
+    found = re.search(r"(?:^|[^0-9A-Za-z])([0-9]+)/?$", text)
+    if not found:
+        raise ValueError(text)
+    return found[1]
+
+
+def read_commit(text: str) -> str:
+    """Read a commit id of 7 to 64 hexadecimal digits."""
+    if not re.fullmatch(r"[0-9a-fA-F]{7,64}", text):
+        raise ValueError(text)
+    return text.lower()
+
+
+def read_time(text: str) -> str:
+    """Read a point in time that both RFC 3339 and Coveralls (Ruby) understand."""
+    try:
+        # The form of Coveralls' own example: https://docs.coveralls.io/api-jobs-endpoint
+        datetime.strptime(text, "%Y-%m-%d %H:%M:%S %z")
+    except ValueError:
+        if datetime.fromisoformat(re.sub("[Zz]$", "+00:00", text)).tzinfo is None:
+            raise
+    return text
+
+
+def read_seconds(text: str) -> float:
+    """Read a number of seconds above zero, at most a day."""
+    seconds = float(text)
+    if not 0 < seconds <= 86400:  # noqa: PLR2004  a day; also refuses "nan" and "inf"
+        raise ValueError(text)
+    return seconds
+
+
+def read_retries(text: str) -> int:
+    """Read a number of further attempts, 0 to 10."""
+    if not re.fullmatch("[0-9]|10", text):
+        raise ValueError(text)
+    return int(text)
+
+
+def read_paths(text: str) -> tuple[Path, ...]:
+    """Read file names separated by commas or line ends."""
+    return tuple(Path(part.strip()) for part in re.split("[,\n]", text) if part.strip())
+
+
+def one_of(*words: str) -> Kind:
+    """Make the kind that accepts one of ``words``, in any case."""
+
+    def read(text: str) -> str:
+        if text.lower() not in words:
+            raise ValueError(text)
+        return text.lower()
+
+    return Kind(read, ", ".join(words[:-1]) + f" or {words[-1]}", "WORD")
+
+
+TEXT = Kind(str, "any text", "TEXT")
+BOOLEAN = Kind(read_boolean, "1/true/yes/on or 0/false/no/off", "BOOL")
+BASE_URL = Kind(read_base_url, "a URL like https://coveralls.example.com or a host name", "URL")
+PULL_REQUEST = Kind(read_pull_request, "a number, or a path or URL that ends in one", "NUMBER")
+COMMIT = Kind(read_commit, "a commit id of 7 to 64 hexadecimal digits", "SHA")
+TIME = Kind(read_time, "a time like 2026-02-18T00:52:48+01:00", "TIME")
+SECONDS = Kind(read_seconds, "a number of seconds above 0", "SECONDS")
+RETRIES = Kind(read_retries, "a whole number from 0 to 10", "COUNT")
+PATH = Kind(Path, "a file name", "PATH")
+PATHS = Kind(read_paths, "file names separated by commas", "PATHS")
+SECRET = Kind(Secret, "a token", "TOKEN")
+
+
+def row(
+    default: Any,
+    kind: Kind,
+    help: str,  # noqa: A002  as above
+    *,
+    also: tuple[str, ...] = (),
+    sources: tuple[str, ...] = EVERYWHERE,
+) -> Any:
+    """Declare a setting; typed so that the attribute has the type of its annotation."""
+    return Option(default, kind, help, also, sources)
+
+
+class Settings:
+    """Every setting with its value; ``sources`` says where those come from that were set.
+
+    Args:
+        values: setting name -> value, for the settings that have another value than the default.
+        sources: setting name -> flag, variable or key and file.
+    """
+
+    def __init__(
+        self, values: Mapping[str, Any] | None = None, sources: Mapping[str, str] | None = None
+    ) -> None:
+        self.values = dict(values or {})
+        self.sources = dict(sources or {})
+
+    def without(self, name: str) -> Settings:
+        """Return the same settings with the default for one of them."""
+        values = {key: value for key, value in self.values.items() if key != name}
+        return Settings(values, {key: self.sources[key] for key in self.sources if key != name})
+
+    @property
+    def token_is_from_file(self) -> bool:
+        """Whether the token is the content of ``repo_token_file``."""
+        path = self.values.get("repo_token_file")
+        return path is not None and self.sources.get("repo_token", "").endswith(f" {path.name}")
+
+    host: str = row(
+        COVERALLS, BASE_URL, "Coveralls or Enterprise base URL", also=("COVERALLS_ENDPOINT",)
+    )
+    repo_token: Secret | None = row(
+        None,
+        SECRET,
+        "secret token of the repository",
+        also=("COVERALLS_TOKEN",),
+        sources=("variable", "ini", "yml"),
+    )
+    repo_token_file: Path | None = row(None, PATH, "file that holds the token")
+    service_name: str | None = row(None, TEXT, "name of the CI service; detected")
+    service_number: str | None = row(
+        None, TEXT, "number of the build, the same for all its jobs; detected"
+    )
+    service_job_id: str | None = row(
+        None, TEXT, "id of the CI job, unique within the build; detected"
+    )
+    service_job_number: str | None = row(None, TEXT, "label of the CI job; detected")
+    service_build_url: str | None = row(None, TEXT, "link to the build; detected")
+    service_job_url: str | None = row(None, TEXT, "link to the CI job; detected")
+    service_attempt: str | None = row(None, TEXT, "attempt of a build that was run again; detected")
+    service_pull_request: str | None = row(
+        None, PULL_REQUEST, "number of the pull request; detected", also=("COVERALLS_PULL_REQUEST",)
+    )
+    service_branch: str | None = row(
+        None, TEXT, "name of the branch; detected", also=("COVERALLS_GIT_BRANCH",)
+    )
+    service_event_type: str | None = row(
+        None, TEXT, "what started the build", also=("COVERALLS_EVENT_TYPE",)
+    )
+    commit_sha: str | None = row(
+        None, COMMIT, "commit that was tested; detected", also=("COVERALLS_GIT_COMMIT",)
+    )
+    repo_name: str | None = row(None, TEXT, "owner/repo; detected, and sent with a GitHub token")
+    run_at: str | None = row(None, TIME, "when the tests ran; the start of the session")
+    flag_name: str | None = row(
+        None,
+        TEXT,
+        "name of this job within the build; may hold {python} {os} {arch} {toxenv} {job} "
+        "{node_index}",
+    )
+    parallel: bool = row(False, BOOLEAN, "keep the build open until `finish`")
+    carryforward: str | None = row(
+        None,
+        TEXT,
+        "flags whose last coverage is kept, for `finish`",
+        also=("COVERALLS_CARRYFORWARD_FLAGS",),
+    )
+    compare_ref: str | None = row(None, TEXT, "branch to compare with")
+    compare_sha: str | None = row(None, TEXT, "commit to compare with")
+    base_dir: str | None = row(None, TEXT, "folder removed from the start of every name")
+    src_dir: str | None = row(None, TEXT, "folder put before every name")
+    include_source: bool = row(False, BOOLEAN, "send the source text too")
+    merge: tuple[Path, ...] = row(
+        (), PATHS, "Coveralls JSON files of other tools whose source files are added"
+    )
+    dry_run: bool = row(False, BOOLEAN, "build and check the job, send nothing")
+    save: Path | None = row(None, PATH, "write the job, without the token, to this file")
+    strict: bool = row(False, BOOLEAN, "exit status 1 unless the job was accepted")
+    allow_empty: bool = row(False, BOOLEAN, "send a job without files")
+    on_partial: str = row(
+        "warn", one_of("send", "warn", "skip"), "what to do when not all tests were selected"
+    )
+    on_failure: str = row("send", one_of("send", "skip"), "what to do when tests failed")
+    retries: int = row(2, RETRIES, "further attempts after a failed one")
+    connect_timeout: float = row(10.0, SECONDS, "seconds to wait for a connection")
+    read_timeout: float = row(30.0, SECONDS, "seconds to wait for an answer")
+    deadline: float = row(60.0, SECONDS, "seconds for the whole sending, waits included")
+    ca_bundle: Path | None = row(None, PATH, "PEM file or directory of trusted certificates")
+    skip_ssl_verify: bool = row(
+        False,
+        BOOLEAN,
+        "allow unverified TLS or plain http; never for coveralls.io",
+    )
+    compress: bool = row(True, BOOLEAN, "gzip the job")
+    gitlab_status: bool = row(
+        False,
+        BOOLEAN,
+        "give the commit on GitLab a status with coverage and link",
+    )
+    gitlab_token: Secret | None = row(
+        None, SECRET, "token that may set a commit's status on GitLab", sources=("variable",)
+    )
+
+
+OPTIONS: Mapping[str, Option] = {
+    name: option for name, option in vars(Settings).items() if isinstance(option, Option)
+}
+
+
+def known_variables() -> frozenset[str]:
+    """Return the ``COVERALLS_*`` variables that are read."""
+    return frozenset(variable for option in OPTIONS.values() for variable in option.variables)

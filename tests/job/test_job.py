@@ -1,0 +1,712 @@
+"""The job: what it is composed of, which documented fields it may have, and how it is written."""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from standin import check as check_as_server
+
+from pytest_coveralls_submit.errors import JobError, SettingsError
+from pytest_coveralls_submit.identity import head
+from pytest_coveralls_submit.identity.git import Commit, Git, Remote
+from pytest_coveralls_submit.identity.services import Build, detect
+from pytest_coveralls_submit.identity.token import Token, choose_token
+from pytest_coveralls_submit.job import document as job
+from pytest_coveralls_submit.secret import Secret
+from pytest_coveralls_submit.settings.resolve import Text, resolve
+from pytest_coveralls_submit.settings.table import Settings
+
+SHA, OTHER = "a" * 40, "b" * 40
+NOW = "2026-02-18T00:52:48Z"
+NO_GIT = Git()
+HEAD = Commit(
+    id=SHA,
+    author_name="Ada",
+    author_email="ada@example.org",
+    committer_name="Bert",
+    committer_email="bert@example.org",
+    message="Water the garden\n\nDaily.",
+)
+GIT = Git(head=HEAD, branch="topic/y", remotes=(Remote(name="origin", url="https://host/o/r.git"),))
+GITHUB = Build(
+    service_name="github-actions",
+    service_number="9001",
+    service_job_id="test-runner 1",
+    repo_name="octo/sample",
+    job_name="test",
+)
+COVERALLS_TOKEN = Token(Secret("c0ffee"), "COVERALLS_REPO_TOKEN", is_github=False)
+GITHUB_TOKEN = Token(Secret("ghs_x"), "GITHUB_TOKEN", is_github=True)
+DIGEST = "0123456789abcdef" * 2
+
+
+def settings(**texts: str) -> Settings:
+    """Settings as if variables had given them."""
+    return resolve(
+        {name: Text(text, f"COVERALLS_{name.upper()}", Path.cwd()) for name, text in texts.items()}
+    )
+
+
+def composed(
+    chosen: Settings | None = None,
+    build: Build | None = None,
+    git: Git = NO_GIT,
+    token: Token | None = COVERALLS_TOKEN,
+    flag: str | None = None,
+) -> dict[str, Any]:
+    """Compose a job from what is given, nothing else being known."""
+    return head.compose(chosen or Settings(), build or Build(), git, token, flag=flag, run_at=NOW)
+
+
+def a_file(**changes: Any) -> dict[str, Any]:
+    """A source file as documented, with changes; None takes a field away."""
+    file = {"name": "a.py", "source_digest": DIGEST, "coverage": [1, None, 0], **changes}
+    return {name: value for name, value in file.items() if value is not None}
+
+
+def a_job(**changes: Any) -> dict[str, Any]:
+    """A job as documented, with changes."""
+    return {"service_name": "ci", "source_files": [a_file()], **changes}
+
+
+# -- composing ---------------------------------------------------------------------------------
+
+
+def test_a_job_of_nothing_known_has_a_time_alone() -> None:
+    """What is unknown is left out, never sent empty."""
+    assert composed() == {"run_at": NOW}
+
+
+def test_a_job_of_git_alone_has_commit_and_branch() -> None:
+    """On a developer's machine git says it all."""
+    assert composed(git=GIT) == {
+        "service_branch": "topic/y",
+        "commit_sha": SHA,
+        "run_at": NOW,
+        "git": {
+            "head": {
+                "id": SHA,
+                "author_name": "Ada",
+                "author_email": "ada@example.org",
+                "committer_name": "Bert",
+                "committer_email": "bert@example.org",
+                "message": "Water the garden\n\nDaily.",
+            },
+            "branch": "topic/y",
+            "remotes": [{"name": "origin", "url": "https://host/o/r.git"}],
+        },
+    }
+
+
+def test_a_job_of_a_ci_service_without_git_has_what_the_service_says() -> None:
+    """An image without git still names commit, author and repository's address."""
+    build = Build(
+        service_name="gitlab-ci",
+        service_number="12",
+        service_job_id="34",
+        service_job_number="unit 1/2",
+        service_pull_request="5",
+        service_branch="topic/x",
+        service_build_url="https://ci/12",
+        service_job_url="https://ci/34",
+        service_attempt="2",
+        commit_sha=SHA,
+        repo_name="octo/sample",
+        author_name="Ada",
+        author_email="ada@example.org",
+        message="Sow",
+        remote_url="https://host/o/r.git",
+    )
+
+    assert composed(build=build, flag="unit") == {
+        "service_name": "gitlab-ci",
+        "service_number": "12",
+        "service_job_id": "34",
+        "service_job_number": "unit 1/2",
+        "service_pull_request": "5",
+        "service_branch": "topic/x",
+        "service_build_url": "https://ci/12",
+        "service_job_url": "https://ci/34",
+        "service_attempt": "2",
+        "commit_sha": SHA,
+        "flag_name": "unit",
+        "run_at": NOW,
+        "git": {
+            "head": {
+                "id": SHA,
+                "author_name": "Ada",
+                "author_email": "ada@example.org",
+                "message": "Sow",
+            },
+            "branch": "topic/x",
+            "remotes": [{"name": "origin", "url": "https://host/o/r.git"}],
+        },
+    }
+
+
+def test_a_job_of_settings_alone_has_them_all() -> None:
+    """Each override that the documentation knows arrives under its name."""
+    given_texts = {
+        "service_name": "my-ci",
+        "service_number": "1",
+        "service_job_id": "2",
+        "service_job_number": "3",
+        "service_pull_request": "4",
+        "service_branch": "b",
+        "service_build_url": "https://ci/1",
+        "service_job_url": "https://ci/2",
+        "service_attempt": "5",
+        "service_event_type": "manual",
+        "commit_sha": SHA,
+        "repo_name": "octo/sample",
+        "run_at": "2026-01-01T00:00:00Z",
+        "compare_ref": "main",
+        "compare_sha": OTHER,
+    }
+
+    made = composed(settings(**given_texts, parallel="1"), flag="unit")
+
+    assert made == {
+        **given_texts,
+        "parallel": True,
+        "flag_name": "unit",
+        "git": {"head": {"id": SHA}, "branch": "b"},
+    }
+    assert check_as_server({**made, "repo_token": "t", "source_files": []}) == []
+
+
+@pytest.mark.parametrize(
+    ("chosen", "build", "expected"),
+    [
+        ({"service_branch": "s", "commit_sha": "1234567"}, True, ("s", "1234567")),
+        ({}, True, ("b", OTHER)),
+        ({}, False, ("topic/y", SHA)),
+    ],
+)
+def test_a_setting_beats_the_ci_service_beats_git(
+    chosen: dict[str, str], build: bool, expected: tuple[str, str]
+) -> None:
+    """A checkout of a pull request is often a merge that exists nowhere else."""
+    said = Build(service_branch="b", commit_sha=OTHER) if build else Build()
+
+    made = composed(settings(**chosen), said, GIT)
+
+    assert (made["service_branch"], made["commit_sha"]) == expected
+    assert (made["git"]["branch"], made["git"]["head"]["id"]) == expected
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "service_name",
+        "service_number",
+        "service_job_id",
+        "service_job_number",
+        "service_build_url",
+        "service_job_url",
+        "service_attempt",
+    ],
+)
+def test_each_service_field_is_the_settings_first(name: str) -> None:
+    """An override is one; without it the CI service's word holds."""
+    build = replace(Build(), **{name: "detected"})  # type: ignore[arg-type]
+
+    assert composed(build=build)[name] == "detected"
+    assert composed(settings(**{name: "set"}), build)[name] == "set"
+
+
+def test_another_commit_than_gits_is_not_given_gits_author() -> None:
+    """Who wrote HEAD did not write the commit that a setting names."""
+    made = composed(settings(commit_sha="1234567"), Build(author_name="Cleo"), GIT)
+
+    assert made["git"]["head"] == {"id": "1234567", "author_name": "Cleo"}
+
+
+def test_git_knows_its_own_commit_best_and_the_ci_fills_gaps() -> None:
+    """Each field by itself: mailmap and whole message are git's."""
+    git = Git(head=Commit(id=SHA, author_name="Ada"))
+    build = Build(commit_sha=SHA, author_name="ada", author_email="a@b", message="short")
+
+    assert composed(build=build, git=git)["git"]["head"] == {
+        "id": SHA,
+        "author_name": "Ada",
+        "author_email": "a@b",
+        "message": "short",
+    }
+
+
+def test_gits_remotes_are_asked_before_the_ci_services() -> None:
+    """The service's address stands in where git names none, under its own or the usual name."""
+    build = Build(remote_url="https://ci/r.git", remote_name="upstream")
+
+    assert composed(build=build, git=GIT)["git"]["remotes"][0]["url"] == "https://host/o/r.git"
+    assert composed(build=build)["git"] == {
+        "remotes": [{"name": "upstream", "url": "https://ci/r.git"}]
+    }
+
+
+def test_a_tag_stands_in_for_a_branch() -> None:
+    """A build of a tag has no branch, and git is detached."""
+    assert composed(build=Build(tag="v1.0"))["service_branch"] == "v1.0"
+
+
+def test_a_setting_that_calls_the_branch_head_is_passed_over() -> None:
+    """``git rev-parse --abbrev-ref HEAD`` says so on a detached checkout; it is no branch."""
+    made = composed(settings(service_branch="HEAD"), Build(service_branch="b"))
+
+    assert (made["service_branch"], made["git"]) == ("b", {"branch": "b"})
+
+
+def test_composing_leaves_no_empty_value() -> None:
+    """Whatever is missing, nothing empty and no null is in a job."""
+    made = composed(build=Build(service_name="ci"), git=Git(head=Commit(id=SHA)))
+
+    assert made == {
+        "service_name": "ci",
+        "commit_sha": SHA,
+        "run_at": NOW,
+        "git": {"head": {"id": SHA}},
+    }
+
+
+# -- tokens and service names ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("token", "service", "repo_name"),
+    [
+        (COVERALLS_TOKEN, "github-actions", None),
+        (GITHUB_TOKEN, "github", "octo/sample"),
+        (None, "github-actions", None),
+    ],
+)
+def test_on_github_the_kind_of_token_decides_the_service_name(
+    token: Token | None, service: str, repo_name: str | None
+) -> None:
+    """Coveralls reads the token as GitHub's under the name ``github``, with the repository."""
+    made = composed(build=GITHUB, token=token)
+
+    assert (made["service_name"], made.get("repo_name")) == (service, repo_name)
+
+
+def test_elsewhere_the_kind_of_token_decides_nothing() -> None:
+    """Only GitHub Actions has two names."""
+    assert composed(build=Build(service_name="drone"), token=GITHUB_TOKEN) == {
+        "service_name": "drone",
+        "run_at": NOW,
+    }
+
+
+def test_a_service_name_that_is_set_holds() -> None:
+    """Who names the service knows better; ``github`` then needs the repository's name."""
+    named = composed(settings(service_name="my-ci"), GITHUB, token=GITHUB_TOKEN)
+    github = composed(settings(service_name="github"), GITHUB)
+
+    assert (named["service_name"], "repo_name" in named) == ("my-ci", False)
+    assert (github["service_name"], github["repo_name"]) == ("github", "octo/sample")
+
+
+def test_a_repository_that_is_set_is_sent_everywhere() -> None:
+    """``repo_name`` is an override like the others."""
+    made = composed(settings(repo_name="a/b"), Build(service_name="drone", repo_name="c/d"))
+
+    assert made["repo_name"] == "a/b"
+
+
+@pytest.mark.parametrize(
+    ("text", "is_github"),
+    [
+        ("ghs_abc", True),
+        ("ghp_abc", True),
+        ("gho_abc", True),
+        ("github_pat_abc", True),
+        ("ghx_abc", False),
+        ("c0fee42", False),
+        ("xghs_abc", False),
+    ],
+)
+def test_a_github_token_is_known_by_its_start(text: str, is_github: bool) -> None:
+    """Also under Coveralls' own variable, as coverage-reporter's examples have it."""
+    token = choose_token(settings(repo_token=text), Build(), {})
+
+    assert token is not None
+    assert (token.is_github, token.source) == (is_github, "COVERALLS_REPO_TOKEN")
+
+
+def test_a_coveralls_token_comes_before_githubs() -> None:
+    """``GITHUB_TOKEN`` is in every run; it is used where there is nothing else."""
+    token = choose_token(settings(repo_token="c0fee"), GITHUB, {"GITHUB_TOKEN": "ghs_x"})
+
+    assert token is not None
+    assert token.secret.reveal() == "c0fee"
+
+
+@pytest.mark.parametrize(
+    ("env", "build", "found"),
+    [
+        ({"GITHUB_TOKEN": " ghs_x\n"}, GITHUB, "ghs_x"),
+        ({"GITHUB_TOKEN": "  "}, GITHUB, None),
+        ({}, GITHUB, None),
+        ({"GITHUB_TOKEN": "ghs_x"}, Build(), None),
+        ({"GITHUB_TOKEN": "ghs_x"}, Build(service_name="gitea-actions"), None),
+        ({"GITHUB_TOKEN": "ghs_x"}, Build(service_name="forgejo-actions"), None),
+    ],
+)
+def test_githubs_token_is_used_on_github_actions_alone(
+    env: dict[str, str], build: Build, found: str | None
+) -> None:
+    """On a developer's machine it may open far more; Forgejo's is none of GitHub's."""
+    token = choose_token(Settings(), build, env)
+
+    assert (token.secret.reveal() if token else None) == found
+
+
+@pytest.mark.parametrize(
+    ("source", "sent"),
+    [
+        ("--coveralls-host", True),
+        ("COVERALLS_HOST", True),
+        ("COVERALLS_ENDPOINT", True),
+        ("coveralls_host in pytest.ini", False),
+        ("endpoint in .coveralls.yml", False),
+    ],
+)
+def test_githubs_token_goes_to_no_host_that_a_file_names(source: str, sent: bool) -> None:
+    """A pull request can change a file, and would get the token."""
+    chosen = resolve({"host": Text("https://cov.example.com", source, Path.cwd())})
+
+    token = choose_token(chosen, GITHUB, {"GITHUB_TOKEN": "ghs_x"})
+
+    assert (token is not None) is sent
+
+
+def test_githubs_token_goes_to_coveralls_io_whoever_names_it() -> None:
+    """A file that names the default changes nothing."""
+    chosen = resolve({"host": Text("coveralls.io", "coveralls_host in tox.ini", Path.cwd())})
+
+    assert choose_token(chosen, GITHUB, {"GITHUB_TOKEN": "ghs_x"}) is not None
+
+
+# -- flags -------------------------------------------------------------------------------------
+
+PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
+SYSTEM = {"linux": "linux", "darwin": "macos", "win32": "windows"}.get(sys.platform, sys.platform)
+
+
+@pytest.mark.parametrize(
+    ("texts", "build", "env", "flag"),
+    [
+        ({}, Build(), {"TOX_ENV_NAME": "py312"}, None),
+        ({"flag_name": "unit"}, Build(), {}, "unit"),
+        ({"flag_name": "unit {python}"}, Build(), {}, f"unit {PYTHON}"),
+        (
+            {"flag_name": "{os}/{arch}"},
+            Build(),
+            {},
+            f"{SYSTEM}/{platform.machine().lower()}",
+        ),
+        (
+            {"flag_name": "{job}-{node_index}"},
+            Build(job_name="t", node_index="3"),
+            {},
+            "t-3",
+        ),
+        ({"flag_name": "{toxenv}"}, Build(), {"TOX_ENV_NAME": "py312"}, "py312"),
+        ({"flag_name": "unit-{toxenv}"}, Build(), {}, "unit"),
+        ({"flag_name": "{toxenv}"}, Build(), {}, None),
+        ({"parallel": "1"}, Build(), {"TOX_ENV_NAME": "py312-dj5"}, "py312-dj5"),
+        ({"parallel": "1"}, Build(job_name="test"), {}, f"test-{PYTHON}-{SYSTEM}"),
+        ({"parallel": "1"}, Build(), {}, f"{PYTHON}-{SYSTEM}"),
+        ({"parallel": "1", "flag_name": "x"}, Build(job_name="test"), {}, "x"),
+    ],
+)
+def test_a_flag_is_a_template_or_for_parallel_builds_one_of_its_own(
+    texts: dict[str, str], build: Build, env: dict[str, str], flag: str | None
+) -> None:
+    """Placeholders are filled in; what is unknown leaves no separator behind."""
+    assert head.flag_name(settings(**texts), build, env) == flag
+
+
+@pytest.mark.parametrize(
+    ("template", "unknown"),
+    [("{pyhton}", "pyhton"), ("a-{python}-{matrix.os}", "matrix.os"), ("{}", "")],
+)
+def test_an_unknown_placeholder_is_an_error_that_lists_the_known(
+    template: str, unknown: str
+) -> None:
+    """The message names the source, the template and what it takes."""
+    with pytest.raises(SettingsError) as caught:
+        head.flag_name(settings(flag_name=template), Build(), {})
+
+    assert str(caught.value) == (
+        f'COVERALLS_FLAG_NAME is "{template}": {{{unknown}}} is not known; '
+        "it takes {python} {os} {arch} {toxenv} {job} {node_index}"
+    )
+
+
+@pytest.mark.parametrize("service", ["GITHUB", "GITEA", "FORGEJO"])
+def test_job_ids_differ_between_the_legs_of_a_matrix(service: str) -> None:
+    """All legs have one job key, on one runner of their own perhaps; the flag tells them apart."""
+    key = {"GITHUB_ACTIONS": "true", "GITHUB_RUN_ID": "9001", "GITHUB_JOB": "test"}
+    runner = {**key, f"{service}_ACTIONS": "true"}
+    builds = [detect({**runner, "RUNNER_NAME": f"runner {n}"}) for n in (1, 2)]
+    made = [composed(build=builds[n], flag=flag) for n in (0, 1) for flag in ("a", "b", None)]
+
+    ids = [one["service_job_id"] for one in made]
+
+    assert len(set(ids)) == len(ids)
+    assert {one["service_number"] for one in made} == {"9001"}
+    assert all(platform.python_version() in job_id for job_id in ids)
+
+
+def test_a_job_run_again_has_the_same_id() -> None:
+    """So that it takes the place of the first attempt."""
+    assert composed(build=GITHUB, flag="a") == composed(build=GITHUB, flag="a")
+
+
+# -- checking ----------------------------------------------------------------------------------
+
+TEXTS = (
+    "service_name",
+    "service_number",
+    "service_job_id",
+    "service_job_number",
+    "service_pull_request",
+    "service_branch",
+    "service_build_url",
+    "service_job_url",
+    "service_attempt",
+    "service_event_type",
+    "commit_sha",
+    "repo_name",
+    "flag_name",
+    "compare_ref",
+    "compare_sha",
+    "run_at",
+)
+
+
+def refusal(checked: Mapping[str, Any]) -> str:
+    """What is said about a job that is not as documented."""
+    with pytest.raises(JobError) as caught:
+        job.check(checked)
+    return str(caught.value)
+
+
+def test_a_job_with_every_documented_field_passes() -> None:
+    """All of them at once."""
+    texts = dict.fromkeys(TEXTS, "x")
+    file = a_file(branches=[1, 0, 0, 1, 1, 0, 1, 0], source="")
+    head = dict.fromkeys(
+        ("id", "author_name", "author_email", "committer_name", "committer_email", "message"), "x"
+    )
+    git = {"head": head, "branch": "b", "remotes": [{"name": "origin", "url": "u"}]}
+
+    job.check({**texts, "parallel": False, "git": git, "source_files": [file]})
+
+
+@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize("value", ["", " \n", None, 7, True, ["x"], "\udc80"])
+def test_each_text_field_takes_text_that_is_not_blank(name: str, value: object) -> None:
+    """No number, no null, nothing empty, nothing that is no Unicode."""
+    shown = json.dumps(value)
+
+    assert refusal(a_job(**{name: value})) == f'the job: "{name}" cannot be {shown}'
+
+
+@pytest.mark.parametrize("value", [1, "true", None])
+def test_parallel_is_true_or_false(value: object) -> None:
+    """Not a word for it."""
+    assert refusal(a_job(parallel=value)).startswith('the job: "parallel" cannot be ')
+
+
+@pytest.mark.parametrize(
+    "git",
+    [
+        None,
+        {},
+        [],
+        {"head": {}},
+        {"head": {"id": ""}},
+        {"head": {"id": SHA, "author_name": None}},
+        {"head": {"id": SHA, "date": "today"}},
+        {"branch": ""},
+        {"branch": "HEAD"},
+        {"remotes": []},
+        {"remotes": ["origin"]},
+        {"remotes": [{"name": "origin", "url": ""}]},
+        {"remotes": [{"name": "origin", "fetch": "u"}]},
+        {"tags": ["v1"]},
+    ],
+)
+def test_git_has_a_head_a_branch_and_remotes_and_nothing_empty(git: object) -> None:
+    """HEAD is no branch."""
+    assert refusal(a_job(git=git)).startswith('the job: "git" cannot be ')
+
+
+@pytest.mark.parametrize("name", ["repo_token", "environment", "Source_files", ""])
+def test_an_unknown_field_of_a_job_is_refused(name: str) -> None:
+    """The token least of all: a job that is checked has none yet."""
+    expected = f'the job has a field "{name}" that Coveralls does not document'
+
+    assert refusal({**a_job(), name: "x"}) == expected
+
+
+def test_a_job_needs_source_files() -> None:
+    """They may be none, but a list."""
+    assert refusal({"service_name": "ci"}) == 'the job has no "source_files"'
+    assert refusal({"source_files": None}) == 'the job: "source_files" cannot be null'
+    job.check({"source_files": []})
+
+
+@pytest.mark.parametrize("file", [None, "a.py", 3, []])
+def test_a_source_file_is_an_object(file: object) -> None:
+    """Its place is named."""
+    assert refusal(a_job(source_files=[a_file(), file])) == "source file 2 is no object"
+
+
+@pytest.mark.parametrize("field", ["name", "coverage"])
+def test_a_source_file_needs_name_and_coverage(field: str) -> None:
+    """The place and, if there is one, the name are given."""
+    file = a_file(**{field: None})
+
+    assert refusal(a_job(source_files=[file])) == (
+        f'source file 1 ({file.get("name")}) has no "{field}"'
+    )
+
+
+NO_NAMES: tuple[object, ...] = (
+    *("", " ", 7, "/etc/passwd", "C:\\a.py", "c:a.py", "..", ".", "../a.py", "./a.py"),
+    *("a/../b.py", "a/..", "a/./b.py", "a//b.py", "a\\b.py", "a\udc80.py"),
+)
+NO_COVERAGE: tuple[object, ...] = (
+    *({}, "1,0", [1.0], [True], ["1"], [-1], [float("nan")], [[1]], 3),
+)
+NO_BRANCHES: tuple[object, ...] = (
+    *([], [1, 0, 0], [1, 0, 0, -1], [1, 0, 0, 1.0], [1, 0, 0, True], [1, 0, 0, None]),
+    *([1, 0, 0, 1, 1, 0, 0, 0], {}, "x"),
+)
+NO_DIGEST: tuple[object, ...] = ("", "0" * 31, "G" * 32, "A" * 32, 7, "0" * 33)
+NO_SOURCE: tuple[object, ...] = (7, ["x"], "\udc80")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("name", value) for value in NO_NAMES),
+        *(("source_digest", value) for value in NO_DIGEST),
+        *(("coverage", value) for value in NO_COVERAGE),
+        *(("branches", value) for value in NO_BRANCHES),
+        *(("source", value) for value in NO_SOURCE),
+    ],
+)
+def test_each_field_of_a_source_file_takes_its_documented_values(field: str, value: object) -> None:
+    """Everything else is refused with place, name and field, and names are relative and plain."""
+    file = a_file(**{field: value})
+
+    told = refusal(a_job(source_files=[file]))
+
+    assert told.startswith(f'source file 1 ({file["name"]}): "{field}" cannot be ')
+
+
+def test_null_is_no_value_of_a_source_files_field() -> None:
+    """Outside of the hits there is no null."""
+    for name in ("source_digest", "branches", "source", "name"):
+        file = {**a_file(), name: None}
+        assert f'"{name}" cannot be null' in refusal(a_job(source_files=[file]))
+
+
+def test_an_unknown_field_of_a_source_file_is_refused() -> None:
+    """Named with the file."""
+    assert refusal(a_job(source_files=[a_file(language="js")])) == (
+        'source file 1 (a.py) has a field "language" that Coveralls does not document'
+    )
+
+
+def test_a_name_stands_once() -> None:
+    """Of two files with one name the server would take either."""
+    files = [a_file(), a_file(name="b.py"), a_file()]
+
+    expected = 'source file 3: the name "a.py" stands twice'
+
+    assert refusal(a_job(source_files=files)) == expected
+
+
+def test_a_long_value_is_cut_in_the_message() -> None:
+    """A wrong field may be a whole file."""
+    assert len(refusal(a_job(service_name=["x" * 5000]))) < 200
+
+
+# -- copying and writing -----------------------------------------------------------------------
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.text(st.characters(codec="utf-8")),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+JOBS = st.builds(
+    lambda fields, files: {**fields, "source_files": files},
+    st.dictionaries(st.text(min_size=1, max_size=5), JSON, max_size=4),
+    st.lists(st.dictionaries(st.text(max_size=5), JSON, max_size=3), max_size=4),
+)
+
+
+@given(JOBS)
+def test_a_job_reads_back_as_it_was_written(written: dict[str, Any]) -> None:
+    """Written in pieces, a source file at a time, it is JSON equal to the job."""
+    pieces = list(job.pieces(written))
+
+    assert json.loads(b"".join(pieces)) == written
+    assert pieces[0].startswith(b"{")
+    assert len(pieces) == len(written["source_files"]) + 2
+
+
+@given(JOBS, st.text(st.characters(codec="utf-8"), min_size=1))
+def test_the_token_is_put_in_front_and_nothing_else_changes(
+    written: dict[str, Any], token: str
+) -> None:
+    """Job and token meet on the wire alone."""
+    sent = b"".join(job.with_token(job.pieces(written), Secret(token)))
+
+    assert json.loads(sent) == {"repo_token": token, **written}
+
+
+def test_what_json_does_not_have_is_not_written() -> None:
+    """``NaN`` would make the whole job unreadable."""
+    with pytest.raises(ValueError, match="JSON compliant"):
+        list(job.pieces({"source_files": [a_file(coverage=[float("nan")])]}))
+
+
+def test_a_copy_may_be_changed_and_the_job_stays() -> None:
+    """Hooks get a copy: of what they damage, nothing is sent."""
+    original = a_job(
+        git={"head": {"id": SHA}, "branch": "b", "remotes": [{"name": "origin", "url": "u"}]},
+        source_files=[a_file(branches=[1, 0, 0, 1])],
+    )
+    before = json.loads(json.dumps(original))
+
+    copied = job.copy(original)
+    assert copied == original
+    copied["service_name"] = "other"
+    copied["git"]["head"]["id"] = OTHER
+    copied["git"]["remotes"][0]["url"] = "v"
+    copied["git"]["remotes"].append({})
+    copied["source_files"][0]["coverage"][0] = 0
+    copied["source_files"][0]["branches"].clear()
+    copied["source_files"].clear()
+
+    assert original == before

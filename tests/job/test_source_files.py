@@ -1,0 +1,400 @@
+"""From an analysis to source files: lines, digest, hits, branches, and what is left out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from array import array
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import coverage
+import coverage.python
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_coveralls_submit.job.files import Reading, SourceFile, count_lines, larger, merge, read
+from pytest_coveralls_submit.measurement.records import FileCoverage
+
+
+def measured(
+    path: Path,
+    executed: Iterable[int] = (),
+    missing: Iterable[int] = (),
+    branches: Iterable[int] | None = None,
+) -> FileCoverage:
+    """The analysis of a file."""
+    return FileCoverage(
+        str(path),
+        array("i", executed),
+        array("i", missing),
+        None if branches is None else array("i", branches),
+    )
+
+
+def below(folder: Path) -> Callable[[str], str | None]:
+    """Names relative to ``folder``; None outside."""
+
+    def name_of(path: str) -> str | None:
+        name = os.path.relpath(path, folder).replace(os.sep, "/")
+        return None if name.startswith("..") else name
+
+    return name_of
+
+
+def reading(folder: Path, *files: FileCoverage, include_source: bool = False) -> Reading:
+    """Read files that are named relative to ``folder``."""
+    return read(files, below(folder), include_source=include_source)
+
+
+def only(found: Reading) -> SourceFile:
+    """The one file that was read."""
+    (file,) = found.files
+    return file
+
+
+# -- lines -------------------------------------------------------------------------------------
+
+TEXTS = {
+    "plain": b"a = 1\nb = 2\n",
+    "no final newline": b"a = 1\nb = 2",
+    "empty": b"",
+    "one newline": b"\n",
+    "blank lines at the end": b"a = 1\n\n\n",
+    "form feed": b"a = 1\n\x0c\nb = 2\n",
+    "vertical tab in text": b'a = "x\x0by"\nb = 2\n',
+    "U+2028 in text": 'a = "x\u2028y"\nb = 2\n'.encode(),
+    "U+0085 in text": 'a = "x\u0085y"\nb = 2\n'.encode(),
+    "file separator in text": b'a = "x\x1cy"\nb = 2\n',
+    "CR alone": b"a = 1\rb = 2\r",
+    "CR alone, no final end": b"a = 1\rb = 2",
+    "CRLF": b"a = 1\r\nb = 2\r\n",
+    "CRLF, no final end": b"a = 1\r\nb = 2",
+    "all three": b"a = 1\r\nb = 2\rc = 3\n",
+    "CR CR LF": b"a = 1\r\r\nb = 2\n",
+    "BOM": b"\xef\xbb\xbfa = 1\nb = 2\n",
+    "BOM and CRLF": b"\xef\xbb\xbfa = 1\r\nb = 2\r\n",
+    "latin-1 by its cookie": b"# -*- coding: latin-1 -*-\na = '\xe9'\n\x0c\nb = '\x85'\n",
+    "continued": b"a = (1,\n\x0c 2)\nb = \\\n 3\n",
+    "100,000 lines": b"a = 1\n" + b"# and on\n" * 99_998 + b"b = 2\n",
+}
+
+
+@pytest.mark.parametrize("kind", [kind for kind in TEXTS if kind != "100,000 lines"])
+def test_lines_are_counted_as_coverage_counts_them(kind: str, tmp_path: Path) -> None:
+    """The last statement that coverage.py reports stands on the last line, or before blank ones."""
+    content = TEXTS[kind]
+    path = tmp_path / "module.py"
+    path.write_bytes(content)
+
+    text = coverage.python.get_python_source(str(path))
+
+    assert count_lines(content) == text.count("\n") + (not text.endswith("\n") and text != "")
+
+
+@pytest.mark.parametrize("kind", [kind for kind in TEXTS if TEXTS[kind].strip()])
+def test_each_line_has_what_coverages_json_says_of_it(kind: str, tmp_path: Path) -> None:
+    """A whole run: module, coverage.py, its JSON report, and the entry made of it."""
+    path = tmp_path / "module.py"
+    path.write_bytes(TEXTS[kind])
+    cov = coverage.Coverage(data_file=None, config_file=False, include=[str(path)])
+    code = compile(path.read_bytes(), str(path), "exec")
+    cov.start()
+    try:
+        exec(code, {})
+    finally:
+        cov.stop()
+    cov.json_report(outfile=str(tmp_path / "report.json"))
+    (said,) = json.loads((tmp_path / "report.json").read_text())["files"].values()
+
+    found = reading(tmp_path, measured(path, said["executed_lines"], said["missing_lines"]))
+
+    hits = only(found).coverage
+    assert [at for at, hit in enumerate(hits, 1) if hit == 1] == said["executed_lines"]
+    assert [at for at, hit in enumerate(hits, 1) if hit == 0] == said["missing_lines"]
+    assert max(said["executed_lines"]) <= len(hits)
+    assert found.unreadable == {}
+
+
+@given(st.lists(st.sampled_from([b"x", b"\n", b"\r", b"\r\n", b"\x0c", b"\xe2\x80\xa8"])))
+def test_lines_end_with_any_of_three_ends_and_nothing_else(parts: list[bytes]) -> None:
+    """Counted against Python's own splitting of bytes, which knows the same three."""
+    content = b"".join(parts)
+
+    assert count_lines(content) == len(content.splitlines())
+
+
+def test_lines_that_the_file_no_longer_has_are_dropped_and_told(tmp_path: Path) -> None:
+    """A file that was changed by a test is sent as it is, and that is said."""
+    path = tmp_path / "a.py"
+    path.write_text("a = 1\nb = 2\n")
+
+    found = reading(tmp_path, measured(path, [1, 5], [2, 9], [2, 1, 9, 0]))
+
+    assert only(found).coverage == [1, 0]
+    assert only(found).branches == [2, 0, 0, 1]
+    assert found.notices == ["a.py was changed after it was measured: it has no line 9 any more"]
+
+
+def test_a_lone_cr_is_told(tmp_path: Path) -> None:
+    """Git and Coveralls count such lines differently."""
+    path = tmp_path / "a.py"
+    path.write_bytes(b"a = 1\rb = 2\r\n")
+
+    found = reading(tmp_path, measured(path, [1, 2]))
+
+    assert only(found).coverage == [1, 1]
+    assert found.notices == ["a.py has line ends that git and Coveralls do not count (a lone CR)"]
+
+
+def test_an_empty_file_is_an_entry_without_lines(tmp_path: Path) -> None:
+    """As coverage.py reports it."""
+    path = tmp_path / "__init__.py"
+    path.touch()
+
+    assert only(reading(tmp_path, measured(path))).as_dict() == {
+        "name": "__init__.py",
+        "source_digest": "d41d8cd98f00b204e9800998ecf8427e",
+        "coverage": [],
+    }
+
+
+# -- the entry ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["plain", "CRLF", "BOM", "latin-1 by its cookie"])
+def test_the_digest_is_over_the_bytes_as_they_are(kind: str, tmp_path: Path) -> None:
+    """Neither line ends nor encoding are changed before."""
+    path = tmp_path / "a.py"
+    path.write_bytes(TEXTS[kind])
+
+    assert only(reading(tmp_path, measured(path, [1]))).digest == (
+        hashlib.md5(TEXTS[kind]).hexdigest()
+    )
+
+
+def test_an_entry_has_what_was_measured_and_nothing_empty(tmp_path: Path) -> None:
+    """Branches and source only where there are some."""
+    path = tmp_path / "a.py"
+    path.write_text("if a:\n    b\nc\n")
+
+    without = only(reading(tmp_path, measured(path, [1, 3], [2])))
+    with_branches = only(reading(tmp_path, measured(path, [1, 3], [2], [1, 0, 1, 1])))
+    with_none = only(reading(tmp_path, measured(path, [1, 3], [2], [])))
+
+    digest = hashlib.md5(path.read_bytes()).hexdigest()
+    expected = {"name": "a.py", "source_digest": digest, "coverage": [1, 0, 1]}
+    assert without.as_dict() == with_none.as_dict() == expected
+    assert with_branches.as_dict() == {**expected, "branches": [1, 0, 0, 0, 1, 0, 1, 1]}
+
+
+def test_the_branches_of_each_line_are_counted_from_nought(tmp_path: Path) -> None:
+    """Line, block 0, number within the line, hits."""
+    path = tmp_path / "a.py"
+    path.write_text("\n" * 9)
+
+    made = only(reading(tmp_path, measured(path, branches=[1, 1, 1, 0, 1, 1, 4, 0, 4, 1])))
+
+    quadruples = [made.branches[at : at + 4] for at in range(0, len(made.branches), 4)]
+    assert quadruples == [[1, 0, 0, 1], [1, 0, 1, 0], [1, 0, 2, 1], [4, 0, 0, 0], [4, 0, 1, 1]]
+
+
+def test_files_are_sorted_by_name(tmp_path: Path) -> None:
+    """The same job for the same run, whatever the order of measuring."""
+    for name in ("b.py", "a.py", "c.py"):
+        (tmp_path / name).write_text("x = 1\n")
+
+    found = reading(
+        tmp_path, *(measured(tmp_path / name, [1]) for name in ("b.py", "c.py", "a.py"))
+    )
+
+    assert [file.name for file in found.files] == ["a.py", "b.py", "c.py"]
+
+
+# -- source text -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "text"),
+    [
+        ("a.py", "é = 1\n".encode(), "é = 1\n"),
+        ("a.py", b"# coding: latin-1\na = '\xe9'\n", "# coding: latin-1\na = 'é'\n"),
+        ("a.pyw", b"\xef\xbb\xbfa = 1\n", "a = 1\n"),
+        ("a.py", b"", ""),
+        ("page.html", "é\n".encode(), "é\n"),
+        ("page.html", b"\xe9\n", "\ufffd\n"),
+    ],
+)
+def test_source_text_is_decoded_as_the_file_says(
+    tmp_path: Path, name: str, content: bytes, text: str
+) -> None:
+    """PEP 263's cookie for Python, UTF-8 for all else; a template may be anything."""
+    path = tmp_path / name
+    path.write_bytes(content)
+
+    made = only(reading(tmp_path, measured(path, [1]), include_source=True))
+
+    assert made.source == text
+    assert made.as_dict()["source"] == text
+
+
+def test_source_text_has_as_many_lines_as_the_coverage(tmp_path: Path) -> None:
+    """The server lays one over the other; it ends a line with a newline."""
+    path = tmp_path / "a.py"
+    path.write_bytes(b"a = 1\r\nb = 2\rc = 3\n")
+
+    made = only(reading(tmp_path, measured(path, [1, 2, 3]), include_source=True))
+
+    assert made.source == "a = 1\nb = 2\nc = 3\n"
+    assert len(made.coverage) == 3
+
+
+@pytest.mark.parametrize("content", [b"a = '\xe9'\n", b"# coding: klingon\na = 1\n"])
+def test_a_python_file_that_cannot_be_decoded_is_left_out_and_named(
+    tmp_path: Path, content: bytes
+) -> None:
+    """It stops no other file."""
+    bad, good = tmp_path / "bad.py", tmp_path / "good.py"
+    bad.write_bytes(content)
+    good.write_text("x = 1\n")
+
+    found = reading(tmp_path, measured(bad, [1]), measured(good, [1]), include_source=True)
+
+    assert [file.name for file in found.files] == ["good.py"]
+    assert list(found.unreadable) == [str(bad)]
+
+
+def test_without_source_text_a_file_need_not_decode(tmp_path: Path) -> None:
+    """Its digest is over bytes."""
+    path = tmp_path / "a.py"
+    path.write_bytes(b"a = '\xe9'\n")
+
+    assert only(reading(tmp_path, measured(path, [1]))).source is None
+
+
+# -- what is left out --------------------------------------------------------------------------
+
+
+def test_a_file_that_vanished_is_left_out_and_named(tmp_path: Path) -> None:
+    """Tests make modules and remove them; the rest is read all the same."""
+    path = tmp_path / "a.py"
+    path.write_text("x = 1\n")
+    gone = tmp_path / "gone.py"
+
+    found = reading(tmp_path, measured(gone, [1]), measured(path, [1]))
+
+    assert [file.name for file in found.files] == ["a.py"]
+    assert list(found.unreadable) == [str(gone)]
+    assert "No such file" in found.unreadable[str(gone)]
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, lambda path: path.joinpath("x").write_text("")])
+def test_what_is_no_file_is_left_out_and_named(
+    tmp_path: Path, make: Callable[[Path], object]
+) -> None:
+    """A directory of that name, or a file where a directory was."""
+    (tmp_path / "x").mkdir()
+    path = tmp_path / "x" if make is not Path.mkdir else tmp_path / "a.py"
+    make(path)
+
+    found = reading(tmp_path, measured(path, [1]))
+
+    assert found.files == []
+    assert list(found.unreadable) == [str(path)]
+
+
+@pytest.mark.skipif(
+    sys.platform == "win32" or os.geteuid() == 0, reason="nothing is forbidden to this user"
+)
+def test_a_file_that_may_not_be_read_is_left_out_and_named(tmp_path: Path) -> None:
+    """It stops nothing."""
+    path = tmp_path / "a.py"
+    path.write_text("x = 1\n")
+    path.chmod(0)
+
+    assert list(reading(tmp_path, measured(path, [1])).unreadable) == [str(path)]
+
+
+def test_a_path_that_is_none_is_left_out_and_named(tmp_path: Path) -> None:
+    """Generated code may be called anything."""
+    found = read([measured(Path("a\0b.py"), [1])], lambda path: path, include_source=False)
+
+    assert list(found.unreadable) == ["a\0b.py"]
+
+
+def test_a_file_outside_is_counted_and_not_read(tmp_path: Path) -> None:
+    """Not even looked for."""
+    (tmp_path / "top").mkdir()
+    outside = tmp_path / "elsewhere.py"
+
+    found = reading(tmp_path / "top", measured(outside, [1]))
+
+    assert (found.files, found.outside, found.unreadable) == ([], [str(outside)], {})
+
+
+# -- twice under one name ----------------------------------------------------------------------
+
+
+def twice(
+    tmp_path: Path, one: bytes, other: bytes, *hits: tuple[list[int], list[int], list[int] | None]
+) -> Reading:
+    """Read two files that have the same name in the repository."""
+    paths = [tmp_path / "src.py", tmp_path / "installed.py"]
+    for path, content in zip(paths, (one, other), strict=True):
+        path.write_bytes(content)
+    files = [measured(path, *lines) for path, lines in zip(paths, hits, strict=True)]
+    return read(files, lambda _: "pkg/a.py", include_source=False)
+
+
+def test_a_file_that_was_measured_twice_gets_the_larger_hits(tmp_path: Path) -> None:
+    """Once in place and once as installed copy: what either ran counts."""
+    text = b"if a:\n    b\nc\n"
+
+    found = twice(tmp_path, text, text, ([1, 3], [2], [1, 0, 1, 1]), ([1, 2], [3], [1, 1, 1, 0]))
+
+    assert only(found).coverage == [1, 1, 1]
+    assert only(found).branches == [1, 0, 0, 1, 1, 0, 1, 1]
+    assert found.notices == []
+
+
+def test_two_files_of_different_lengths_under_one_name_are_not_mixed(tmp_path: Path) -> None:
+    """The first is kept, and that is said."""
+    found = twice(tmp_path, b"a\nb\n", b"a\n", ([1], [2], None), ([1], [], None))
+
+    assert only(found).coverage == [1, 0]
+    assert found.notices == ["pkg/a.py was measured twice in different forms; one is sent"]
+
+
+def test_two_files_of_different_branches_under_one_name_are_not_mixed(tmp_path: Path) -> None:
+    """One measured with branches and one without, for instance."""
+    found = twice(tmp_path, b"a\nb\n", b"a\nb\n", ([1], [2], [1, 0, 1, 1]), ([1, 2], [], None))
+
+    assert only(found).branches == [1, 0, 0, 0, 1, 0, 1, 1]
+    assert len(found.notices) == 1
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "result"),
+    [(None, None, None), (None, 0, 0), (0, None, 0), (0, 1, 1), (3, 2, 3), (None, 2, 2)],
+)
+def test_the_larger_hits_count_and_relevant_beats_not(
+    one: int | None, other: int | None, result: int | None
+) -> None:
+    """A line that either calls relevant is."""
+    assert larger(one, other) == result
+
+
+HITS = st.lists(st.none() | st.integers(0, 3), min_size=4, max_size=4)
+
+
+@given(HITS, HITS)
+def test_merging_does_not_depend_on_the_order(
+    one: list[int | None], other: list[int | None]
+) -> None:
+    """Whichever was measured first."""
+    first, second = (SourceFile("a.py", "0" * 32, hits, []) for hits in (one, other))
+
+    assert merge(first, second).coverage == merge(second, first).coverage

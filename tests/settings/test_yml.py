@@ -1,0 +1,185 @@
+"""``.coveralls.yml``: its keys, its shapes, and what is said where it cannot be read."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from pytest_coveralls_submit.errors import SettingsError
+from pytest_coveralls_submit.settings import coveralls_yml as yml
+from pytest_coveralls_submit.settings.resolve import Text
+
+
+@pytest.fixture(autouse=True)
+def needs_yaml() -> None:
+    """The extra is installed where the tests run."""
+    pytest.importorskip("yaml")
+
+
+def write(folder: Path, text: str) -> Path:
+    """Write the file."""
+    path = folder / ".coveralls.yml"
+    path.write_text(text, "utf-8")
+    return path
+
+
+def test_a_project_without_the_file_has_nothing_to_tell(tmp_path: Path) -> None:
+    """Neither a setting nor a notice."""
+    assert yml.texts(tmp_path) == ({}, [])
+
+
+def test_keys_are_settings_and_remember_where_they_stand(tmp_path: Path) -> None:
+    """Each text has its source, and the directory that paths are relative to."""
+    write(tmp_path, "service_name: my-ci\nparallel: true\nretries: 3\n")
+
+    texts, notices = yml.texts(tmp_path)
+
+    assert texts == {
+        "service_name": Text("my-ci", "service_name in .coveralls.yml", tmp_path),
+        "parallel": Text("True", "parallel in .coveralls.yml", tmp_path),
+        "retries": Text("3", "retries in .coveralls.yml", tmp_path),
+    }
+    assert notices == []
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        ("endpoint", "host"),
+        ("coveralls_host", "host"),
+        ("repo_secret_token", "repo_token"),
+        ("repo_token", "repo_token"),
+    ],
+)
+def test_keys_of_other_clients_mean_the_same(tmp_path: Path, key: str, name: str) -> None:
+    """A file written for coveralls-python or coverage-reporter is read as it is."""
+    write(tmp_path, f"{key}: value\n")
+
+    texts, notices = yml.texts(tmp_path)
+
+    assert texts == {name: Text("value", f"{key} in .coveralls.yml", tmp_path)}
+    assert notices == []
+
+
+def test_a_list_is_its_members(tmp_path: Path) -> None:
+    """Files to merge and flags to carry forward are written as lists."""
+    write(tmp_path, "merge: [js.json, go.json]\ncarryforward:\n  - unit\n  - web\n")
+
+    texts, _ = yml.texts(tmp_path)
+
+    assert {name: text.text for name, text in texts.items()} == {
+        "merge": "js.json,go.json",
+        "carryforward": "unit,web",
+    }
+
+
+def test_a_key_without_a_value_is_unset(tmp_path: Path) -> None:
+    """``repo_token:`` with nothing behind it is no token called None."""
+    write(tmp_path, "repo_token:\nservice_name: ~\n")
+
+    assert yml.texts(tmp_path) == ({}, [])
+
+
+@pytest.mark.parametrize("key", ["paralel", "gitlab_token", "2024", "true"])
+def test_an_unknown_key_is_told_and_stops_nothing(tmp_path: Path, key: str) -> None:
+    """A misspelt key has no effect; that must be seen."""
+    write(tmp_path, f"{key}: x\nretries: 1\n")
+
+    texts, notices = yml.texts(tmp_path)
+
+    assert list(texts) == ["retries"]
+    shown = "True" if key == "true" else key
+    assert notices == [f"{shown} in .coveralls.yml is no setting"]
+
+
+@pytest.mark.parametrize("content", ["", "# nothing yet\n", "---\n", "~\n"])
+def test_an_empty_file_gives_no_settings(tmp_path: Path, content: str) -> None:
+    """As if it were not there."""
+    write(tmp_path, content)
+
+    assert yml.texts(tmp_path) == ({}, [])
+
+
+@pytest.mark.parametrize("content", ["- a\n- b\n", "just text\n", "42\n", "false\n", "[]\n"])
+def test_a_file_of_another_shape_is_an_error(tmp_path: Path, content: str) -> None:
+    """It holds keys and values or it is a mistake."""
+    path = write(tmp_path, content)
+
+    with pytest.raises(SettingsError) as caught:
+        yml.texts(tmp_path)
+
+    assert str(caught.value) == f"{path} does not hold keys and values"
+
+
+@pytest.mark.parametrize("content", ["a: [1\n", "a: b: c\n", "\ta: 1\n", "!!python/none x\n", "&"])
+def test_a_damaged_file_is_named_in_one_line(tmp_path: Path, content: str) -> None:
+    """YAML's own message is folded into it."""
+    path = write(tmp_path, content)
+
+    with pytest.raises(SettingsError) as caught:
+        yml.texts(tmp_path)
+
+    assert str(caught.value).startswith(f"{path} cannot be read: ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "content", ['repo_token: "s3cret-t0ken\n', "repo_token: s3cret-t0ken: x\n", "s3cret-t0ken: [\n"]
+)
+def test_the_message_about_a_damaged_file_does_not_show_the_token(
+    tmp_path: Path, content: str
+) -> None:
+    """YAML's messages quote the line they complain about; here that may be the token's."""
+    write(tmp_path, content)
+
+    with pytest.raises(SettingsError) as caught:
+        yml.texts(tmp_path)
+
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_file_in_another_encoding_is_an_error(tmp_path: Path) -> None:
+    """YAML is UTF-8 here."""
+    (tmp_path / ".coveralls.yml").write_bytes(b"service_name: caf\xe9\n")
+
+    with pytest.raises(SettingsError, match="cannot be read"):
+        yml.texts(tmp_path)
+
+
+def test_tags_that_make_objects_are_refused(tmp_path: Path) -> None:
+    """Reading a file of the repository runs nothing."""
+    write(tmp_path, "service_name: !!python/object/apply:os.getcwd []\n")
+
+    with pytest.raises(SettingsError, match="cannot be read"):
+        yml.texts(tmp_path)
+
+
+def test_a_directory_of_that_name_is_no_file(tmp_path: Path) -> None:
+    """It is passed over."""
+    (tmp_path / ".coveralls.yml").mkdir()
+
+    assert yml.texts(tmp_path) == ({}, [])
+
+
+def test_without_the_extra_the_file_is_not_read_and_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PyYAML is an extra; a project with the file is told how to get it."""
+    write(tmp_path, "service_name: my-ci\n")
+    monkeypatch.setitem(sys.modules, "yaml", None)
+
+    assert yml.texts(tmp_path) == (
+        {},
+        [".coveralls.yml is not read: pip install pytest-coveralls-submit[yaml]"],
+    )
+
+
+def test_without_the_extra_and_without_the_file_nothing_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Most projects need neither."""
+    monkeypatch.setitem(sys.modules, "yaml", None)
+
+    assert yml.texts(tmp_path) == ({}, [])

@@ -1,0 +1,294 @@
+"""Generated modules that run under coverage.py, and what the package measures of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import coverage
+
+from pytest_coveralls_submit.job.files import read
+from pytest_coveralls_submit.measurement.measure import measure
+from pytest_coveralls_submit.measurement.recorder import keep_from
+from pytest_coveralls_submit.measurement.records import Measurement
+
+# Modules with all that branches and exclusions can be; each has `run(flag)`.
+MODULES: Mapping[str, str] = {
+    "straight": """\
+        a = 1
+
+
+        def run(flag):
+            b = 2
+            return b
+
+
+        def never():
+            return 3
+        """,
+    "choices": """\
+        def run(flag):
+            if flag:
+                found = 1
+            else:
+                found = 2
+            if flag and found:
+                found += 1
+            return found if flag else -found
+        """,
+    "no_branch": """\
+        def run(flag):
+            if flag:  # pragma: no branch
+                a = 1
+            while True:
+                break
+            while 1:
+                if flag:
+                    return 2
+                return 3
+        """,
+    "excluded": """\
+        def run(flag):
+            if flag:
+                a = 1
+            else:  # pragma: no cover
+                a = 2
+            if not flag:
+                a = 3  # pragma: no cover
+            return a
+
+
+        def never():  # pragma: no cover
+            return 3
+
+
+        if __name__ == "__main__":  # pragma: no cover
+            run(True)
+        """,
+    "classes": """\
+        import functools
+
+
+        class Bed:
+            plant = "bean"
+
+            @functools.lru_cache(None)
+            def area(self):
+                return 1
+
+            @property
+            def empty(self):
+                return not self.plant
+
+            class Inner:
+                pass
+
+
+        def run(flag):
+            bed = Bed()
+            return bed.area() if flag else bed.empty
+        """,
+    "comprehensions": """\
+        def run(flag):
+            numbers = [n for n in range(3) if n or flag]
+            squares = {n: n * n for n in numbers}
+            later = (
+                n
+                for n in squares
+                if n > 1
+            )
+            first = lambda: (
+                numbers[0]
+            )
+            return sum(later) if flag else {n for n in numbers}
+        """,
+    "matching": """\
+        def run(flag):
+            match flag:
+                case True:
+                    a = 1
+                case False if not flag:
+                    a = 2
+                case {"x": [*_]}:
+                    a = 3
+                case _:
+                    a = 4
+            match a:
+                case 1:
+                    a = 5
+            return a
+        """,
+    "finally_": """\
+        import contextlib
+
+
+        def run(flag):
+            try:
+                if flag:
+                    raise ValueError
+                a = 1
+            except ValueError:
+                a = 2
+            except OSError:
+                a = 3
+            else:
+                a += 1
+            finally:
+                a += 1
+            with contextlib.suppress(KeyError):
+                if not flag:
+                    raise KeyError
+                return a
+            for n in range(2):
+                try:
+                    if n:
+                        continue
+                finally:
+                    a += 1
+            return a
+        """,
+    "loops": """\
+        def run(flag):
+            for n in range(2):
+                if n == 5:
+                    break
+            else:
+                n = 6
+            while n:
+                n -= 1
+                if flag:
+                    break
+                continue
+            for n in ():
+                n += 1
+            while flag:
+                flag = False
+            return n
+        """,
+    "generators": """\
+        def numbers(flag):
+            yield 1
+            if flag:
+                yield 2
+            yield from (n for n in range(2))
+
+
+        async def later(flag):
+            async for n in numbers(flag):
+                await n
+            async with flag:
+                pass
+
+
+        def run(flag):
+            for n in numbers(flag):
+                if not flag:
+                    return n
+            return sum(numbers(flag))
+        """,
+    "decorated": '''\
+        """A docstring.
+
+        With lines."""
+
+
+        def keep(function): return function
+
+
+        @keep
+        @keep
+        def run(
+            flag,
+            more=(1,
+                  2),
+        ):
+            """And here."""
+            assert flag or not flag
+            if flag: return 1
+            del more; return 2
+        ''',
+    "empty": "",
+    "words_only": '"""Nothing to run."""\n# at all\n',
+}
+CALLED = [name for name in MODULES if "def run(" in MODULES[name]]
+
+
+class Project:
+    """Generated modules in a directory of their own, run under coverage.py."""
+
+    def __init__(self, folder: Path, modules: Mapping[str, str]) -> None:
+        self.folder = folder
+        for name, text in modules.items():
+            path = folder / f"{name}.py"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lines = text.splitlines(keepends=True)
+            path.write_text("".join(line.removeprefix(" " * 8) for line in lines))
+
+    def run(
+        self,
+        *flags: bool,
+        names: list[str] | None = None,
+        config: str = "",
+        **options: Any,
+    ) -> coverage.Coverage:
+        """Run modules under a new Coverage object, in a call of ``run`` for each flag."""
+        (self.folder / "coveragerc").write_text(config)
+        if "source" not in config:
+            options.setdefault("source", [str(self.folder)])
+        options = {"data_file": None, "config_file": str(self.folder / "coveragerc"), **options}
+        cov = coverage.Coverage(**options)
+        cov.start()
+        try:
+            for name in CALLED if names is None else names:
+                path = self.folder / f"{name}.py"
+                space: dict[str, Any] = {"__name__": name, "__file__": str(path)}
+                exec(compile(path.read_bytes(), str(path), "exec"), space)
+                for flag in flags:
+                    space["run"](flag)
+        finally:
+            cov.stop()
+        return cov
+
+    def measured(self, cov: coverage.Coverage) -> Measurement:
+        """What the package makes of it through the private call."""
+        keeper = keep_from(cov)
+        assert keeper is not None
+        try:
+            found = measure(cov, keeper, self.folder)
+        finally:
+            keeper.release()
+        assert keeper.files
+        return found
+
+    def measured_slowly(self, cov: coverage.Coverage) -> Measurement:
+        """What the package makes of it through the JSON report alone."""
+        return measure(cov, None, self.folder)
+
+    def quadruples(self, found: Measurement, name: str) -> list[tuple[int, int, int, int]]:
+        """The branches of a module as they are sent."""
+        files = [file for file in found.files if file.path == str(self.folder / f"{name}.py")]
+        (entry,) = read(files, lambda path: Path(path).name, include_source=False).files
+        flat = entry.branches
+        return list(zip(flat[::4], flat[1::4], flat[2::4], flat[3::4], strict=True))
+
+
+def small(folder: Path, *names: str) -> Project:
+    """A project of a few of the modules, or of names alone, for tests that change files."""
+    texts = {name: MODULES.get(name.rpartition("/")[2], MODULES["choices"]) for name in names}
+    return Project(folder.resolve(), texts)
+
+
+def names_in(found: Measurement) -> list[str]:
+    """The names of the files that were measured."""
+    return [Path(file.path).name for file in found.files]
+
+
+def unparsable(path: Path) -> None:
+    """The file was rewritten since, and is Python no more."""
+    path.write_text("def run(:\n")
+
+
+def vanished(path: Path) -> None:
+    """The file was removed."""
+    path.unlink()
