@@ -21,12 +21,13 @@ from .errors import CoverallsError, SettingsError
 from .identity.token import GITHUB_ACTIONS, GITHUB_SERVICE
 from .job import other_tools as saved
 from .outcome import Built, NotSent, Outcome
-from .output.lines import PREFIX, clean, lines
+from .output.lines import PREFIX, lines
 from .plan import Plan, plan, why_no_token
 from .secret import Environment, redact
 from .settings.read import gather
 from .settings.table import OPTIONS
 from .submit import deliver, file_totals, post
+from .values import escaped
 
 # What of an ini file needs other plugins, or imports what is not installed here.
 NEUTRAL = {
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         made = _plan(options)
         return _finish(made) if options.command == "finish" else _send(made, options)
     except CoverallsError as error:
-        print(f"{PREFIX}{clean(str(error))}", file=sys.stderr)
+        print(f"{PREFIX}{escaped(str(error))}", file=sys.stderr)
         return USAGE
     except KeyboardInterrupt:
         print(f"{PREFIX}interrupted", file=sys.stderr)
@@ -57,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         text = f": {error}" if made is not None else ""
         secrets = made.secrets if made is not None else ()
         fault = f"failed: internal fault: {type(error).__name__}{text}"
-        print(redact(PREFIX + clean(fault), secrets), file=sys.stderr)
+        print(redact(PREFIX + escaped(fault), secrets), file=sys.stderr)
         return REFUSED
 
 
@@ -124,7 +125,7 @@ def _plan(options: argparse.Namespace) -> Plan:
 
 
 def _print(text: str, made: Plan) -> None:
-    print(redact(PREFIX + clean(text), made.secrets), flush=True)
+    print(redact(PREFIX + escaped(text), made.secrets), flush=True)
 
 
 def _finish(made: Plan) -> int:

@@ -22,9 +22,62 @@ class FileTotal(NamedTuple):
         return 100.0 * self.covered / self.relevant if self.relevant else 100.0
 
 
+class ChangedFile(NamedTuple):
+    """What a change left untested in one file."""
+
+    name: str
+    covered: int
+    """Changed lines that coverage counts and that ran."""
+    total: int
+    """Changed lines that coverage counts."""
+    missed: tuple[tuple[int, int], ...] = ()
+    """First and last line of each run of missed lines; what coverage does not count between two
+    missed changed lines joins them."""
+    partial: tuple[int, ...] = ()
+    """Covered lines of which a branch was not taken."""
+
+
+@dataclass(frozen=True)
+class ChangedLines:
+    """How many of the changed lines are covered; files that have any, sorted by name."""
+
+    files: tuple[ChangedFile, ...] = ()
+
+    @property
+    def covered(self) -> int:
+        """Changed lines that ran."""
+        return sum(file.covered for file in self.files)
+
+    @property
+    def total(self) -> int:
+        """Changed lines that coverage counts."""
+        return sum(file.total for file in self.files)
+
+    @property
+    def percent(self) -> float:
+        """Share of the changed lines that ran, 0 to 100; 100 where none is counted."""
+        return 100.0 * self.covered / self.total if self.total else 100.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildResult:
+    """What the server made of the whole build."""
+
+    url: str
+    percent: float | None
+    """None while it is still being processed, or where it may not be asked."""
+    change: float | None = None
+    """Percentage points against the build before."""
+    problem: str = ""
+    """Why there is no percentage, in one line."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """Base of the four outcomes."""
+
+    changed: ChangedLines | None = None
+    """None where no base is known, or it was not asked for."""
 
     notices: tuple[str, ...] = ()
     """Worth knowing in any case, a line each."""
@@ -49,6 +102,8 @@ class Sent(Built):
     url: str | None
     """The job's page, where the server named one."""
     message: str = ""
+    build: BuildResult | None = None
+    """What the build came to, where the user waits for it."""
     finish: str | None = None
     """For a parallel build: the command that closes it."""
 

@@ -73,9 +73,9 @@ def _is_on(config: pytest.Config, options: Any) -> bool:
 
 
 def _usage_error(error: CoverallsError) -> pytest.UsageError:
-    from .output.lines import clean
+    from .values import escaped
 
-    return pytest.UsageError(clean(f"coveralls: {error}"))
+    return pytest.UsageError(escaped(f"coveralls: {error}"))
 
 
 def _should_measure(config: pytest.Config, options: Any) -> bool:

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ..outcome import Built, Failed, Outcome, Sent
-from .lines import _built, clean, display
+from ..values import escaped
+from .lines import _built, display
 
 LEAST_COVERED = 10
 """Files in GitHub's step summary."""
@@ -20,11 +21,11 @@ def write_for_ci(outcome: Outcome, env: Mapping[str, str]) -> str | None:
     if env.get("GITHUB_ACTIONS") != "true":
         return None
     if isinstance(outcome, Sent) and outcome.url:
-        _append(env.get("GITHUB_OUTPUT"), f"coveralls-url={clean(outcome.url)}\n")
+        _append(env.get("GITHUB_OUTPUT"), f"coveralls-url={escaped(outcome.url)}\n")
     if isinstance(outcome, Built | Failed):
         _append(env.get("GITHUB_STEP_SUMMARY"), "\n".join(_markdown(outcome)) + "\n")
     if isinstance(outcome, Failed):
-        return "::warning title=Coveralls::" + clean(outcome.reason).replace("%", "%25")
+        return "::warning title=Coveralls::" + escaped(outcome.reason).replace("%", "%25")
     return None
 
 
@@ -41,10 +42,10 @@ def _markdown(outcome: Built | Failed) -> Iterator[str]:
     yield "### Coveralls"
     yield ""
     if isinstance(outcome, Failed):
-        yield _escaped(f"failed: {outcome.reason}")
+        yield _in_markdown(f"failed: {outcome.reason}")
         return
     told, arrow, url = _built(outcome).partition(" -> ")
-    yield _escaped(told) + (f"{arrow}<{clean(url)}>" if url else "")
+    yield _in_markdown(told) + (f"{arrow}<{escaped(url)}>" if url else "")
     least = sorted(outcome.files, key=lambda file: file.percent)[:LEAST_COVERED]
     if least:
         yield ""
@@ -52,10 +53,10 @@ def _markdown(outcome: Built | Failed) -> Iterator[str]:
         yield "| --- | ---: | ---: | ---: |"
     for file in least:
         figures = f"{file.covered} | {file.relevant} | {display(file.percent)}"
-        yield f"| {_escaped(file.name)} | {figures} |"
+        yield f"| {_in_markdown(file.name)} | {figures} |"
     yield ""
 
 
-def _escaped(text: str) -> str:
+def _in_markdown(text: str) -> str:
     marks = str.maketrans({mark: f"\\{mark}" for mark in "\\`*_{}[]<>#|"})
-    return clean(text).translate(marks)
+    return escaped(text).translate(marks)

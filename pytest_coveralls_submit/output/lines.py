@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from ..outcome import Built, Failed, NotSent, Outcome, Sent
 from ..plan import Plan, finish_command, hidden_by_tox, why_no_token
+from ..values import escaped
 
 PREFIX = "coveralls: "
 
@@ -18,14 +19,6 @@ class Line(NamedTuple):
 
     text: str
     colour: str = ""
-
-
-def clean(text: str) -> str:
-    """Return ``text`` on one line, with control characters escaped: it may come from outside."""
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
-        for letter in text
-    )
 
 
 def header(plan: Plan) -> list[str]:
@@ -44,7 +37,7 @@ def header(plan: Plan) -> list[str]:
     number = plan.head.get("service_number")
     named = (f" as {service}" if service else "") + (f" #{number}" if number else "")
     main = f"{plan.settings.host}{named} ({', '.join(facts)})"
-    return [PREFIX + clean(line) for line in (main, *_problems(plan))]
+    return [PREFIX + escaped(line) for line in (main, *_problems(plan))]
 
 
 def _problems(plan: Plan) -> Iterator[str]:
@@ -88,7 +81,7 @@ def lines(outcome: Outcome, verbosity: int, start: Path) -> list[Line]:
     failed = isinstance(outcome, Failed)
     colours = ["yellow" if failed else "", *["yellow" if failed else ""] * len(more)]
     return [
-        Line(PREFIX + clean(text), colour)
+        Line(PREFIX + escaped(text), colour)
         for text, colour in zip([first, *more], colours, strict=True)
     ]
 

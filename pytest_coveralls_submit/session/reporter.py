@@ -18,11 +18,12 @@ from ..measurement.recorder import Keeper, keep_from
 from ..measurement.records import Measurement
 from ..outcome import Built, Interrupted, NotSent, Outcome
 from ..output.ci_pages import write_for_ci
-from ..output.lines import PREFIX, clean, header, lines
+from ..output.lines import PREFIX, header, lines
 from ..plan import Plan, plan
 from ..secret import Environment, redact, redacted
 from ..settings.read import gather
 from ..submit import fault, submit
+from ..values import escaped
 from . import nesting
 from .pytest_cov import controller_of, finished, reported_by
 from .wholeness import narrowed, reason_to_skip, runs_last_failed
@@ -172,7 +173,7 @@ class Reporter:
         reporter = self.config.pluginmanager.get_plugin("terminalreporter")
         if reporter is not None and self.config.get_verbosity() >= 0:
             reporter.ensure_newline()
-            reporter.write_line(PREFIX + clean(redact(text, self.plan.secrets)), yellow=True)
+            reporter.write_line(PREFIX + escaped(redact(text, self.plan.secrets)), yellow=True)
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:

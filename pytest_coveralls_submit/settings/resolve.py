@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from ..errors import SettingsError
 from ..secret import Secret
+from ..values import is_loopback
 from .table import BASE_URL, OPTIONS, PATH, PATHS, SECRET, Kind, Settings, known_variables
 
 
@@ -117,16 +118,6 @@ def _check_transport_security(settings: Settings) -> None:
             f'{source} is "{settings.host}": the token would travel in the clear; use https, '
             "or skip_ssl_verify for a host that has none"
         )
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether ``host`` names this machine."""
-    import ipaddress
-
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def unknown_variables(env: Mapping[str, str]) -> Iterator[str]:

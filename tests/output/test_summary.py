@@ -25,10 +25,11 @@ from pytest_coveralls_submit.outcome import (
     Sent,
 )
 from pytest_coveralls_submit.output.ci_pages import write_for_ci
-from pytest_coveralls_submit.output.lines import clean, display, header, lines, shown
+from pytest_coveralls_submit.output.lines import display, header, lines, shown
 from pytest_coveralls_submit.plan import Plan
 from pytest_coveralls_submit.secret import Environment, Secret
 from pytest_coveralls_submit.settings.table import Settings
+from pytest_coveralls_submit.values import escaped
 
 START = Path("/home/me/project")
 KEPT = START / ".pytest_cache" / "d" / "coveralls" / "job-77.json"
@@ -272,14 +273,14 @@ def test_gitlabs_regex_finds_the_percentage() -> None:
 )
 def test_control_characters_are_escaped(text: str, shown_as: str) -> None:
     """A branch, a server's message or a file name may hold anything."""
-    assert clean(text) == shown_as
+    assert escaped(text) == shown_as
 
 
 @given(st.text(st.characters()))
 def test_what_is_printed_is_one_printable_line(text: str) -> None:
     """Whatever comes in, also half a surrogate pair."""
-    assert clean(text).isprintable()
-    clean(text).encode()
+    assert escaped(text).isprintable()
+    escaped(text).encode()
 
 
 def test_every_line_of_ours_is_cleaned() -> None:

@@ -18,7 +18,6 @@ from pytest_coveralls_submit.secret import Environment, Secret
 from pytest_coveralls_submit.settings.read import gather
 from pytest_coveralls_submit.settings.resolve import (
     Text,
-    is_loopback,
     resolve,
     texts_of_variables,
     unknown_variables,
@@ -31,6 +30,7 @@ from pytest_coveralls_submit.settings.table import (
     read_boolean,
     read_pull_request,
 )
+from pytest_coveralls_submit.values import is_loopback
 
 # Setting -> default and the variables besides COVERALLS_<SETTING>, as users are told.
 TABLE: Mapping[str, tuple[object, tuple[str, ...]]] = {
