@@ -22,7 +22,7 @@ from .identity.token import GITHUB_ACTIONS, GITHUB_SERVICE
 from .job import other_tools as saved
 from .outcome import Built, NotSent, Outcome
 from .output.lines import PREFIX, lines
-from .plan import Plan, plan, why_no_token
+from .plan import Plan, make_plan, why_no_token
 from .secret import Environment, redact
 from .settings.read import gather
 from .settings.table import OPTIONS
@@ -121,7 +121,7 @@ def _plan(options: argparse.Namespace) -> Plan:
     config = _config()
     settings, notices = gather(config, options, env)
     start = config.invocation_params.dir
-    return plan(settings, env, root=config.rootpath, start=start, notices=notices)
+    return make_plan(settings, env, root=config.rootpath, start=start, notices=notices)
 
 
 def _print(text: str, made: Plan) -> None:
@@ -129,7 +129,7 @@ def _print(text: str, made: Plan) -> None:
 
 
 def _finish(made: Plan) -> int:
-    number = made.head.get("service_number")
+    number = made.identity.service_number
     for notice in made.notices:
         _print(notice, made)
     if number is None:
@@ -145,7 +145,7 @@ def _finish(made: Plan) -> int:
         return ACCEPTED
     asked = {
         "repo_token": made.token.secret.reveal(),
-        "repo_name": made.head.get("repo_name"),
+        "repo_name": made.identity.repo_name,
         "carryforward": made.settings.carryforward,
         "payload": {"build_num": number, "status": "done"},
     }
@@ -188,10 +188,11 @@ def _completed(built: dict[str, object], made: Plan) -> dict[str, object]:
     Another tool's file may hold source files alone; then the job is that of this checkout. Flags
     win over what the file says; variables, which may be another job's, do not.
     """
+    head = made.identity.as_json()
     if set(built) == {"source_files"}:
-        return {**made.head, **built}
+        return {**head, **built}
     flags = {name for name, source in made.settings.sources.items() if source.startswith("--")}
-    built.update({name: made.head[name] for name in flags & made.head.keys()})
+    built.update({name: head[name] for name in flags & head.keys()})
     if built.get("service_name") in {GITHUB_ACTIONS, GITHUB_SERVICE} and made.token:
         is_github = made.token.is_github
         built["service_name"] = GITHUB_SERVICE if is_github else GITHUB_ACTIONS

@@ -78,6 +78,8 @@ class Outcome:
 
     changed: ChangedLines | None = None
     """None where no base is known, or it was not asked for."""
+    saved: Path | None = None
+    """Where the user has the job now."""
 
     notices: tuple[str, ...] = ()
     """Worth knowing in any case, a line each."""
@@ -92,7 +94,6 @@ class Built(Outcome):
     files: tuple[FileTotal, ...]
     percent: float
     """coverage.py's own total."""
-    saved: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +114,6 @@ class NotSent(Outcome):
     """There was nothing to send, or no way to; the exit status is not touched."""
 
     reason: str
-    saved: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +124,6 @@ class Failed(Outcome):
     advice: tuple[str, ...] = ()
     kept: Path | None = None
     """Where the job waits to be sent again."""
-    saved: Path | None = None
     traceback: str = ""
     """Of an internal fault; for ``-v``."""
 

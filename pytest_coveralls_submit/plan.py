@@ -5,16 +5,16 @@ from __future__ import annotations
 import shlex
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from .delivery import sender
 from .delivery.messages import Answer, Call, Policy
 from .identity import git, gitlab, head
 from .identity import services as ci
+from .identity.head import Identity
 from .identity.token import GITHUB_ACTIONS, Token, choose_token
 from .secret import Environment, Secret
 from .settings.table import COVERALLS, Settings
@@ -34,12 +34,16 @@ class Plan:
     top: Path
     """What names are relative to: git's top level, else pytest's root directory."""
     token: Token | None
-    head: dict[str, Any]
-    """The job without its source files."""
+    identity: Identity
     build: ci.Build
     git: git.Git
     temporary: Path
     notices: tuple[str, ...] = ()
+
+    @property
+    def leads_to_a_job(self) -> bool:
+        """Whether a job would be sent, saved or shown."""
+        return leads_to_a_job(self.settings, self.token)
 
     @property
     def secrets(self) -> tuple[Secret, ...]:
@@ -56,13 +60,13 @@ class Plan:
         return {
             "server": parts.netloc + parts.path,
             "path": self.settings.host,
-            "number": self.head.get("service_number", "without a number"),
-            "repo_name": self.head.get("repo_name", "this repository"),
+            "number": self.identity.service_number or "without a number",
+            "repo_name": self.identity.repo_name or "this repository",
             "token_kind": "GITHUB" if is_github else "",
         }
 
 
-def plan(
+def make_plan(
     settings: Settings, env: Environment, *, root: Path, start: Path, notices: Iterable[str] = ()
 ) -> Plan:
     """Ask CI service and git what is tested, before the tests can change anything.
@@ -90,7 +94,7 @@ def plan(
         start=start,
         top=found.top or root,
         token=token,
-        head=head.compose(
+        identity=head.compose(
             settings, build, found, token, flag=flag, run_at=run_at, from_gitlab=from_gitlab
         ),
         build=build,
@@ -118,8 +122,9 @@ def _ask_gitlab(
     commit: str | None, build: ci.Build, found: git.Git, env: Environment
 ) -> git.Commit | None:
     """Ask GitLab who wrote the commit, where neither git nor the job's variables say."""
-    said = head.written_by(commit, build, found)
-    if build.service_name != GITLAB or commit is None or all(said.values()):
+    if build.service_name != GITLAB or commit is None:
+        return None
+    if all(asdict(head.written_by(commit, build, found)).values()):
         return None
     return gitlab.fill(commit, env, asker(env))
 
@@ -135,20 +140,17 @@ def asker(env: Environment, *secrets: Secret) -> gitlab.Ask:
     return ask
 
 
-def can_send(settings: Settings, token: Token | None) -> bool:
-    """Tell whether building a job leads anywhere."""
+def leads_to_a_job(settings: Settings, token: Token | None) -> bool:
+    """Tell whether a job would be sent, saved or shown."""
     return token is not None or settings.dry_run or settings.save is not None
 
 
-def finish_command(plan: Plan, built: Mapping[str, Any]) -> str | None:
-    """Return the command that closes the build of a job, None where it has no number."""
-    number = built.get("service_number")
-    if not number:
-        return None
+def finish_command(number: str, host: str) -> str:
+    """Return the command that closes the build with that number."""
     words = ["python", "-m", "pytest_coveralls_submit", "finish"]
     words.append(f"--coveralls-service-number={number}")
-    if plan.settings.host != COVERALLS:
-        words.append(f"--coveralls-host={plan.settings.host}")
+    if host != COVERALLS:
+        words.append(f"--coveralls-host={host}")
     return shlex.join(words)
 
 

@@ -95,13 +95,13 @@ def _leads_to_a_job(config: pytest.Config, options: Any) -> bool:
     from .identity import services as ci
     from .identity.token import choose_token
     from .measurement.measure import current
-    from .plan import can_send
+    from .plan import leads_to_a_job
     from .settings.read import gather
 
     env = Environment(os.environ)
     settings, _ = gather(config, options, env)
     token = choose_token(settings, ci.detect(env), env)
-    return can_send(settings, token) and current() is None
+    return leads_to_a_job(settings, token) and current() is None
 
 
 def _take_back_warning(options: Any, args: list[str]) -> None:

@@ -1,6 +1,6 @@
-"""The story: what is known before the tests becomes a plan, what was measured becomes a job.
+"""The story of a submission: what was measured becomes a job, is kept, sent and judged.
 
-The job is kept, sent and judged; how, is left to the other modules.
+How each of these is done is left to the rooms; what is printed of it, to ``output``.
 """
 
 from __future__ import annotations
@@ -9,74 +9,78 @@ import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from .delivery import diagnosis, sender
 from .delivery.messages import Answer, Call, Policy, Progress
 from .errors import GitLabError, JobError, MeasurementError, ProcessError
 from .identity import git, gitlab
-from .job import document, names, outbox
-from .job import files as source_files
-from .job import other_tools as saved
-from .job.files import Reading
+from .job import document, files, names, other_tools, outbox
 from .measurement.records import Measurement
 from .outcome import Built, Failed, FileTotal, Interrupted, NotSent, Outcome, Sent
-from .plan import Plan, asker, can_send, finish_command, why_no_token
+from .plan import Plan, asker, finish_command, why_no_token
+from .values import one_line
 
 NAMED = 5
 """How many of the files that were left out are named."""
 
 
-def submit(
-    plan: Plan,
-    measure: Callable[[], Measurement],
-    cache: Callable[[], Path | None],
-    say: Callable[[str], None],
-    edit: Callable[[dict[str, Any]], None] | None = None,
-    narrowed: str | None = None,
-) -> Outcome:
-    """Build the job, keep it on disk, send it, and say what became of it.
+class Edit(Protocol):
+    """Changes a job in place."""
 
-    Args:
-        plan: of session start.
-        measure: gives the measurement or raises MeasurementError with the reason for none.
-        cache: gives the directory that jobs are kept in, or None where there is none.
-        say: prints a line while the sending goes on.
-        edit: lets ``conftest.py`` change the job in place; None where nobody wants to.
-        narrowed: what narrowed the run to a part of its tests, to warn of; None for nothing.
-    """
-    if not can_send(plan.settings, plan.token):
+    def __call__(self, *, job: dict[str, Any]) -> object:
+        """Change it; what is raised costs the change, not the job."""
+
+
+class Run(Protocol):
+    """What a submission needs of the run whose coverage it sends."""
+
+    narrowed: str | None
+    """What narrowed the run to a part of its tests, to warn of; None for nothing."""
+
+    @property
+    def edit(self) -> Edit | None:
+        """Lets ``conftest.py`` change the job in place; None where nobody wants to."""
+
+    def measure(self) -> Measurement:
+        """Return the measurement; raise MeasurementError with the reason for none."""
+
+    def folder(self) -> Path | None:
+        """Return the folder that jobs are kept in, None where there is none."""
+
+    def say(self, text: str) -> None:
+        """Print a line while the sending goes on."""
+
+
+def submit(plan: Plan, run: Run) -> Outcome:
+    """Build the job, keep it on disk, send it, and say what became of it."""
+    if not plan.leads_to_a_job:
         return NotSent(reason=why_no_token(plan))
     try:
-        measured = measure()
+        measured = run.measure()
     except MeasurementError as error:
         return NotSent(reason=str(error))
     if not measured.files and not measured.failed and not plan.settings.allow_empty:
         return NotSent(reason="no data was collected")
     reading = _read(plan, measured)
-    notices = (*_left_out(reading, measured), *reading.notices)
-    if narrowed:
-        notices = (f"not all tests ran, because of {narrowed}: coverage may look lower", *notices)
-    try:
-        built, troubles = _build(plan, reading, edit)
-    except JobError as error:
-        return Failed(reason=str(error), notices=notices)
-    notices = (*notices, *troubles)
-    if not built["source_files"] and not plan.settings.allow_empty:
-        return NotSent(reason="no files of the repository were measured", notices=notices)
-    return _settle(plan, built, measured.percent, cache, say, notices)
+    outcome = _submit(plan, run, reading, measured.percent)
+    notices = (*_narrowed(run), *_left_out(reading, measured), *reading.notices)
+    return replace(outcome, notices=(*notices, *outcome.notices))
 
 
-def _read(plan: Plan, measured: Measurement) -> Reading:
+def _narrowed(run: Run) -> tuple[str, ...]:
+    if run.narrowed is None:
+        return ()
+    return (f"not all tests ran, because of {run.narrowed}: coverage may look lower",)
+
+
+def _read(plan: Plan, measured: Measurement) -> files.Reading:
+    """Give each measured file its name, and read it."""
     settings = plan.settings
     tracked = git.tracked(plan.top, plan.env) if plan.git.top else None
     naming = names.Names(plan.top, tracked, base_dir=settings.base_dir, src_dir=settings.src_dir)
-    reading = source_files.read(measured.files, naming.of, include_source=settings.include_source)
-    untracked = (
-        []
-        if tracked is None
-        else [file.name for file in reading.files if not naming.is_tracked(file.name)]
-    )
+    reading = files.read(measured.files, naming.of, include_source=settings.include_source)
+    untracked = [file.name for file in reading.files if naming.is_tracked(file.name) is False]
     if untracked:
         reading.notices.append(
             f"{_count(untracked)} not in git, so that Coveralls cannot show them: "
@@ -85,14 +89,14 @@ def _read(plan: Plan, measured: Measurement) -> Reading:
     return reading
 
 
-def _left_out(reading: Reading, measured: Measurement) -> tuple[str, ...]:
+def _left_out(reading: files.Reading, measured: Measurement) -> tuple[str, ...]:
     failed = {**measured.failed, **reading.unreadable}
-    found = []
+    notices = []
     if reading.outside:
-        found.append(f"left out {_count(reading.outside)} outside the repository")
+        notices.append(f"left out {_count(reading.outside)} outside the repository")
     if failed:
-        found.append(f"left out {_count(failed)} that cannot be read or parsed: {_some(failed)}")
-    return tuple(found)
+        notices.append(f"left out {_count(failed)} that cannot be read or parsed: {_some(failed)}")
+    return tuple(notices)
 
 
 def _count(things: Any) -> str:
@@ -104,108 +108,111 @@ def _some(names: Iterable[str]) -> str:
     return ", ".join(listed[:NAMED]) + (", ..." if len(listed) > NAMED else "")
 
 
-def _build(
-    plan: Plan, reading: Reading, edit: Callable[[dict[str, Any]], None] | None
+def _submit(plan: Plan, run: Run, reading: files.Reading, percent: float) -> Outcome:
+    settings = plan.settings
+    try:
+        job, troubles = _job(plan, reading, run.edit)
+    except JobError as error:
+        return Failed(reason=str(error))
+    if not job["source_files"] and not settings.allow_empty:
+        reason = "no files of the repository were measured"
+        return NotSent(reason=reason, notices=troubles)
+    trouble = _save(job, settings.save)
+    if trouble and (settings.dry_run or plan.token is None):
+        return Failed(reason=trouble, notices=troubles)
+    troubles = (*troubles, *([trouble] if trouble else []))
+    outcome = _send(plan, run, job, percent)
+    saved = None if trouble else settings.save
+    return replace(outcome, saved=saved, notices=(*troubles, *outcome.notices))
+
+
+def _job(
+    plan: Plan, reading: files.Reading, edit: Edit | None
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Return the checked job, and what a hook did wrong."""
-    files = [file.as_dict() for file in reading.files]
+    entries = [file.as_dict() for file in reading.files]
     for path in plan.settings.merge:
-        files = saved.merge(files, path)
-    built = {**plan.head, "source_files": files}
-    document.check(built)
+        entries = other_tools.merge(entries, path)
+    job = {**plan.identity.as_json(), "source_files": entries}
+    document.check(job)
     if edit is None:
-        return built, ()
+        return job, ()
     try:
-        edited = document.copy(built)
-        edit(edited)
+        edited = document.copy(job)
+        edit(job=edited)
         document.check(edited)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001  a conftest.py may also fail, skip or exit
-        kind = "" if isinstance(error, JobError) else f"{type(error).__name__}: "
-        return built, (f"the hook pytest_coveralls_job is not heeded: {kind}{error}",)
+        why = str(error) if isinstance(error, JobError) else one_line(error)
+        return job, (f"the hook pytest_coveralls_job is not heeded: {why}",)
     return edited, ()
 
 
-def _settle(
-    plan: Plan,
-    built: dict[str, Any],
-    percent: float,
-    cache: Callable[[], Path | None],
-    say: Callable[[str], None],
-    notices: tuple[str, ...],
-) -> Outcome:
-    settings = plan.settings
-    if settings.save is not None:
-        try:
-            outbox.write(document.pieces(built), settings.save)
-        except OSError as error:
-            trouble = f"{settings.save} cannot be written: {error}"
-            if settings.dry_run or plan.token is None:
-                return Failed(reason=trouble, notices=notices)
-            notices = (*notices, trouble)
-            plan = replace(plan, settings=settings.without("save"))
-    if settings.dry_run:
-        totals = file_totals(built)
-        return Built(files=totals, percent=percent, saved=settings.save, notices=notices)
+def _save(job: dict[str, Any], path: Path | None) -> str:
+    """Write the job where the user wants it; return what went wrong."""
+    try:
+        if path is not None:
+            outbox.write(document.pieces(job), path)
+    except OSError as error:
+        return f"{path} cannot be written: {error}"
+    return ""
+
+
+def _send(plan: Plan, run: Run, job: dict[str, Any], percent: float) -> Outcome:
+    if plan.settings.dry_run:
+        return Built(files=file_totals(job), percent=percent)
     if plan.token is None:
-        return NotSent(reason=why_no_token(plan), saved=settings.save, notices=notices)
-    folders = [folder for folder in (cache(), plan.temporary) if folder is not None]
-    kept = outbox.keep(lambda: document.pieces(built), folders, _stem(built))
+        return NotSent(reason=why_no_token(plan))
+    folders = [folder for folder in (run.folder(), plan.temporary) if folder is not None]
+    kept = outbox.keep(lambda: document.pieces(job), folders, _stem(job))
+    outcome = deliver(plan, job, percent, kept, run.say)
     if kept is None:
-        notices = (*notices, "the job could not be kept on disk: no directory takes it")
-    outcome = deliver(plan, built, percent, kept, say)
-    return replace(outcome, notices=(*notices, *outcome.notices))
+        notice = "the job could not be kept on disk: no directory takes it"
+        return replace(outcome, notices=(notice, *outcome.notices))
+    return outcome
 
 
-def _stem(built: dict[str, Any]) -> str:
-    number = built.get("service_number") or built.get("commit_sha", "")[:7] or "local"
+def _stem(job: dict[str, Any]) -> str:
+    number = job.get("service_number") or job.get("commit_sha", "")[:7] or "local"
     safe = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in number)
     return f"job-{safe[:80]}"
 
 
 def deliver(
-    plan: Plan,
-    built: dict[str, Any],
-    percent: float,
-    kept: Path | None,
-    say: Callable[[str], None],
+    plan: Plan, job: dict[str, Any], percent: float, kept: Path | None, say: Callable[[str], None]
 ) -> Sent | Failed:
     """Send a job that was built and kept, and remove what was kept once it is accepted."""
     assert plan.token is not None
     try:
-        body = document.with_token(document.pieces(built), plan.token.secret)
+        body = document.with_token(document.pieces(job), plan.token.secret)
         # Without a number each job that arrives is a build of its own.
-        answer = post(plan, "/api/v1/jobs", body, say, is_repeatable="service_number" in built)
+        answer = post(plan, "/api/v1/jobs", body, say, is_repeatable="service_number" in job)
         verdict = diagnosis.judge(answer, diagnosis.JOB_ROWS, plan.facts)
         if verdict.accepted:
-            return _accepted(plan, built, percent, kept, verdict, answer)
+            return _accepted(plan, job, percent, kept, verdict, answer)
     except KeyboardInterrupt:
-        return Interrupted(reason="interrupted while sending", kept=kept, saved=plan.settings.save)
+        return Interrupted(reason="interrupted while sending", kept=kept)
     except (ProcessError, OSError) as error:
-        return Failed(reason=str(error), kept=kept, saved=plan.settings.save)
+        return Failed(reason=str(error), kept=kept)
     except Exception as error:  # noqa: BLE001  a fault of ours must not hide where the job is
-        return replace(fault(error), kept=kept, saved=plan.settings.save)
+        return replace(fault(error), kept=kept)
     return Failed(
-        reason=verdict.reason,
-        advice=verdict.advice,
-        kept=kept,
-        saved=plan.settings.save,
-        details=(_measure(answer),),
+        reason=verdict.reason, advice=verdict.advice, kept=kept, details=(_effort(answer),)
     )
 
 
 def fault(error: BaseException) -> Failed:
     """Return the outcome of an error that nobody expected."""
     return Failed(
-        reason=f"internal fault: {type(error).__name__}: {error}",
+        reason=f"internal fault: {one_line(error)}",
         traceback="".join(traceback.format_exception(error)),
     )
 
 
 def _accepted(
     plan: Plan,
-    built: dict[str, Any],
+    job: dict[str, Any],
     percent: float,
     kept: Path | None,
     verdict: diagnosis.Verdict,
@@ -213,20 +220,22 @@ def _accepted(
 ) -> Sent:
     if kept is not None:
         kept.unlink(missing_ok=True)
+    number = job.get("service_number")
     return Sent(
-        files=file_totals(built),
+        files=file_totals(job),
         percent=percent,
         url=verdict.url,
         message=verdict.message,
-        saved=plan.settings.save,
-        finish=finish_command(plan, built) if built.get("parallel") else None,
-        details=(_measure(answer),),
-        notices=_tell_gitlab(plan, built, percent, verdict.url),
+        finish=(
+            finish_command(number, plan.settings.host) if number and job.get("parallel") else None
+        ),
+        details=(_effort(answer),),
+        notices=_tell_gitlab(plan, job, percent, verdict.url),
     )
 
 
 def _tell_gitlab(
-    plan: Plan, built: dict[str, Any], percent: float, url: str | None
+    plan: Plan, job: dict[str, Any], percent: float, url: str | None
 ) -> tuple[str, ...]:
     """Give the commit a status on GitLab, where the user wants that; say what became of it."""
     settings = plan.settings
@@ -234,10 +243,10 @@ def _tell_gitlab(
         return ()
     if settings.gitlab_token is None:
         return ("gitlab_status needs a token with the scope api in COVERALLS_GITLAB_TOKEN",)
-    commit = built.get("git", {}).get("head", {})
+    commit = job.get("git", {}).get("head", {})
     if "id" not in commit:
         return ("GitLab was not told: the commit is not known",)
-    flag = built.get("flag_name")
+    flag = job.get("flag_name")
     try:
         done = gitlab.announce(
             plan.env,
@@ -246,7 +255,7 @@ def _tell_gitlab(
             git.Commit(**commit),
             coverage=percent,
             url=url,
-            ref=built.get("service_branch"),
+            ref=job.get("service_branch"),
             name=f"coveralls/{flag}" if flag else "coveralls",
         )
     except GitLabError as error:
@@ -292,30 +301,26 @@ def post(
         ca_bundle=str(settings.ca_bundle) if settings.ca_bundle else None,
         verify=not settings.skip_ssl_verify,
     )
-    return sender.send(call, body, policy, plan.env, _progress(say), plan.secrets)
+    return sender.send(call, body, policy, plan.env, lambda p: say(_attempt(p)), plan.secrets)
 
 
-def _progress(say: Callable[[str], None]) -> Callable[[Progress], None]:
-    def tell(progress: Progress) -> None:
-        say(
-            f"attempt {progress.attempt} of {progress.of}: {progress.problem}; "
-            f"again in {progress.wait:.1f} s"
-        )
-
-    return tell
+def _attempt(progress: Progress) -> str:
+    return (
+        f"attempt {progress.attempt} of {progress.of}: {progress.problem}; "
+        f"again in {progress.wait:.1f} s"
+    )
 
 
-def _measure(answer: Answer) -> str:
+def _effort(answer: Answer) -> str:
     attempts = "1 attempt" if answer.attempts == 1 else f"{answer.attempts} attempts"
     return f"{answer.size:,} bytes sent in {answer.seconds:.2f} s, {attempts}"
 
 
-def file_totals(built: dict[str, Any]) -> tuple[FileTotal, ...]:
+def file_totals(job: dict[str, Any]) -> tuple[FileTotal, ...]:
     """Return how much of each source file of a job is covered."""
     totals = []
-    for file in built["source_files"]:
-        hits = [line for line in file["coverage"] if line is not None] + file.get("branches", [])[
-            3::4
-        ]
+    for file in job["source_files"]:
+        hits = [line for line in file["coverage"] if line is not None]
+        hits += file.get("branches", [])[3::4]
         totals.append(FileTotal(file["name"], sum(map(bool, hits)), len(hits)))
     return tuple(totals)

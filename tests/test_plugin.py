@@ -22,7 +22,7 @@ from pytest_coveralls_submit import (
 )
 from pytest_coveralls_submit.delivery import sender  # noqa: F401
 from pytest_coveralls_submit.measurement import processes  # noqa: F401
-from pytest_coveralls_submit.plan import plan
+from pytest_coveralls_submit.plan import make_plan
 from pytest_coveralls_submit.secret import Environment
 from pytest_coveralls_submit.session.nesting import SESSION_MARK
 from pytest_coveralls_submit.session.reporter import Reporter
@@ -660,7 +660,7 @@ def reporter_of(folder: Path, **plugins: object) -> Reporter:
         option=SimpleNamespace(),
         stash=pytest.Stash(),
     )
-    made = plan(Settings(), Environment(), root=folder, start=folder)
+    made = make_plan(Settings(), Environment(), root=folder, start=folder)
     return Reporter(cast("pytest.Config", config), made)
 
 
@@ -693,7 +693,7 @@ def test_what_happens_while_sending_is_said_where_somebody_listens(
 
     for plugins in ({"terminalreporter": terminal}, {}):
         reporter = reporter_of(tmp_path, **plugins)
-        reporter._say("attempt 1\x1b")
+        reporter.say("attempt 1\x1b")
         reporter.pytest_unconfigure()
 
     assert terminal.lines == ["coveralls: attempt 1\\x1b"]

@@ -9,8 +9,8 @@ import stat
 import subprocess
 import sys
 from array import array
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,21 @@ from standin import COVERALLS_TOKEN, StandIn
 from pytest_coveralls_submit.errors import MeasurementError, SettingsError
 from pytest_coveralls_submit.measurement.records import FileCoverage, Measurement
 from pytest_coveralls_submit.outcome import Built, Failed, Interrupted, NotSent, Outcome, Sent
-from pytest_coveralls_submit.plan import Plan, finish_command, plan
+from pytest_coveralls_submit.plan import Plan, finish_command, make_plan
 from pytest_coveralls_submit.secret import Environment
 from pytest_coveralls_submit.settings.resolve import Text, resolve
-from pytest_coveralls_submit.submit import file_totals, submit
+from pytest_coveralls_submit.submit import Edit, file_totals, submit
 
-Edit = Callable[[dict[str, Any]], None]
+
+@dataclass
+class Ran:
+    """A run whose coverage was measured."""
+
+    measure: Callable[[], Measurement]
+    say: Callable[[str], None]
+    folder: Callable[[], Path | None] = lambda: None
+    edit: Edit | None = None
+    narrowed: str | None = None
 
 
 class Story:
@@ -59,20 +68,16 @@ class Story:
         layer = {
             name: Text(text, f"COVERALLS_{name.upper()}", self.top) for name, text in texts.items()
         }
-        made = plan(resolve(layer), Environment(self.env), root=self.top, start=self.top)
+        made = make_plan(resolve(layer), Environment(self.env), root=self.top, start=self.top)
         return replace(made, temporary=self.temporary)
 
     def submit(
         self, made: Plan, *, edit: Edit | None = None, narrowed: str | None = None
     ) -> Outcome:
         """Submit what was measured."""
+        measured = Measurement(tuple(self.files), self.failed)
         return submit(
-            made,
-            lambda: Measurement(tuple(self.files), self.failed),
-            lambda: self.cache,
-            self.said.append,
-            edit,
-            narrowed,
+            made, Ran(lambda: measured, self.said.append, lambda: self.cache, edit, narrowed)
         )
 
     def commit(self, *names: str) -> None:
@@ -215,23 +220,16 @@ def test_a_hook_that_gives_the_number_gives_it_to_the_closing_command(
     assert "--coveralls-service-number=99" in outcome.finish
 
 
-@pytest.mark.parametrize(
-    ("head", "argument"),
-    [
-        ({}, None),
-        ({"service_number": "7"}, "--coveralls-service-number=7"),
-        ({"service_number": "my job-7"}, "--coveralls-service-number=my job-7"),
-    ],
-)
-def test_the_closing_command_can_be_typed(
-    story: Story, head: Mapping[str, str], argument: str | None
-) -> None:
-    """Without a number there is none; Jenkins' job names may hold spaces."""
-    made = finish_command(story.plan(), head)
+@pytest.mark.parametrize("number", ["7", "my job-7"])
+def test_the_closing_command_can_be_typed(number: str) -> None:
+    """Jenkins' job names may hold spaces; another server than Coveralls' own is named."""
+    words = shlex.split(finish_command(number, "https://coveralls.example.com"))
 
-    words = None if made is None else shlex.split(made)
-    expected = ["python", "-m", "pytest_coveralls_submit", "finish"]
-    assert words == (None if argument is None else [*expected, argument])
+    assert words == [
+        *("python", "-m", "pytest_coveralls_submit", "finish"),
+        f"--coveralls-service-number={number}",
+        "--coveralls-host=https://coveralls.example.com",
+    ]
 
 
 # -- built, saved ------------------------------------------------------------------------------
@@ -320,7 +318,7 @@ def test_githubs_token_is_not_sent_where_a_file_says(story: Story, tmp_path: Pat
     """And that is explained."""
     env = Environment({"GITHUB_ACTIONS": "true", "GITHUB_TOKEN": "ghs_x"})
     host = Text("https://cov.example.com", "coveralls_host in tox.ini", tmp_path)
-    made = plan(resolve({"host": host}), env, root=story.top, start=story.top)
+    made = make_plan(resolve({"host": host}), env, root=story.top, start=story.top)
 
     assert story.submit(made) == NotSent(
         reason="no token: GITHUB_TOKEN is not sent to https://cov.example.com, which a file "
@@ -334,7 +332,7 @@ def test_without_a_token_nothing_is_measured(story: Story) -> None:
     def measure() -> Measurement:
         raise AssertionError("measured")
 
-    outcome = submit(story.plan(), measure, lambda: None, story.said.append)
+    outcome = submit(story.plan(), Ran(measure, story.said.append))
 
     assert isinstance(outcome, NotSent)
 
@@ -345,7 +343,7 @@ def test_without_a_measurement_its_reason_is_given(story: Story, server: StandIn
     def measure() -> Measurement:
         raise MeasurementError("a worker crashed")
 
-    outcome = submit(story.plan(server), measure, lambda: None, story.said.append)
+    outcome = submit(story.plan(server), Ran(measure, story.said.append))
 
     assert outcome == NotSent(reason="a worker crashed")
     assert server.requests == []
@@ -484,7 +482,7 @@ def _recurse(job: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("edit", "said"),
     [
-        (_raise, "LookupError: no\nluck"),
+        (_raise, "LookupError: no luck"),
         (_add_unknown, 'the job has a field "colour" that Coveralls does not document'),
         (_delete_files, 'the job has no "source_files"'),
         (_empty, 'the job has no "source_files"'),
@@ -551,7 +549,7 @@ def test_without_a_cache_a_job_is_kept_in_the_temporary_directory(
     server.respond(503)
     files = Measurement(tuple(story.files), {})
 
-    outcome = submit(story.plan(server), lambda: files, lambda: None, story.said.append)
+    outcome = submit(story.plan(server), Ran(lambda: files, story.said.append))
 
     assert isinstance(outcome, Failed)
     assert outcome.kept == story.temporary / "job-77.json"
@@ -624,7 +622,7 @@ def test_an_interrupted_sending_leaves_the_job_kept(story: Story, server: StandI
 
     files = Measurement(tuple(story.files), {})
     made = story.plan(server, retries="2")
-    outcome = submit(made, lambda: files, lambda: story.cache, interrupt)
+    outcome = submit(made, Ran(lambda: files, interrupt, lambda: story.cache))
 
     assert isinstance(outcome, Interrupted)
     assert outcome.reason == "interrupted while sending"
@@ -648,7 +646,7 @@ def test_an_unknown_placeholder_stops_before_the_tests(story: Story) -> None:
 
 def test_the_time_is_that_of_the_session_start(story: Story) -> None:
     """In UTC, as RFC 3339 has it."""
-    run_at = story.plan().head["run_at"]
+    run_at = story.plan().identity.run_at or ""
 
     assert len(run_at) == len("2026-02-18T00:52:48Z")
     assert run_at.endswith("Z")
@@ -662,7 +660,7 @@ def test_a_token_in_a_tracked_file_is_told(story: Story) -> None:
 
     def notices(**texts: Text) -> tuple[str, ...]:
         env = Environment({**story.env, "PATH": os.environ["PATH"]})
-        return plan(resolve(texts), env, root=story.top, start=story.top).notices
+        return make_plan(resolve(texts), env, root=story.top, start=story.top).notices
 
     in_ini = Text("c0fee", "coveralls_repo_token in tox.ini", story.top)
     in_variable = Text("c0fee", "COVERALLS_REPO_TOKEN", story.top)
@@ -709,7 +707,7 @@ def test_gitlab_is_asked_who_wrote_the_commit(story: Story, gitlab: GitLab) -> N
 
     made = story.plan()
 
-    assert made.head["git"]["head"] == {
+    assert made.identity.as_json()["git"]["head"] == {
         "id": a_sha(1),
         "author_name": "Ada Gardener",
         "author_email": "ada@example.com",
@@ -725,7 +723,7 @@ def test_gitlabs_silence_is_no_failure(story: Story, gitlab: GitLab) -> None:
     story.env = pipeline(gitlab)
     gitlab.respond(500, "<html>")
 
-    assert story.plan().head["git"]["head"] == {"id": a_sha(1)}
+    assert story.plan().identity.as_json()["git"]["head"] == {"id": a_sha(1)}
 
 
 def test_gitlab_is_not_asked_elsewhere(story: Story, gitlab: GitLab) -> None:

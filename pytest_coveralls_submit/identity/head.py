@@ -1,4 +1,4 @@
-"""The job without its source files: each field from settings, CI service or git."""
+"""Who built what: each field of a job but its files, from settings, CI service or git."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import platform
 import re
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from ..errors import SettingsError
 from ..settings.table import Settings
-from .git import Commit, Git
+from .git import Commit, Git, Remote
 from .services import Build
 from .token import GITHUB_ACTIONS, GITHUB_SERVICE, Token
 
@@ -48,6 +49,61 @@ def flag_name(settings: Settings, build: Build, env: Mapping[str, str]) -> str |
     return filled.strip(" -_/.:,") or None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Identity:
+    """A job without its source files; None or empty is what is not known.
+
+    The fields are those of https://docs.coveralls.io/api-jobs-endpoint and those that the official
+    client adds (coverallsapp/coverage-reporter, doc/configuration.md).
+    """
+
+    service_name: str | None = None
+    service_number: str | None = None
+    service_job_id: str | None = None
+    service_job_number: str | None = None
+    service_pull_request: str | None = None
+    service_branch: str | None = None
+    """Of ``git``, too."""
+    service_build_url: str | None = None
+    service_job_url: str | None = None
+    service_attempt: str | None = None
+    service_event_type: str | None = None
+    repo_name: str | None = None
+    flag_name: str | None = None
+    parallel: bool = False
+    compare_ref: str | None = None
+    compare_sha: str | None = None
+    run_at: str | None = None
+    head: Commit | None = None
+    """The commit that was tested; its id is the job's ``commit_sha``."""
+    remotes: tuple[Remote, ...] = ()
+
+    @property
+    def commit_sha(self) -> str | None:
+        """Id of the commit that was tested."""
+        return self.head.id if self.head is not None else None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the fields as they are sent; nothing empty is among them."""
+        values = {name: getattr(self, name) for name in (*_TEXTS, "parallel")}
+        head = _without_empty(asdict(self.head)) if self.head is not None else None
+        remotes = [asdict(remote) for remote in self.remotes]
+        values["commit_sha"] = self.commit_sha
+        values["git"] = _without_empty(
+            {"head": head, "branch": self.service_branch, "remotes": remotes}
+        )
+        return _without_empty(values)
+
+
+_TEXTS = tuple(
+    field.name for field in fields(Identity) if field.name not in {"parallel", "head", "remotes"}
+)
+
+
+def _without_empty(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value}
+
+
 def compose(
     settings: Settings,
     build: Build,
@@ -57,8 +113,8 @@ def compose(
     flag: str | None,
     run_at: str,
     from_gitlab: Commit | None = None,
-) -> dict[str, Any]:
-    """Return the job without its source files.
+) -> Identity:
+    """Return who built what.
 
     For each field the setting wins over what the CI service says, and that over git: a checkout
     of a pull request is often a merge that exists nowhere else. Who wrote the commit and what
@@ -66,27 +122,30 @@ def compose(
     """
     service = service_of(settings, build, token)
     sends_repo = service == GITHUB_SERVICE or "repo_name" in settings.sources
-    job = {
-        "service_name": service,
-        "service_number": settings.service_number or build.service_number,
-        "service_job_id": settings.service_job_id or _job_id(build, flag),
-        "service_job_number": settings.service_job_number or build.service_job_number,
-        "service_pull_request": settings.service_pull_request or build.service_pull_request,
-        "service_branch": branch_of(settings, build, git),
-        "service_build_url": settings.service_build_url or build.service_build_url,
-        "service_job_url": settings.service_job_url or build.service_job_url,
-        "service_attempt": settings.service_attempt or build.service_attempt,
-        "service_event_type": settings.service_event_type,
-        "commit_sha": commit_of(settings, build, git),
-        "repo_name": (settings.repo_name or build.repo_name) if sends_repo else None,
-        "flag_name": flag,
-        "parallel": settings.parallel or None,
-        "compare_ref": settings.compare_ref,
-        "compare_sha": settings.compare_sha,
-        "run_at": settings.run_at or run_at,
-        "git": _git(settings, build, git, from_gitlab),
-    }
-    return {name: value for name, value in job.items() if value}
+    commit = commit_of(settings, build, git)
+    remotes = git.remotes
+    if not remotes and build.remote_url:
+        remotes = (Remote(name=build.remote_name or "origin", url=build.remote_url),)
+    return Identity(
+        service_name=service,
+        service_number=settings.service_number or build.service_number,
+        service_job_id=settings.service_job_id or _job_id(build, flag),
+        service_job_number=settings.service_job_number or build.service_job_number,
+        service_pull_request=settings.service_pull_request or build.service_pull_request,
+        service_branch=_branch_of(settings, build, git),
+        service_build_url=settings.service_build_url or build.service_build_url,
+        service_job_url=settings.service_job_url or build.service_job_url,
+        service_attempt=settings.service_attempt or build.service_attempt,
+        service_event_type=settings.service_event_type,
+        repo_name=(settings.repo_name or build.repo_name) if sends_repo else None,
+        flag_name=flag,
+        parallel=settings.parallel,
+        compare_ref=settings.compare_ref,
+        compare_sha=settings.compare_sha,
+        run_at=settings.run_at or run_at,
+        head=None if commit is None else written_by(commit, build, git, from_gitlab),
+        remotes=remotes,
+    )
 
 
 def service_of(settings: Settings, build: Build, token: Token | None) -> str | None:
@@ -98,15 +157,20 @@ def service_of(settings: Settings, build: Build, token: Token | None) -> str | N
     return build.service_name
 
 
-def branch_of(settings: Settings, build: Build, git: Git) -> str | None:
+def _branch_of(settings: Settings, build: Build, git: Git) -> str | None:
     """Return the branch that the job belongs to; for a tag its name."""
     named = settings.service_branch if settings.service_branch != "HEAD" else None
     return named or build.service_branch or build.tag or git.branch
 
 
 def commit_of(settings: Settings, build: Build, git: Git) -> str | None:
-    """Return the id of the commit that was tested."""
-    return settings.commit_sha or build.commit_sha or (git.head.id if git.head else None)
+    """Return the id of the commit that was tested, as whole as it is known.
+
+    Some services give the first digits only (Bitbucket Pipelines: twelve).
+    """
+    named = settings.commit_sha or build.commit_sha
+    head = git.head.id if git.head is not None else None
+    return head if head is not None and head.startswith(named or "") else named
 
 
 def _job_id(build: Build, flag: str | None) -> str | None:
@@ -121,30 +185,17 @@ def _job_id(build: Build, flag: str | None) -> str | None:
     return "-".join([*parts, *([flag] if flag else [])])
 
 
-def _git(settings: Settings, build: Build, git: Git, from_gitlab: Commit | None) -> dict[str, Any]:
-    commit = commit_of(settings, build, git)
-    head = {"id": commit, **written_by(commit, build, git, from_gitlab)}
-    remotes = [{"name": remote.name, "url": remote.url} for remote in git.remotes]
-    if not remotes and build.remote_url:
-        remotes = [{"name": build.remote_name or "origin", "url": build.remote_url}]
-    found = {
-        "head": {name: value for name, value in head.items() if value} if commit else None,
-        "branch": branch_of(settings, build, git),
-        "remotes": remotes,
-    }
-    return {name: value for name, value in found.items() if value}
-
-
-def written_by(
-    commit: str | None, build: Build, git: Git, from_gitlab: Commit | None = None
-) -> dict[str, str | None]:
-    """Return who wrote the commit and its message.
+def written_by(commit: str, build: Build, git: Git, from_gitlab: Commit | None = None) -> Commit:
+    """Return the commit with who wrote it and its message.
 
     Each field by itself from git, else from the CI service, else from GitLab's Commits API.
     """
     known = git.head if git.head is not None and git.head.id == commit else None
-    return {
-        name: getattr(known, name, None) or getattr(build, name) or getattr(from_gitlab, name, None)
-        for name in Commit.__slots__
-        if name != "id"
+    said = {
+        field.name: getattr(known, field.name, None)
+        or getattr(build, field.name)
+        or getattr(from_gitlab, field.name, None)
+        for field in fields(Commit)
+        if field.name != "id"
     }
+    return Commit(id=commit, **said)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..outcome import Built, Failed, NotSent, Outcome, Sent
-from ..plan import Plan, finish_command, hidden_by_tox, why_no_token
+from ..plan import Plan, hidden_by_tox, why_no_token
 from ..values import escaped
 
 PREFIX = "coveralls: "
@@ -23,18 +23,18 @@ class Line(NamedTuple):
 
 def header(plan: Plan) -> list[str]:
     """Return what will be sent where, and what is wrong with it, before the first test."""
+    identity = plan.identity
     facts = [
         f"{label} {value}"
         for label, value in (
-            ("branch", plan.head.get("service_branch")),
-            ("commit", plan.head.get("commit_sha", "")[:7]),
-            ("flag", plan.head.get("flag_name")),
+            ("branch", identity.service_branch),
+            ("commit", (identity.commit_sha or "")[:7]),
+            ("flag", identity.flag_name),
         )
         if value
     ]
     facts.append(f"token from {plan.token.source}" if plan.token else "no token")
-    service = plan.head.get("service_name")
-    number = plan.head.get("service_number")
+    service, number = identity.service_name, identity.service_number
     named = (f" as {service}" if service else "") + (f" #{number}" if number else "")
     main = f"{plan.settings.host}{named} ({', '.join(facts)})"
     return [PREFIX + escaped(line) for line in (main, *_problems(plan))]
@@ -49,7 +49,7 @@ def _problems(plan: Plan) -> Iterator[str]:
         yield hidden
     if plan.settings.skip_ssl_verify:
         yield f"TLS is not verified for {plan.settings.host}: anybody in between can read the token"
-    if plan.settings.parallel and finish_command(plan, plan.head) is None:
+    if plan.settings.parallel and plan.identity.service_number is None:
         yield "parallel, but no build number is known to close it by: set service_number"
 
 
@@ -99,7 +99,7 @@ def _told(outcome: Outcome, start: Path) -> Iterator[str]:
         if outcome.kept:
             path = shlex.quote(shown(outcome.kept, start))
             yield f"kept in {path}; send it with: python -m pytest_coveralls_submit send {path}"
-    saved = getattr(outcome, "saved", None)
+    saved = outcome.saved
     if saved:
         yield f"saved in {shown(saved, start)}"
 

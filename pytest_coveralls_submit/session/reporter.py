@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,10 @@ from ..measurement.records import Measurement
 from ..outcome import Built, Interrupted, NotSent, Outcome
 from ..output.ci_pages import write_for_ci
 from ..output.lines import PREFIX, header, lines
-from ..plan import Plan, plan
+from ..plan import Plan, make_plan
 from ..secret import Environment, redact, redacted
 from ..settings.read import gather
-from ..submit import fault, submit
+from ..submit import Edit, fault, submit
 from ..values import escaped
 from . import nesting
 from .pytest_cov import controller_of, finished, reported_by
@@ -38,7 +39,7 @@ def plan_of(config: pytest.Config) -> Plan:
     env = Environment(os.environ)
     settings, notices = gather(config, config.option, env)
     start = config.invocation_params.dir
-    return plan(settings, env, root=config.rootpath, start=start, notices=notices)
+    return make_plan(settings, env, root=config.rootpath, start=start, notices=notices)
 
 
 class Reporter:
@@ -59,6 +60,7 @@ class Reporter:
         self.keeper: Keeper | None = None
         self.header: list[str] = []
         self.stopped: str | None = None
+        self.narrowed: str | None = None
         self.deselected = 0
         self.last_failed = runs_last_failed(config)
         self.annotation: str | None = None
@@ -89,7 +91,7 @@ class Reporter:
             if controller is not None:
                 self.keeper = keep_from(reported_by(controller))
         except Exception as error:  # noqa: BLE001  without it the job is made another way
-            self._say(f"internal fault: {type(error).__name__}: {error}")
+            self.say(f"internal fault: {type(error).__name__}: {error}")
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
@@ -119,17 +121,21 @@ class Reporter:
             reason = "this pytest run is inside another one that submits"
         if reason is not None:
             return NotSent(reason=reason)
-        hooks = self.config.hook.pytest_coveralls_job
-        return submit(
-            self.plan,
-            self._measure,
-            self._cache,
-            self._say,
-            (lambda job: hooks(config=self.config, job=job)) if hooks.get_hookimpls() else None,
-            part if self.plan.settings.on_partial == "warn" else None,
-        )
+        self.narrowed = part if self.plan.settings.on_partial == "warn" else None
+        return submit(self.plan, self)
 
-    def _measure(self) -> Measurement:
+    @property
+    def edit(self) -> Edit | None:
+        """Let each ``conftest.py`` that wants to change the job."""
+        hook = self.config.hook.pytest_coveralls_job
+        return partial(hook, config=self.config) if hook.get_hookimpls() else None
+
+    def measure(self) -> Measurement:
+        """Return what pytest-cov, or who else measures, has measured.
+
+        Raises:
+            MeasurementError: the reason for none.
+        """
         cov = finished(self.config)
         keeper = keep_from(cov) if controller_of(self.config) is None else self.keeper
         try:
@@ -139,7 +145,8 @@ class Reporter:
             if keeper is not None:
                 keeper.release()
 
-    def _cache(self) -> Path | None:
+    def folder(self) -> Path | None:
+        """Return the cache's folder for jobs, None where there is no cache."""
         cache = getattr(self.config, "cache", None)
         try:
             return None if cache is None else cache.mkdir("coveralls")
@@ -152,14 +159,14 @@ class Reporter:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001  a conftest.py may also fail, skip or exit
-            self._say(f"the hook pytest_coveralls_outcome failed: {type(error).__name__}: {error}")
+            self.say(f"the hook pytest_coveralls_outcome failed: {type(error).__name__}: {error}")
 
     def _tell_service(self) -> None:
         assert self.outcome is not None
         try:
             self.annotation = write_for_ci(self.outcome, self.plan.env)
         except Exception as error:  # noqa: BLE001  it is an extra
-            self._say(f"internal fault: {type(error).__name__}: {error}")
+            self.say(f"internal fault: {type(error).__name__}: {error}")
 
     def _set_exit_status(self, session: pytest.Session) -> None:
         if isinstance(self.outcome, Interrupted):
@@ -169,7 +176,8 @@ class Reporter:
         if refused and self.outer is None and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
-    def _say(self, text: str) -> None:
+    def say(self, text: str) -> None:
+        """Print a line at once, unless the run is to be quiet."""
         reporter = self.config.pluginmanager.get_plugin("terminalreporter")
         if reporter is not None and self.config.get_verbosity() >= 0:
             reporter.ensure_newline()

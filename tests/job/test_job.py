@@ -64,7 +64,10 @@ def composed(
     flag: str | None = None,
 ) -> dict[str, Any]:
     """Compose a job from what is given, nothing else being known."""
-    return head.compose(chosen or Settings(), build or Build(), git, token, flag=flag, run_at=NOW)
+    identity = head.compose(
+        chosen or Settings(), build or Build(), git, token, flag=flag, run_at=NOW
+    )
+    return identity.as_json()
 
 
 def a_file(**changes: Any) -> dict[str, Any]:

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_coveralls_submit.identity.git import Git
+from pytest_coveralls_submit.identity.git import Commit, Git
+from pytest_coveralls_submit.identity.head import Identity
 from pytest_coveralls_submit.identity.services import Build
 from pytest_coveralls_submit.identity.token import Token
 from pytest_coveralls_submit.outcome import (
@@ -62,12 +63,12 @@ def a_plan(**changes: Any) -> Plan:
         "start": START,
         "top": START,
         "token": Token(Secret("c0fee"), "COVERALLS_REPO_TOKEN", is_github=False),
-        "head": {
-            "service_name": "github-actions",
-            "service_number": "9001",
-            "service_branch": "topic/y",
-            "commit_sha": "5e837cc" + "0" * 33,
-        },
+        "identity": Identity(
+            service_name="github-actions",
+            service_number="9001",
+            service_branch="topic/y",
+            head=Commit(id="5e837cc" + "0" * 33),
+        ),
         "build": Build(),
         "git": Git(),
         "temporary": Path("/tmp"),
@@ -90,7 +91,9 @@ def test_the_header_says_what_goes_where() -> None:
 
 def test_the_header_has_the_flag() -> None:
     """Also one that the user did not set."""
-    plan = a_plan(head={"service_number": "7", "flag_name": "py312", "commit_sha": "abcdef0"})
+    plan = a_plan(
+        identity=Identity(service_number="7", flag_name="py312", head=Commit(id="abcdef0"))
+    )
 
     (line,) = header(plan)
 
@@ -102,7 +105,7 @@ def test_the_header_has_the_flag() -> None:
 
 def test_the_header_of_a_run_about_which_nothing_is_known() -> None:
     """A missing token is said at once, with what to do."""
-    assert header(a_plan(head={}, token=None)) == [
+    assert header(a_plan(identity=Identity(), token=None)) == [
         "coveralls: https://coveralls.io (no token)",
         "coveralls: no token: set COVERALLS_REPO_TOKEN (from the repository's page on Coveralls)",
     ]
@@ -110,7 +113,7 @@ def test_the_header_of_a_run_about_which_nothing_is_known() -> None:
 
 def test_a_dry_run_needs_no_token() -> None:
     """So none is missed."""
-    plan = a_plan(head={}, token=None, settings=Settings({"dry_run": True}))
+    plan = a_plan(identity=Identity(), token=None, settings=Settings({"dry_run": True}))
 
     assert header(plan) == ["coveralls: https://coveralls.io (no token)"]
 
@@ -118,7 +121,9 @@ def test_a_dry_run_needs_no_token() -> None:
 def test_problems_are_said_at_once() -> None:
     """Notices, unverified TLS, and a parallel build that nobody could close."""
     values = {"host": "https://cov.example.com", "skip_ssl_verify": True, "parallel": True}
-    plan = a_plan(head={}, settings=Settings(values), notices=("COVERALLS_X is no setting",))
+    plan = a_plan(
+        identity=Identity(), settings=Settings(values), notices=("COVERALLS_X is no setting",)
+    )
 
     assert header(plan)[1:] == [
         "coveralls: COVERALLS_X is no setting",
@@ -137,7 +142,7 @@ def test_a_parallel_build_with_a_number_is_no_problem() -> None:
 
 def test_variables_that_tox_hides_are_told_although_there_is_a_token() -> None:
     """Without them the job has no build."""
-    plan = a_plan(head={}, env=Environment({"TOX_ENV_NAME": "py312"}))
+    plan = a_plan(identity=Identity(), env=Environment({"TOX_ENV_NAME": "py312"}))
 
     assert header(plan)[1:] == [
         (
@@ -286,7 +291,7 @@ def test_what_is_printed_is_one_printable_line(text: str) -> None:
 def test_every_line_of_ours_is_cleaned() -> None:
     """The server's message, a notice, a path, a branch."""
     outcome = Failed(reason="a\x1b[2Jb", advice=("c\x07",), notices=("d\ne",), kept=START / "f\rg")
-    plan = a_plan(head={"service_branch": "x\x1b]0;y\x07"}, notices=("h\x08",))
+    plan = a_plan(identity=Identity(service_branch="x\x1b]0;y\x07"), notices=("h\x08",))
 
     printed = [*told(outcome, 2), *told(outcome, -1), *header(plan)]
 
