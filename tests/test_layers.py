@@ -25,6 +25,9 @@ BELOW = {
     "submit": TOOLS | {"settings", "plan", "identity", "measurement", "job", "delivery"},
     "output": TOOLS | {"plan", "settings", "identity"},
     "session": TOOLS | {"settings", "plan", "measurement", "submit", "output"},
+    "commands": TOOLS
+    | {"settings", "plan", "identity", "measurement", "job", "delivery"}
+    | {"submit", "output"},
 }
 """What each room may import beside itself; a run goes through them in about this order."""
 ALONE = {
@@ -32,7 +35,7 @@ ALONE = {
     "pytest_cov": {"session"},
     "requests": {"delivery"},
     "urllib3": {"delivery"},
-    "pytest": {"plugin", "hookspecs", "__main__", "session", "settings"},
+    "pytest": {"plugin", "hookspecs", "commands", "session", "settings"},
     "yaml": {"settings"},
 }
 """The rooms that know a library."""

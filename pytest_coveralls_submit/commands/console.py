@@ -1,0 +1,93 @@
+"""What the commands share: exit statuses, the plan of where they run, printing."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import dataclass
+
+import pytest
+
+from ..errors import SettingsError
+from ..outcome import Outcome
+from ..output.lines import PREFIX, lines
+from ..plan import Plan, make_plan
+from ..secret import Environment, redact
+from ..settings.read import gather
+from ..values import escaped
+
+ACCEPTED, REFUSED, USAGE, INTERRUPTED = 0, 1, 2, 130
+# What of an ini file needs other plugins, or imports what is not installed here.
+_NEUTRAL = {
+    "addopts": "",
+    "filterwarnings": "",
+    "minversion": "",
+    "required_plugins": "",
+    "testpaths": "",
+}
+_SHIELDED = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")
+
+
+@dataclass(frozen=True)
+class Console:
+    """Where a command runs and what it was asked for."""
+
+    options: argparse.Namespace
+    plan: Plan
+
+    def say(self, text: str) -> None:
+        """Print a line of ours."""
+        print(redact(PREFIX + escaped(text), self.plan.secrets), flush=True)
+
+    def tell(self, outcome: Outcome) -> None:
+        """Print what became of a job."""
+        for line in lines(outcome, self.options.verbose, self.plan.start):
+            print(redact(line.text, self.plan.secrets), flush=True)
+
+
+def open_console(options: argparse.Namespace) -> Console:
+    """Read the settings that a test run here would have, and plan.
+
+    Raises:
+        SettingsError: a setting cannot be used.
+    """
+    env = Environment(os.environ)
+    config = _config()
+    settings, notices = gather(config, options, env)
+    start = config.invocation_params.dir
+    plan = make_plan(settings, env, root=config.rootpath, start=start, notices=notices)
+    return Console(options, plan)
+
+
+class _ConfigReader:
+    """A plugin that takes pytest's configuration and keeps pytest from doing anything."""
+
+    config: pytest.Config | None = None
+
+    def pytest_cmdline_main(self, config: pytest.Config) -> int:
+        self.config = config
+        return 0
+
+
+def _config() -> pytest.Config:
+    """Return pytest's configuration for the current directory, without plugins and addopts.
+
+    Raises:
+        SettingsError: pytest cannot read its own ini file; it has said why.
+    """
+    reader = _ConfigReader()
+    before = dict(os.environ)
+    for name in _SHIELDED:
+        os.environ.pop(name, None)
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    overrides = [word for key, value in _NEUTRAL.items() for word in ("-o", f"{key}={value}")]
+    silent = ["--noconftest", "-p", "pytest_coveralls_submit.plugin", "-p", "no:cacheprovider"]
+    silent += ["-p", "no:python_path"]
+    try:
+        pytest.main([*silent, *overrides, "--no-coveralls"], plugins=[reader])
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+    if reader.config is None:
+        raise SettingsError("pytest cannot read its configuration here")
+    return reader.config

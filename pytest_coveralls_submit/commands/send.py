@@ -1,0 +1,67 @@
+"""``send`` sends jobs that were kept or saved, and removes each file once its job is accepted."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from ..identity.token import GITHUB_ACTIONS, GITHUB_SERVICE
+from ..job import other_tools
+from ..outcome import Built, NotSent, Outcome
+from ..plan import Plan, why_no_token
+from ..submit import deliver, file_totals
+from .console import ACCEPTED, REFUSED, Console
+
+HELP = "send a job from a file, and remove it once accepted"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes beside settings."""
+    parser.add_argument("file", type=Path, help='file with a job, "-" for standard input')
+
+
+def run(console: Console) -> int:
+    """Send the job; return the exit status.
+
+    Raises:
+        JobError: the file holds no job.
+    """
+    path: Path = console.options.file
+    job = _completed(other_tools.load(path), console.plan)
+    outcome = _outcome(console, job, path)
+    console.tell(outcome)
+    return ACCEPTED if isinstance(outcome, Built) else REFUSED
+
+
+def _outcome(console: Console, job: dict[str, Any], path: Path) -> Outcome:
+    plan = console.plan
+    totals = file_totals(job)
+    covered, relevant = sum(file.covered for file in totals), sum(file.relevant for file in totals)
+    percent = 100.0 * covered / relevant if relevant else 100.0
+    if plan.settings.dry_run:
+        return Built(files=totals, percent=percent, notices=plan.notices)
+    if plan.token is None:
+        return NotSent(reason=why_no_token(plan), notices=plan.notices)
+    kept = None if str(path) == "-" else path.absolute()
+    return deliver(plan, job, percent, kept, console.say)
+
+
+def _completed(job: dict[str, Any], plan: Plan) -> dict[str, Any]:
+    """Return a job that can be sent: with an identity, and with the service that fits the token.
+
+    Another tool's file may hold source files alone; then the job is that of this checkout. Flags
+    win over what the file says; variables, which may be another job's, do not.
+    """
+    identity = plan.identity.as_json()
+    if set(job) == {"source_files"}:
+        return {**identity, **job}
+    flags = {name for name, source in plan.settings.sources.items() if source.startswith("--")}
+    job.update({name: identity[name] for name in flags & identity.keys()})
+    if job.get("service_name") in {GITHUB_ACTIONS, GITHUB_SERVICE} and plan.token:
+        is_github = plan.token.is_github
+        job["service_name"] = GITHUB_SERVICE if is_github else GITHUB_ACTIONS
+        repo_name = plan.settings.repo_name or plan.build.repo_name
+        if is_github and repo_name:
+            job.setdefault("repo_name", repo_name)
+    return job
