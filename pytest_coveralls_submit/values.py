@@ -11,6 +11,17 @@ _COMMIT_ID = re.compile(r"(?!0+$)[0-9a-f]{7,64}")
 # microsoft/azure-pipelines-agent: Command.cs, actions/runner: ActionCommand.cs,
 # https://www.jetbrains.com/help/teamcity/service-messages.html
 _RUNNER_COMMAND = re.compile(r"#(?=#\w*\[)|^\s*:(?=:)")
+# An "@" after the host may be the end of a password with a raw slash, question mark or hash in it.
+_AFTER = r"(?:[?#][^@]*)?"
+_URL = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?:(?P<user>[^/?#]*)@)?"
+    rf"(?P<address>(?:\[[\w:.%]+\]|[\w.~%-]*)(?::[0-9]*)?(?:/[^@?#]*)?){_AFTER}",
+    re.IGNORECASE,
+)
+_SSH_USER = re.compile(r"[\w.+-]+")
+# git@host:path, https://git-scm.com/docs/git-clone#_git_urls
+_SCP = re.compile(rf"((?:[\w.+-]+@)?(?:\[[\w:.%]+\]|[\w.-]{{2,}}):[^:@?#]+){_AFTER}")
+_PATH = re.compile(rf"((?:[A-Za-z]:(?=[\\/]))?[^:@?#]*){_AFTER}")
 
 
 def commit_id(text: str | None) -> str | None:
@@ -58,3 +69,23 @@ def json_object(text: str) -> dict[str, Any] | None:
 def one_line(error: BaseException) -> str:
     """Return an exception's type and message on one line."""
     return " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
+
+
+def public_url(url: str) -> str:
+    """Return the address of a repository or page without user, password, query and fragment.
+
+    The user of ``git@host:path`` and ``ssh://git@host/path`` stays: it is part of the address;
+    any other may be a token (``https://TOKEN@github.com/...``). What is not plainly free of
+    secrets is left out, so that the result is empty: commands and helpers (``ext::...``), raw
+    slashes in passwords, an ``@`` in a path.
+    """
+    url = url.strip()
+    if not url.isprintable():
+        return ""
+    parts = _URL.fullmatch(url)
+    if parts is None:
+        place = _SCP.fullmatch(url) or _PATH.fullmatch(url)
+        return place[1] if place else ""
+    scheme, user, address = parts.group("scheme", "user", "address")
+    keeps_user = "ssh" in scheme.lower() and _SSH_USER.fullmatch(user or "")
+    return f"{scheme}://{user}@{address}" if keeps_user else f"{scheme}://{address}"
