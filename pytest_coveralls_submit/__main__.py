@@ -28,8 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console: Console | None = None
     try:
         console = open_console(options)
-        status: int = COMMANDS[options.command].run(console)
-        return status
+        return int(options.run(console))
     except CoverallsError as error:
         print(f"{PREFIX}{escaped(str(error))}", file=sys.stderr)
         return USAGE
@@ -55,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, command in COMMANDS.items():
         subparser = commands.add_parser(name, help=command.HELP)
         command.add_arguments(subparser)
+        subparser.set_defaults(run=command.run)
         subparser.add_argument("-v", "--verbose", action="count", default=0, help="say more")
         group = subparser.add_argument_group("settings, as for pytest --coveralls")
         for option in OPTIONS.values():

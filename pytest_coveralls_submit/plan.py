@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 from .delivery import sender
 from .delivery.messages import Answer, Call, Policy
 from .identity import git, gitlab, head
-from .identity import services as ci
+from .identity.detect import detect
 from .identity.head import Identity
+from .identity.service import Build
 from .identity.token import GITHUB_ACTIONS, Token, choose_token
 from .secret import Environment, Secret
 from .settings.table import COVERALLS, Settings
@@ -35,7 +36,7 @@ class Plan:
     """What names are relative to: git's top level, else pytest's root directory."""
     token: Token | None
     identity: Identity
-    build: ci.Build
+    build: Build
     git: git.Git
     temporary: Path
     notices: tuple[str, ...] = ()
@@ -81,7 +82,7 @@ def make_plan(
     Raises:
         SettingsError: the flag's template has a placeholder that is not known.
     """
-    build = ci.detect(env)
+    build = detect(env)
     commit = settings.commit_sha or build.commit_sha
     found = git.read(root, env, commit=commit, merge=build.merge_sha)
     token = choose_token(settings, build, env)
@@ -119,7 +120,7 @@ def _token_in_git(
 
 
 def _ask_gitlab(
-    commit: str | None, build: ci.Build, found: git.Git, env: Environment
+    commit: str | None, build: Build, found: git.Git, env: Environment
 ) -> git.Commit | None:
     """Ask GitLab who wrote the commit, where neither git nor the job's variables say."""
     if build.service_name != GITLAB or commit is None:

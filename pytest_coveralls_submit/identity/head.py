@@ -12,7 +12,7 @@ from typing import Any
 from ..errors import SettingsError
 from ..settings.table import Settings
 from .git import Commit, Git, Remote
-from .services import Build
+from .service import Build
 from .token import GITHUB_ACTIONS, GITHUB_SERVICE, Token
 
 PLACEHOLDERS = ("python", "os", "arch", "toxenv", "job", "node_index")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ..secret import Secret
 from ..settings.table import Settings
-from .services import Build
+from .service import Build
 
 GITHUB_TOKEN = re.compile(r"(ghs_|ghp_|gho_|github_pat_)")
 GITHUB_ACTIONS = "github-actions"

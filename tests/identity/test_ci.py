@@ -11,14 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_coveralls_submit.identity.services import (
-    GENERIC,
-    SERVICES,
-    Build,
-    Cell,
-    Service,
-    detect,
-)
+from pytest_coveralls_submit.identity.detect import detect
+from pytest_coveralls_submit.identity.service import Build, Cell, Service
+from pytest_coveralls_submit.identity.services import GENERIC, SERVICES
 
 if TYPE_CHECKING:
     from pathlib import Path

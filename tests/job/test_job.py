@@ -17,8 +17,9 @@ from standin import check as check_as_server
 
 from pytest_coveralls_submit.errors import JobError, SettingsError
 from pytest_coveralls_submit.identity import head
+from pytest_coveralls_submit.identity.detect import detect
 from pytest_coveralls_submit.identity.git import Commit, Git, Remote
-from pytest_coveralls_submit.identity.services import Build, detect
+from pytest_coveralls_submit.identity.service import Build
 from pytest_coveralls_submit.identity.token import Token, choose_token
 from pytest_coveralls_submit.job import document as job
 from pytest_coveralls_submit.secret import Secret

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pytest_coveralls_submit.identity.git import Commit, Git
 from pytest_coveralls_submit.identity.head import Identity
-from pytest_coveralls_submit.identity.services import Build
+from pytest_coveralls_submit.identity.service import Build
 from pytest_coveralls_submit.identity.token import Token
 from pytest_coveralls_submit.outcome import (
     Built,

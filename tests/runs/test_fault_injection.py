@@ -49,7 +49,7 @@ BEFORE_TESTS = (
     "settings.read.gather",
     "settings.read.resolve",
     "settings.coveralls_yml.texts",
-    "identity.services.detect",
+    "identity.detect.detect",
     "identity.git.read",
     "identity.token.choose_token",
     "identity.head.flag_name",

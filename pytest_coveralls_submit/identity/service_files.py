@@ -1,0 +1,109 @@
+"""The files that CI services name in their variables: GitHub's event, TeamCity's parameters."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .service import More
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+_LARGEST_FILE = 32 * 1024 * 1024
+"""Bytes; GitHub's own limit for an event is 25 MB."""
+_EVENTS_ON_THE_BASE = ("pull_request_target", "workflow_run")
+
+
+def github_event(env: Mapping[str, str], names: Iterable[str]) -> More:
+    """``event.a.b`` for each value of the event file that the row asks for."""
+    path = env.get("GITHUB_EVENT_PATH", "").strip()
+    event, problems = _load(path, json.loads)
+    if not problems and path and not isinstance(event, dict):
+        problems = (f"the file {path!r} holds no JSON object",)
+    wanted = (name for name in names if name.startswith("event."))
+    said = {name: text for name in wanted if (text := _dig({"event": event}, name)) is not None}
+    if _names_the_base(env):
+        said.update(GITHUB_SHA="", GITHUB_REF="", GITHUB_REF_NAME="")
+    return said, problems
+
+
+def _names_the_base(env: Mapping[str, str]) -> bool:
+    """Whether GITHUB_SHA and GITHUB_REF are the target's, not those of what is tested."""
+    if env.get("GITHUB_EVENT_NAME", "").strip() in _EVENTS_ON_THE_BASE:
+        return True
+    is_pull_request = bool(env.get("GITHUB_HEAD_REF", "").strip())
+    ref = env.get("GITHUB_REF", "").strip()
+    return is_pull_request and ref.startswith(("refs/heads/", "refs/tags/"))
+
+
+def _dig(document: object, path: str) -> str | None:
+    """The text or number at ``a.b.0.c``, as text; None where the document has another shape."""
+    for key in path.split("."):
+        if isinstance(document, list) and key.isdecimal():
+            document = document[int(key)] if int(key) < len(document) else None
+        else:
+            document = document.get(key) if isinstance(document, dict) else None
+    if isinstance(document, int) and not isinstance(document, bool):
+        # Python refuses to write an integer of thousands of digits; no id has more than twenty.
+        return str(document) if abs(document) < 10**20 else None
+    return document if isinstance(document, str) else None
+
+
+def teamcity_parameters(env: Mapping[str, str], _: Iterable[str]) -> More:
+    """The parameters that TeamCity does not put into the environment; all names have a dot."""
+    build, problems = _load(env.get("TEAMCITY_BUILD_PROPERTIES_FILE", "").strip(), _properties)
+    parameters: dict[str, str] = build or {}
+    path = parameters.get("teamcity.configuration.properties.file", "").strip()
+    configuration, further = _load(path, _properties)
+    parameters = {**(configuration or {}), **parameters}
+    dotted = {name: value for name, value in parameters.items() if "." in name}
+    return dotted, problems + further
+
+
+_CONTINUED = re.compile(r"(?<!\\)((?:\\\\)*)\\\r?\n[ \t]*")
+_PROPERTY = re.compile(r"\s*(?![#!])((?:\\.|[^\\=:\s])+)\s*[=:\s]\s*(.*)")
+_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)")
+
+
+def _properties(content: bytes) -> dict[str, str]:
+    """Java's ``.properties`` format: latin-1, ``key=value``, escapes and continued lines."""
+    lines = _CONTINUED.sub(r"\1", content.decode("latin-1")).splitlines()
+    matches = filter(None, map(_PROPERTY.fullmatch, lines))
+    return {_unescaped(match[1]): _unescaped(match[2]) for match in matches}
+
+
+def _unescaped(text: str) -> str:
+    def character(match: re.Match[str]) -> str:
+        escape = match[1]
+        if len(escape) > 1:
+            return chr(int(escape[1:], 16))
+        return {"t": "\t", "n": "\n", "r": "\r", "f": "\f"}.get(escape, escape)
+
+    return _ESCAPE.sub(character, text)
+
+
+def _load(path: str, parse: Callable[[bytes], Any]) -> tuple[Any, tuple[str, ...]]:
+    """The parsed file, and why there is none; both empty without a path."""
+    if not path:
+        return None, ()
+    try:
+        return parse(_read(Path(path))), ()
+    except OSError as error:
+        reason = error.strerror or str(error)
+    except (ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+    return None, (f"the file {path!r} cannot be read: {reason}",)
+
+
+def _read(path: Path) -> bytes:
+    """The content of a regular file; a pipe or a device could keep us waiting for ever."""
+    if not path.is_file():
+        raise OSError("there is no such file")
+    with path.open("rb") as file:
+        content = file.read(_LARGEST_FILE + 1)
+    if len(content) > _LARGEST_FILE:
+        raise OSError(f"it has more than {_LARGEST_FILE} bytes")
+    return content
