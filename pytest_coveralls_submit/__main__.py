@@ -24,10 +24,11 @@ COMMANDS = {"finish": finish, "send": send}
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; 0 the server accepted, 1 it did not, 2 the call is wrong."""
-    options = _parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    options = _parser().parse_args(words)
     console: Console | None = None
     try:
-        console = open_console(options)
+        console = open_console(options, words)
         return int(options.run(console))
     except CoverallsError as error:
         print(f"{PREFIX}{escaped(str(error))}", file=sys.stderr)
@@ -58,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
         subparser.add_argument("-v", "--verbose", action="count", default=0, help="say more")
         group = subparser.add_argument_group("settings, as for pytest --coveralls")
         for option in OPTIONS.values():
-            if "flag" in option.sources:
+            if "flag" in option.accepted_from:
                 for flag, keywords in option.arguments():
                     group.add_argument(flag, **keywords)
     return parser

@@ -101,19 +101,16 @@ def make_plan(
         build=build,
         git=found,
         temporary=Path(tempfile.gettempdir()),
-        notices=(*notices, *build.problems, *_token_in_git(settings, found, root, env)),
+        notices=(*notices, *build.problems, *_token_in_git(settings, found, env)),
     )
 
 
-def _token_in_git(
-    settings: Settings, found: git.Git, root: Path, env: Environment
-) -> tuple[str, ...]:
+def _token_in_git(settings: Settings, found: git.Git, env: Environment) -> tuple[str, ...]:
     """Return a notice where the token stands in a file that git tracks."""
-    _, is_in_file, name = settings.sources.get("repo_token", "").rpartition(" in ")
-    path = settings.repo_token_file if settings.token_is_from_file else root / name
-    if found.top is None or path is None or not (is_in_file or settings.token_is_from_file):
+    origin = settings.origins.get("repo_token")
+    if found.top is None or origin is None or origin.file is None:
         return ()
-    in_repository = git.name_if_tracked(path, found.top, env)
+    in_repository = git.name_if_tracked(origin.file, found.top, env)
     if in_repository is None:
         return ()
     return (f"the token stands in {in_repository}, which git tracks: everybody can read it there",)

@@ -22,8 +22,8 @@ def shown(default: object) -> str:
 def row(option: Option) -> str:
     """Return an option as a row of the table."""
     also = [f"`{variable}`" for variable in option.also]
-    if "flag" not in option.sources:
-        also.append("no flag" if "ini" in option.sources else "variable only")
+    if "flag" not in option.accepted_from:
+        also.append("no flag" if "ini" in option.accepted_from else "variable only")
     cells = (
         f"`{option.name}`",
         ", ".join(also),

@@ -24,7 +24,7 @@ from pytest_coveralls_submit.measurement.records import FileCoverage, Measuremen
 from pytest_coveralls_submit.outcome import Built, Failed, Interrupted, NotSent, Outcome, Sent
 from pytest_coveralls_submit.plan import Plan, finish_command, make_plan
 from pytest_coveralls_submit.secret import Environment
-from pytest_coveralls_submit.settings.resolve import Text, resolve
+from pytest_coveralls_submit.settings.resolve import Origin, Text, resolve
 from pytest_coveralls_submit.submit import Edit, file_totals, submit
 
 
@@ -66,7 +66,8 @@ class Story:
         if server is not None:
             texts = {"host": server.url, "repo_token": COVERALLS_TOKEN, "retries": "0", **texts}
         layer = {
-            name: Text(text, f"COVERALLS_{name.upper()}", self.top) for name, text in texts.items()
+            name: Text(text, Origin("variable", f"COVERALLS_{name.upper()}"), self.top)
+            for name, text in texts.items()
         }
         made = make_plan(resolve(layer), Environment(self.env), root=self.top, start=self.top)
         return replace(made, temporary=self.temporary)
@@ -317,7 +318,8 @@ def test_a_missing_token_is_explained(story: Story, env: dict[str, str], reason:
 def test_githubs_token_is_not_sent_where_a_file_says(story: Story, tmp_path: Path) -> None:
     """And that is explained."""
     env = Environment({"GITHUB_ACTIONS": "true", "GITHUB_TOKEN": "ghs_x"})
-    host = Text("https://cov.example.com", "coveralls_host in tox.ini", tmp_path)
+    in_ini = Origin("ini", "coveralls_host", tmp_path / "tox.ini")
+    host = Text("https://cov.example.com", in_ini, tmp_path)
     made = make_plan(resolve({"host": host}), env, root=story.top, start=story.top)
 
     assert story.submit(made) == NotSent(
@@ -654,23 +656,25 @@ def test_the_time_is_that_of_the_session_start(story: Story) -> None:
 
 def test_a_token_in_a_tracked_file_is_told(story: Story) -> None:
     """Everybody who can read the repository can read the token."""
-    for name in ("tox.ini", "token.txt", "untracked.txt"):
+    (story.top / "conf").mkdir()
+    for name in ("conf/tox.ini", "token.txt", "untracked.txt"):
         (story.top / name).write_text("c0fee\n")
-    story.commit("tox.ini", "token.txt")
+    story.commit("conf/tox.ini", "token.txt")
 
     def notices(**texts: Text) -> tuple[str, ...]:
         env = Environment({**story.env, "PATH": os.environ["PATH"]})
         return make_plan(resolve(texts), env, root=story.top, start=story.top).notices
 
-    in_ini = Text("c0fee", "coveralls_repo_token in tox.ini", story.top)
-    in_variable = Text("c0fee", "COVERALLS_REPO_TOKEN", story.top)
+    ini = Origin("ini", "coveralls_repo_token", story.top / "conf/tox.ini")
+    in_ini = Text("c0fee", ini, story.top)
+    in_variable = Text("c0fee", Origin("variable", "COVERALLS_REPO_TOKEN"), story.top)
     files = [
-        Text(name, "--coveralls-repo-token-file", story.top)
+        Text(name, Origin("flag", "--coveralls-repo-token-file"), story.top)
         for name in ("token.txt", "untracked.txt")
     ]
     told = "the token stands in {}, which git tracks: everybody can read it there"
 
-    assert notices(repo_token=in_ini) == (told.format("tox.ini"),)
+    assert notices(repo_token=in_ini) == (told.format("conf/tox.ini"),)
     assert notices(repo_token_file=files[0]) == (told.format("token.txt"),)
     assert notices(repo_token_file=files[1]) == ()
     assert notices(repo_token=in_variable) == ()

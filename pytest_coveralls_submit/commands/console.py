@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -45,7 +46,7 @@ class Console:
             print(redact(line.text, self.plan.secrets), flush=True)
 
 
-def open_console(options: argparse.Namespace) -> Console:
+def open_console(options: argparse.Namespace, words: Sequence[str]) -> Console:
     """Read the settings that a test run here would have, and plan.
 
     Raises:
@@ -53,7 +54,7 @@ def open_console(options: argparse.Namespace) -> Console:
     """
     env = Environment(os.environ)
     config = _config()
-    settings, notices = gather(config, options, env)
+    settings, notices = gather(config, options, env, words)
     start = config.invocation_params.dir
     plan = make_plan(settings, env, root=config.rootpath, start=start, notices=notices)
     return Console(options, plan)

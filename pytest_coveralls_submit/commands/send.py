@@ -56,7 +56,7 @@ def _completed(job: dict[str, Any], plan: Plan) -> dict[str, Any]:
     identity = plan.identity.as_json()
     if set(job) == {"source_files"}:
         return {**identity, **job}
-    flags = {name for name, source in plan.settings.sources.items() if source.startswith("--")}
+    flags = {name for name, origin in plan.settings.origins.items() if origin.kind == "flag"}
     job.update({name: identity[name] for name in flags & identity.keys()})
     if job.get("service_name") in {GITHUB_ACTIONS, GITHUB_SERVICE} and plan.token:
         is_github = plan.token.is_github

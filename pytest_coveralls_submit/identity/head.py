@@ -42,7 +42,7 @@ def flag_name(settings: Settings, build: Build, env: Mapping[str, str]) -> str |
     if unknown:
         known = " ".join(f"{{{name}}}" for name in PLACEHOLDERS)
         raise SettingsError(
-            f'{settings.sources["flag_name"]} is "{template}": '
+            f'{settings.origins["flag_name"]} is "{template}": '
             f"{{{unknown[0]}}} is not known; it takes {known}"
         )
     filled = re.sub(r"\{(\w+)\}", lambda found: values[found[1]], template)
@@ -121,7 +121,7 @@ def compose(
     its message is, git knows best.
     """
     service = service_of(settings, build, token)
-    sends_repo = service == GITHUB_SERVICE or "repo_name" in settings.sources
+    sends_repo = service == GITHUB_SERVICE or "repo_name" in settings.origins
     commit = commit_of(settings, build, git)
     remotes = git.remotes
     if not remotes and build.remote_url:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..secret import Secret
-from ..settings.table import Settings
+from ..settings.table import COVERALLS, Settings
 from .service import Build
 
 GITHUB_TOKEN = re.compile(r"(ghs_|ghp_|gho_|github_pat_)")
@@ -21,7 +21,8 @@ class Token:
     """The token that a job is sent with."""
 
     secret: Secret
-    source: str
+    origin: str
+    """Where it stands, as the user would look for it."""
     is_github: bool
     """Whether it is GitHub's own, which decides the service name."""
 
@@ -34,7 +35,7 @@ def choose_token(settings: Settings, build: Build, env: Mapping[str, str]) -> To
     """
     if settings.repo_token is not None:
         is_github = bool(GITHUB_TOKEN.match(settings.repo_token.reveal()))
-        return Token(settings.repo_token, settings.sources["repo_token"], is_github)
+        return Token(settings.repo_token, str(settings.origins["repo_token"]), is_github)
     github = env.get("GITHUB_TOKEN", "").strip()
     if github and build.service_name == GITHUB_ACTIONS and _host_is_trusted(settings):
         return Token(Secret(github), "GITHUB_TOKEN", is_github=True)
@@ -42,5 +43,5 @@ def choose_token(settings: Settings, build: Build, env: Mapping[str, str]) -> To
 
 
 def _host_is_trusted(settings: Settings) -> bool:
-    source = settings.sources.get("host", "")
-    return settings.host == "https://coveralls.io" or source.startswith(("--", "COVERALLS_"))
+    origin = settings.origins.get("host")
+    return settings.host == COVERALLS or (origin is not None and origin.is_typed)

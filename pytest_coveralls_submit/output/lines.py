@@ -33,7 +33,7 @@ def header(plan: Plan) -> list[str]:
         )
         if value
     ]
-    facts.append(f"token from {plan.token.source}" if plan.token else "no token")
+    facts.append(f"token from {plan.token.origin}" if plan.token else "no token")
     service, number = identity.service_name, identity.service_number
     named = (f" as {service}" if service else "") + (f" #{number}" if number else "")
     main = f"{plan.settings.host}{named} ({', '.join(facts)})"

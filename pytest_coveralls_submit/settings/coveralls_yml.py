@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import SettingsError
-from .resolve import Text
+from .resolve import Origin, Text
 from .table import OPTIONS, YML_ALIASES
 
 NAME = ".coveralls.yml"
@@ -45,9 +45,11 @@ def _known(content: dict[Any, Any], root: Path) -> tuple[dict[str, Text], list[s
     notices = []
     for key, value in content.items():
         name = YML_ALIASES.get(str(key), str(key))
-        if name not in OPTIONS or "yml" not in OPTIONS[name].sources:
+        if name not in OPTIONS or "yml" not in OPTIONS[name].accepted_from:
             notices.append(f"{key} in {NAME} is no setting")
         elif value is not None:
             parts = value if isinstance(value, list) else [value]
-            found[name] = Text(",".join(map(str, parts)), f"{key} in {NAME}", root)
+            found[name] = Text(
+                ",".join(map(str, parts)), Origin("yml", str(key), root / NAME), root
+            )
     return found, notices

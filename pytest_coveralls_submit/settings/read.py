@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import shlex
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pytest
 
 from ..errors import SettingsError
-from .resolve import Text, resolve, texts_of_variables, unknown_variables
+from .resolve import Origin, Text, resolve, texts_of_variables, unknown_variables
 from .table import BOOLEAN, OPTIONS, Settings, read_boolean
+
+FLAGS: Mapping[str, tuple[str, str | None]] = {
+    flag: (option.ini, keywords.get("const"))
+    for option in OPTIONS.values()
+    for flag, keywords in option.arguments()
+}
+"""Flag -> ini key, and the text that it stands for where it takes none."""
 
 
 def is_on(config: pytest.Config, options: Any) -> bool:
@@ -35,34 +43,95 @@ def is_on(config: pytest.Config, options: Any) -> bool:
 
 
 def gather(
-    config: pytest.Config, options: Any, env: Mapping[str, str]
+    config: pytest.Config,
+    options: Any,
+    env: Mapping[str, str],
+    words: Sequence[str] | None = None,
 ) -> tuple[Settings, list[str]]:
-    """Return the settings, and what is worth telling of their sources.
+    """Return the settings, and what is worth telling of their origins.
 
     Args:
         config: for the ini file and the directories.
         options: a namespace with the flags' values.
         env: the environment of session start.
+        words: the command line as it was typed; pytest's own, if not given.
 
     Raises:
         SettingsError: a value cannot be used.
     """
     from . import coveralls_yml as yml
 
+    if words is None:
+        words = [*shlex.split(env.get("PYTEST_ADDOPTS", "")), *config.invocation_params.args]
     start = config.invocation_params.dir
-    flags = {
-        name: Text(value, option.flag, start)
-        for name, option in OPTIONS.items()
-        if (value := getattr(options, option.ini, None)) is not None
-    }
-    ini = {
-        name: Text(text, f"{option.ini} in {_ini_name(config)}", config.rootpath)
-        for name, option in OPTIONS.items()
-        if "ini" in option.sources and (text := _ini_text(config, option.ini))
-    }
     in_yml, notices = yml.texts(config.rootpath)
-    settings = resolve(flags, texts_of_variables(env, start), ini, in_yml)
+    settings = resolve(
+        _texts_of_flags(config, options, words),
+        texts_of_variables(env, start),
+        _texts_of_ini(config, options, words),
+        in_yml,
+    )
     return settings, [*notices, *unknown_variables(env)]
+
+
+def _texts_of_flags(config: pytest.Config, options: Any, words: Sequence[str]) -> dict[str, Text]:
+    return {
+        name: Text(
+            text,
+            _origin_of_flag(config, words, option.ini, option.flag, text),
+            config.invocation_params.dir,
+        )
+        for name, option in OPTIONS.items()
+        if (text := getattr(options, option.ini, None)) is not None
+    }
+
+
+def _texts_of_ini(config: pytest.Config, options: Any, words: Sequence[str]) -> dict[str, Text]:
+    overrides = _given(f"-o{word}" for word in getattr(options, "override_ini", None) or ())
+    texts = {}
+    for name, option in OPTIONS.items():
+        text = _ini_text(config, option.ini) if "ini" in option.accepted_from else ""
+        origin = Origin("ini", option.ini, config.inipath)
+        key = f"-o {option.ini}"
+        if key in overrides:
+            origin = _origin_of_flag(config, words, key, key, overrides[key])
+        if text:
+            texts[name] = Text(text, origin, config.rootpath)
+    return texts
+
+
+def _origin_of_flag(
+    config: pytest.Config, words: Sequence[str], key: str, name: str, text: str
+) -> Origin:
+    """Tell a flag that was typed from one that pytest has read in a file, of which it says none.
+
+    Files are ``addopts`` of the ini file, and ``@arguments.txt`` on the command line.
+    """
+    if _given(words).get(key) == text:
+        return Origin("flag", name)
+    is_in_ini = _given(config.getini("addopts")).get(key) == text
+    return Origin("addopts", name, config.inipath if is_in_ini else None)
+
+
+def _given(words: Iterable[str]) -> dict[str, str]:
+    """Return what a command line sets, the last of each: ini key or ``-o key`` -> text."""
+    given = {}
+    rest = iter(words)
+    for word in rest:
+        flag, is_joined, text = word.partition("=")
+        if word == "--":
+            break
+        if flag in FLAGS:
+            key, constant = FLAGS[flag]
+            given[key] = constant or (text if is_joined else next(rest, ""))
+        elif flag.startswith("-o") or flag == "--override-ini":
+            if flag in {"-o", "--override-ini"}:
+                override = text if is_joined else next(rest, "")
+            else:
+                override = word.removeprefix("-o")
+            key, _, given_text = override.partition("=")
+            given[f"-o {key}"] = given_text
+    return given
 
 
 def _ini_text(config: pytest.Config, key: str) -> str:

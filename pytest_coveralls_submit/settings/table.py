@@ -9,10 +9,13 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from urllib.parse import urlsplit
 
 from ..secret import Secret
+
+if TYPE_CHECKING:
+    from .resolve import Origin
 
 COVERALLS = "https://coveralls.io"
 TRUE = frozenset({"1", "true", "yes", "on"})
@@ -43,14 +46,14 @@ class Option:
         kind: Kind,
         help: str,  # noqa: A002  the name that argparse and pytest use for it
         also: tuple[str, ...],
-        sources: tuple[str, ...],
+        accepted_from: tuple[str, ...],
     ) -> None:
         self.name = ""
         self.default = default
         self.kind = kind
         self.help = help
         self.also = also
-        self.sources = sources
+        self.accepted_from = accepted_from
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
@@ -188,36 +191,30 @@ def row(
     help: str,  # noqa: A002  as above
     *,
     also: tuple[str, ...] = (),
-    sources: tuple[str, ...] = EVERYWHERE,
+    accepted_from: tuple[str, ...] = EVERYWHERE,
 ) -> Any:
     """Declare a setting; typed so that the attribute has the type of its annotation."""
-    return Option(default, kind, help, also, sources)
+    return Option(default, kind, help, also, accepted_from)
 
 
 class Settings:
-    """Every setting with its value; ``sources`` says where those come from that were set.
+    """Every setting with its value; ``origins`` says where those come from that were set.
 
     Args:
         values: setting name -> value, for the settings that have another value than the default.
-        sources: setting name -> flag, variable or key and file.
+        origins: setting name -> where its value stands.
     """
 
     def __init__(
-        self, values: Mapping[str, Any] | None = None, sources: Mapping[str, str] | None = None
+        self, values: Mapping[str, Any] | None = None, origins: Mapping[str, Origin] | None = None
     ) -> None:
         self.values = dict(values or {})
-        self.sources = dict(sources or {})
+        self.origins: Mapping[str, Origin] = dict(origins or {})
 
     def without(self, name: str) -> Settings:
         """Return the same settings with the default for one of them."""
         values = {key: value for key, value in self.values.items() if key != name}
-        return Settings(values, {key: self.sources[key] for key in self.sources if key != name})
-
-    @property
-    def token_is_from_file(self) -> bool:
-        """Whether the token is the content of ``repo_token_file``."""
-        path = self.values.get("repo_token_file")
-        return path is not None and self.sources.get("repo_token", "").endswith(f" {path.name}")
+        return Settings(values, {key: self.origins[key] for key in self.origins if key != name})
 
     host: str = row(
         COVERALLS, BASE_URL, "Coveralls or Enterprise base URL", also=("COVERALLS_ENDPOINT",)
@@ -227,7 +224,7 @@ class Settings:
         SECRET,
         "secret token of the repository",
         also=("COVERALLS_TOKEN",),
-        sources=("variable", "ini", "yml"),
+        accepted_from=("variable", "ini", "yml"),
     )
     repo_token_file: Path | None = row(None, PATH, "file that holds the token")
     service_name: str | None = row(None, TEXT, "name of the CI service; detected")
@@ -301,7 +298,7 @@ class Settings:
         "give the commit on GitLab a status with coverage and link",
     )
     gitlab_token: Secret | None = row(
-        None, SECRET, "token that may set a commit's status on GitLab", sources=("variable",)
+        None, SECRET, "token that may set a commit's status on GitLab", accepted_from=("variable",)
     )
 
 

@@ -20,10 +20,10 @@ from pytest_coveralls_submit.identity import head
 from pytest_coveralls_submit.identity.detect import detect
 from pytest_coveralls_submit.identity.git import Commit, Git, Remote
 from pytest_coveralls_submit.identity.service import Build
-from pytest_coveralls_submit.identity.token import Token, choose_token
+from pytest_coveralls_submit.identity.token import Token
 from pytest_coveralls_submit.job import document as job
 from pytest_coveralls_submit.secret import Secret
-from pytest_coveralls_submit.settings.resolve import Text, resolve
+from pytest_coveralls_submit.settings.resolve import Origin, Text, resolve
 from pytest_coveralls_submit.settings.table import Settings
 
 SHA, OTHER = "a" * 40, "b" * 40
@@ -53,7 +53,10 @@ DIGEST = "0123456789abcdef" * 2
 def settings(**texts: str) -> Settings:
     """Settings as if variables had given them."""
     return resolve(
-        {name: Text(text, f"COVERALLS_{name.upper()}", Path.cwd()) for name, text in texts.items()}
+        {
+            name: Text(text, Origin("variable", f"COVERALLS_{name.upper()}"), Path.cwd())
+            for name, text in texts.items()
+        }
     )
 
 
@@ -324,80 +327,6 @@ def test_a_repository_that_is_set_is_sent_everywhere() -> None:
     made = composed(settings(repo_name="a/b"), Build(service_name="drone", repo_name="c/d"))
 
     assert made["repo_name"] == "a/b"
-
-
-@pytest.mark.parametrize(
-    ("text", "is_github"),
-    [
-        ("ghs_abc", True),
-        ("ghp_abc", True),
-        ("gho_abc", True),
-        ("github_pat_abc", True),
-        ("ghx_abc", False),
-        ("c0fee42", False),
-        ("xghs_abc", False),
-    ],
-)
-def test_a_github_token_is_known_by_its_start(text: str, is_github: bool) -> None:
-    """Also under Coveralls' own variable, as coverage-reporter's examples have it."""
-    token = choose_token(settings(repo_token=text), Build(), {})
-
-    assert token is not None
-    assert (token.is_github, token.source) == (is_github, "COVERALLS_REPO_TOKEN")
-
-
-def test_a_coveralls_token_comes_before_githubs() -> None:
-    """``GITHUB_TOKEN`` is in every run; it is used where there is nothing else."""
-    token = choose_token(settings(repo_token="c0fee"), GITHUB, {"GITHUB_TOKEN": "ghs_x"})
-
-    assert token is not None
-    assert token.secret.reveal() == "c0fee"
-
-
-@pytest.mark.parametrize(
-    ("env", "build", "found"),
-    [
-        ({"GITHUB_TOKEN": " ghs_x\n"}, GITHUB, "ghs_x"),
-        ({"GITHUB_TOKEN": "  "}, GITHUB, None),
-        ({}, GITHUB, None),
-        ({"GITHUB_TOKEN": "ghs_x"}, Build(), None),
-        ({"GITHUB_TOKEN": "ghs_x"}, Build(service_name="gitea-actions"), None),
-        ({"GITHUB_TOKEN": "ghs_x"}, Build(service_name="forgejo-actions"), None),
-    ],
-)
-def test_githubs_token_is_used_on_github_actions_alone(
-    env: dict[str, str], build: Build, found: str | None
-) -> None:
-    """On a developer's machine it may open far more; Forgejo's is none of GitHub's."""
-    token = choose_token(Settings(), build, env)
-
-    assert (token.secret.reveal() if token else None) == found
-
-
-@pytest.mark.parametrize(
-    ("source", "sent"),
-    [
-        ("--coveralls-host", True),
-        ("COVERALLS_HOST", True),
-        ("COVERALLS_ENDPOINT", True),
-        ("coveralls_host in pytest.ini", False),
-        ("endpoint in .coveralls.yml", False),
-    ],
-)
-def test_githubs_token_goes_to_no_host_that_a_file_names(source: str, sent: bool) -> None:
-    """A pull request can change a file, and would get the token."""
-    chosen = resolve({"host": Text("https://cov.example.com", source, Path.cwd())})
-
-    token = choose_token(chosen, GITHUB, {"GITHUB_TOKEN": "ghs_x"})
-
-    assert (token is not None) is sent
-
-
-def test_githubs_token_goes_to_coveralls_io_whoever_names_it() -> None:
-    """A file that names the default changes nothing."""
-    chosen = resolve({"host": Text("coveralls.io", "coveralls_host in tox.ini", Path.cwd())})
-
-    assert choose_token(chosen, GITHUB, {"GITHUB_TOKEN": "ghs_x"}) is not None
 
 
 # -- flags -------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from pytest_coveralls_submit.errors import SettingsError
 from pytest_coveralls_submit.secret import Environment, Secret
 from pytest_coveralls_submit.settings.read import gather
 from pytest_coveralls_submit.settings.resolve import (
+    Origin,
     Text,
     resolve,
     texts_of_variables,
@@ -150,7 +151,12 @@ def plain(value: Any, folder: Path) -> object:
 
 def set_in(settings: Settings, folder: Path) -> dict[str, object]:
     """Every setting that has a source, by name."""
-    return {name: plain(getattr(settings, name), folder) for name in settings.sources}
+    return {name: plain(getattr(settings, name), folder) for name in settings.origins}
+
+
+def shown(settings: Settings) -> dict[str, str]:
+    """Where each setting stands, as users are told."""
+    return {name: str(origin) for name, origin in settings.origins.items()}
 
 
 def expected(names: list[str]) -> dict[str, object]:
@@ -188,7 +194,7 @@ def test_flag_ini_key_and_variable_follow_from_the_name() -> None:
 
 def test_secrets_have_no_flag() -> None:
     """A command line is seen by every user of a machine, and stands in logs."""
-    without = [name for name, option in OPTIONS.items() if "flag" not in option.sources]
+    without = [name for name, option in OPTIONS.items() if "flag" not in option.accepted_from]
 
     assert without == ["repo_token", "gitlab_token"]
 
@@ -228,7 +234,7 @@ def test_every_setting_but_the_secrets_has_a_flag(pytester: pytest.Pytester, fol
     found = set_in(settings, folder)
     assert found.pop("repo_token") == "from-the-file"
     assert found == expected(names)
-    assert all(settings.sources[name] == OPTIONS[name].flag for name in names)
+    assert all(settings.origins[name] == Origin("flag", OPTIONS[name].flag) for name in names)
 
 
 def test_every_setting_has_a_variable(pytester: pytest.Pytester, folder: Path) -> None:
@@ -238,7 +244,7 @@ def test_every_setting_has_a_variable(pytester: pytest.Pytester, folder: Path) -
     settings, notices = gathered(pytester, env=env)
 
     assert set_in(settings, folder) == expected(list(SAMPLES))
-    assert settings.sources == {name: f"COVERALLS_{name.upper()}" for name in SAMPLES}
+    assert shown(settings) == {name: f"COVERALLS_{name.upper()}" for name in SAMPLES}
     assert notices == []
 
 
@@ -252,7 +258,7 @@ def test_names_that_other_clients_use_are_read_too(name: str, variable: str) -> 
     settings = of_variables(**{variable: text})
 
     assert plain(getattr(settings, name), Path.cwd()) == value
-    assert settings.sources == {name: variable}
+    assert shown(settings) == {name: variable}
 
 
 @pytest.mark.parametrize("name", [name for name in TABLE if TABLE[name][1]])
@@ -264,7 +270,7 @@ def test_our_own_variable_beats_the_further_one(name: str) -> None:
     settings = of_variables(**{also: "11111111", own: SAMPLES[name][0]})
 
     assert plain(getattr(settings, name), Path.cwd()) == SAMPLES[name][1]
-    assert settings.sources == {name: own}
+    assert shown(settings) == {name: own}
 
 
 def test_every_setting_has_an_ini_key(pytester: pytest.Pytester, folder: Path) -> None:
@@ -278,7 +284,7 @@ def test_every_setting_has_an_ini_key(pytester: pytest.Pytester, folder: Path) -
     found = set_in(settings, folder)
     assert found.pop("repo_token") == "from-the-file"  # a file beats the ini file
     assert found == {name: SAMPLES[name][1] for name in names if name != "repo_token"}
-    assert settings.sources["retries"] == "coveralls_retries in tox.ini"
+    assert str(settings.origins["retries"]) == "coveralls_retries in tox.ini"
 
 
 def test_every_setting_may_stand_in_coveralls_yml(pytester: pytest.Pytester, folder: Path) -> None:
@@ -290,7 +296,7 @@ def test_every_setting_may_stand_in_coveralls_yml(pytester: pytest.Pytester, fol
     settings, notices = gathered(pytester)
 
     assert set_in(settings, folder) == expected(names)
-    assert settings.sources["retries"] == "retries in .coveralls.yml"
+    assert str(settings.origins["retries"]) == "retries in .coveralls.yml"
     assert notices == []
 
 
@@ -318,7 +324,77 @@ def test_pytests_native_toml_keeps_numbers_booleans_and_lists(
         "compress": False,
         "merge": (Path("js.json"), Path("go.json")),
     }
-    assert settings.sources["compress"] == "coveralls_compress in pyproject.toml"
+    assert str(settings.origins["compress"]) == "coveralls_compress in pyproject.toml"
+
+
+TYPED, BY_FILE = "https://typed.example", "https://file.example"
+
+
+@pytest.mark.parametrize(
+    ("addopts", "words", "env", "origin"),
+    [
+        ("", [f"--coveralls-host={TYPED}"], "", "flag"),
+        ("", ["--coveralls-host", TYPED], "", "flag"),
+        ("", [], f"--coveralls-host={TYPED}", "flag"),
+        (f"--coveralls-host={BY_FILE}", [], "", "addopts"),
+        (f"--coveralls-host {BY_FILE}", ["--coveralls-repo-name=--coveralls-host"], "", "addopts"),
+        (f"--coveralls-host={BY_FILE}", [f"--coveralls-host={TYPED}"], "", "flag"),
+        (f"--coveralls-host={BY_FILE}", [], f"--coveralls-host {TYPED}", "flag"),
+        ("", ["-o", f"coveralls_host={TYPED}"], "", "flag"),
+        ("", [f"--override-ini=coveralls_host={TYPED}"], "", "flag"),
+        ("", [], f"-ocoveralls_host={TYPED}", "flag"),
+        (f"-o coveralls_host={BY_FILE}", [], "", "addopts"),
+    ],
+)
+def test_a_flag_is_what_was_typed_and_no_word_of_addopts(
+    pytester: pytest.Pytester,
+    monkeypatch: pytest.MonkeyPatch,
+    addopts: str,
+    words: list[str],
+    env: str,
+    origin: str,
+) -> None:
+    """A pull request can change ``addopts`` as any other line of a file."""
+    ini = pytester.makeini(f"[pytest]\naddopts = {addopts}\n")
+    monkeypatch.setenv("PYTEST_ADDOPTS", env)
+
+    settings, _ = gathered(pytester, *words, env={"PYTEST_ADDOPTS": env})
+
+    found = settings.origins["host"]
+    assert (found.kind, found.is_typed) == (origin, origin == "flag")
+    assert found.file == (None if origin == "flag" else ini)
+    assert settings.host == (TYPED if origin == "flag" else BY_FILE)
+
+
+def test_words_of_an_argument_file_were_not_typed(pytester: pytest.Pytester) -> None:
+    """Pytest 8.2 reads ``@arguments.txt``; that is a file as any other."""
+    if pytest.version_tuple < (8, 2):
+        pytest.skip("pytest 8.2 reads files of arguments")
+    (pytester.path / "arguments.txt").write_text(f"--coveralls-host={BY_FILE}\n")
+
+    settings, _ = gathered(pytester, "@arguments.txt")
+
+    assert settings.host == BY_FILE
+    assert settings.origins["host"] == Origin("addopts", "--coveralls-host")
+
+
+@pytest.mark.parametrize(
+    ("words", "file"),
+    [
+        (["-c", "conf/pytest.ini", "--rootdir=."], "conf/pytest.ini"),
+        (["-o", "coveralls_repo_token=c0fee"], None),
+    ],
+)
+def test_a_token_remembers_the_file_that_it_stands_in(
+    pytester: pytest.Pytester, words: list[str], file: str | None
+) -> None:
+    """Not the file of that name in the root directory, and none for what was typed."""
+    for folder in (pytester.path, pytester.mkdir("conf")):
+        (folder / "pytest.ini").write_text("[pytest]\ncoveralls_repo_token = c0fee\n")
+
+    settings, _ = gathered(pytester, *words)
+
+    assert settings.origins["repo_token"].file == (file and pytester.path / file)
 
 
 # -- precedence --------------------------------------------------------------------------------
@@ -357,7 +433,7 @@ def test_a_blank_value_is_an_unset_one(pytester: pytest.Pytester, folder: Path) 
         env={"COVERALLS_SERVICE_NUMBER": " \t", "COVERALLS_COMPRESS": ""},
     )
 
-    assert settings.sources == {
+    assert shown(settings) == {
         "service_number": "coveralls_service_number in tox.ini",
         "parallel": "--coveralls-parallel",
     }
@@ -368,7 +444,7 @@ def test_a_blank_variable_leaves_the_word_to_the_further_one() -> None:
     """``COVERALLS_TOKEN`` counts where ``COVERALLS_REPO_TOKEN`` is set to nothing."""
     settings = of_variables(COVERALLS_REPO_TOKEN=" ", COVERALLS_TOKEN="t")
 
-    assert settings.sources == {"repo_token": "COVERALLS_TOKEN"}
+    assert shown(settings) == {"repo_token": "COVERALLS_TOKEN"}
 
 
 def test_space_around_a_value_does_not_count() -> None:
@@ -574,7 +650,7 @@ def test_a_token_file_holds_the_token_and_space_around_it(tmp_path: Path, text: 
 
     assert settings.repo_token is not None
     assert settings.repo_token.reveal() == "t0ken"
-    assert settings.sources["repo_token"] == "COVERALLS_REPO_TOKEN_FILE token"
+    assert str(settings.origins["repo_token"]) == "COVERALLS_REPO_TOKEN_FILE token"
 
 
 @pytest.mark.parametrize("text", ["", " \n"])
@@ -591,8 +667,10 @@ def test_an_empty_token_file_is_an_unset_token(tmp_path: Path, text: str) -> Non
 def test_an_empty_token_file_leaves_the_word_to_the_ini_file(tmp_path: Path) -> None:
     """Blank means unset, so the next source is asked."""
     (tmp_path / "token").write_text("\n")
-    ini = {"repo_token": Text("of-ini", "coveralls_repo_token in pytest.ini", tmp_path)}
-    flags = {"repo_token_file": Text("token", "--coveralls-repo-token-file", tmp_path)}
+    ini = {"repo_token": Text("of-ini", Origin("ini", "coveralls_repo_token"), tmp_path)}
+    flags = {
+        "repo_token_file": Text("token", Origin("flag", "--coveralls-repo-token-file"), tmp_path)
+    }
 
     settings = resolve(flags, ini)
 

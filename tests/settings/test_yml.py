@@ -9,7 +9,7 @@ import pytest
 
 from pytest_coveralls_submit.errors import SettingsError
 from pytest_coveralls_submit.settings import coveralls_yml as yml
-from pytest_coveralls_submit.settings.resolve import Text
+from pytest_coveralls_submit.settings.resolve import Origin, Text
 
 
 @pytest.fixture(autouse=True)
@@ -32,14 +32,14 @@ def test_a_project_without_the_file_has_nothing_to_tell(tmp_path: Path) -> None:
 
 def test_keys_are_settings_and_remember_where_they_stand(tmp_path: Path) -> None:
     """Each text has its source, and the directory that paths are relative to."""
-    write(tmp_path, "service_name: my-ci\nparallel: true\nretries: 3\n")
+    path = write(tmp_path, "service_name: my-ci\nparallel: true\nretries: 3\n")
 
     texts, notices = yml.texts(tmp_path)
 
     assert texts == {
-        "service_name": Text("my-ci", "service_name in .coveralls.yml", tmp_path),
-        "parallel": Text("True", "parallel in .coveralls.yml", tmp_path),
-        "retries": Text("3", "retries in .coveralls.yml", tmp_path),
+        "service_name": Text("my-ci", Origin("yml", "service_name", path), tmp_path),
+        "parallel": Text("True", Origin("yml", "parallel", path), tmp_path),
+        "retries": Text("3", Origin("yml", "retries", path), tmp_path),
     }
     assert notices == []
 
@@ -55,11 +55,11 @@ def test_keys_are_settings_and_remember_where_they_stand(tmp_path: Path) -> None
 )
 def test_keys_of_other_clients_mean_the_same(tmp_path: Path, key: str, name: str) -> None:
     """A file written for coveralls-python or coverage-reporter is read as it is."""
-    write(tmp_path, f"{key}: value\n")
+    path = write(tmp_path, f"{key}: value\n")
 
     texts, notices = yml.texts(tmp_path)
 
-    assert texts == {name: Text("value", f"{key} in .coveralls.yml", tmp_path)}
+    assert texts == {name: Text("value", Origin("yml", key, path), tmp_path)}
     assert notices == []
 
 
