@@ -114,6 +114,13 @@ class NotSent(Outcome):
     """There was nothing to send, or no way to; the exit status is not touched."""
 
     reason: str
+    remedy: str = ""
+    """What to do about it; not said again where the header has said it."""
+
+    @property
+    def full_reason(self) -> str:
+        """The reason, and what to do about it."""
+        return f"{self.reason}: {self.remedy}" if self.remedy else self.reason
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,6 +17,7 @@ from .identity.detect import detect
 from .identity.head import Identity
 from .identity.service import Build
 from .identity.token import GITHUB_ACTIONS, Token, choose_token
+from .outcome import NotSent
 from .secret import Environment, Secret
 from .settings.table import COVERALLS, Settings
 
@@ -163,20 +164,38 @@ def hidden_by_tox(plan: Plan) -> str | None:
     )
 
 
-def why_no_token(plan: Plan) -> str:
-    """Return in one line why there is no token and what to do."""
+def problems(plan: Plan) -> Iterator[str]:
+    """Yield what is wrong before the first test, a line each."""
+    yield from plan.notices
+    is_fork = bool(plan.build.service_pull_request)  # there is nothing to do about that
+    if plan.token is None and not plan.settings.dry_run and not is_fork:
+        yield why_no_token(plan).full_reason
+    elif (hidden := hidden_by_tox(plan)) is not None:
+        yield hidden
+    if plan.settings.skip_ssl_verify:
+        yield f"TLS is not verified for {plan.settings.host}: anybody in between can read the token"
+    if plan.settings.parallel and plan.identity.service_number is None:
+        yield "parallel, but no build number is known to close it by: set service_number"
+
+
+def why_no_token(plan: Plan) -> NotSent:
+    """Return what becomes of a run without a token: why there is none, and what to do."""
+    return NotSent(reason="no token", remedy=_token_remedy(plan))
+
+
+def _token_remedy(plan: Plan) -> str:
     env, build = plan.env, plan.build
     on_github = build.service_name == GITHUB_ACTIONS
     hidden = hidden_by_tox(plan)
     if hidden is not None:
-        return f"no token: {hidden}"
+        return hidden
     if on_github and env.get("GITHUB_TOKEN", "").strip():
         return (
-            f"no token: GITHUB_TOKEN is not sent to {plan.settings.host}, which a file names; "
+            f"GITHUB_TOKEN is not sent to {plan.settings.host}, which a file names; "
             "set COVERALLS_HOST, or COVERALLS_REPO_TOKEN"
         )
     if build.service_pull_request:
         hint = "; GITHUB_TOKEN: ${{ github.token }} would do" if on_github else ""
-        return f"no token: pull requests from forks and Dependabot get no secrets{hint}"
+        return f"pull requests from forks and Dependabot get no secrets{hint}"
     also = " or GITHUB_TOKEN: ${{ github.token }}" if on_github else ""
-    return f"no token: set COVERALLS_REPO_TOKEN (from the repository's page on Coveralls){also}"
+    return f"set COVERALLS_REPO_TOKEN (from the repository's page on Coveralls){also}"

@@ -55,7 +55,7 @@ class Run(Protocol):
 def submit(plan: Plan, run: Run) -> Outcome:
     """Build the job, keep it on disk, send it, and say what became of it."""
     if not plan.leads_to_a_job:
-        return NotSent(reason=why_no_token(plan))
+        return why_no_token(plan)
     try:
         measured = run.measure()
     except MeasurementError as error:
@@ -163,7 +163,7 @@ def _send(plan: Plan, run: Run, job: dict[str, Any], percent: float) -> Outcome:
     if plan.settings.dry_run:
         return Built(files=file_totals(job), percent=percent)
     if plan.token is None:
-        return NotSent(reason=why_no_token(plan))
+        return why_no_token(plan)
     folders = [folder for folder in (run.folder(), plan.temporary) if folder is not None]
     kept = outbox.keep(lambda: document.pieces(job), folders, _stem(job))
     outcome = deliver(plan, job, percent, kept, run.say)

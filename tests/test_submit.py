@@ -267,7 +267,8 @@ def test_a_job_is_saved_without_a_token_too(story: Story) -> None:
 
     assert isinstance(outcome, NotSent)
     assert outcome.saved == story.top / "job.json"
-    assert outcome.reason.startswith("no token: ")
+    assert outcome.reason == "no token"
+    assert outcome.remedy.startswith("set COVERALLS_REPO_TOKEN")
     assert json.loads((story.top / "job.json").read_text())["service_number"] == "77"
 
 
@@ -286,16 +287,16 @@ def test_a_job_that_cannot_be_saved_is_sent_all_the_same(story: Story, server: S
 # -- not sent ----------------------------------------------------------------------------------
 
 
-NO_TOKEN = "no token: set COVERALLS_REPO_TOKEN (from the repository's page on Coveralls)"
-NO_SECRETS = "no token: pull requests from forks and Dependabot get no secrets"
+NO_TOKEN = "set COVERALLS_REPO_TOKEN (from the repository's page on Coveralls)"
+NO_SECRETS = "pull requests from forks and Dependabot get no secrets"
 HIDDEN = (
-    "no token: tox hides the variables of a CI service; let them through in tox.ini: "
+    "tox hides the variables of a CI service; let them through in tox.ini: "
     "pass_env = CI, CI_*, GITHUB_*, GITLAB_*, COVERALLS_*"
 )
 
 
 @pytest.mark.parametrize(
-    ("env", "reason"),
+    ("env", "remedy"),
     [
         ({}, NO_TOKEN),
         ({"GITHUB_ACTIONS": "true"}, f"{NO_TOKEN} or GITHUB_TOKEN: ${{{{ github.token }}}}"),
@@ -308,11 +309,11 @@ HIDDEN = (
         ({"TOX_ENV_NAME": "py312", "CI_NAME": "x"}, NO_TOKEN),
     ],
 )
-def test_a_missing_token_is_explained(story: Story, env: dict[str, str], reason: str) -> None:
+def test_a_missing_token_is_explained(story: Story, env: dict[str, str], remedy: str) -> None:
     """In one line that says what to do, where the run takes place."""
     story.env = env
 
-    assert story.submit(story.plan()) == NotSent(reason=reason)
+    assert story.submit(story.plan()) == NotSent(reason="no token", remedy=remedy)
 
 
 def test_githubs_token_is_not_sent_where_a_file_says(story: Story, tmp_path: Path) -> None:
@@ -323,8 +324,9 @@ def test_githubs_token_is_not_sent_where_a_file_says(story: Story, tmp_path: Pat
     made = make_plan(resolve({"host": host}), env, root=story.top, start=story.top)
 
     assert story.submit(made) == NotSent(
-        reason="no token: GITHUB_TOKEN is not sent to https://cov.example.com, which a file "
-        "names; set COVERALLS_HOST, or COVERALLS_REPO_TOKEN"
+        reason="no token",
+        remedy="GITHUB_TOKEN is not sent to https://cov.example.com, which a file names; "
+        "set COVERALLS_HOST, or COVERALLS_REPO_TOKEN",
     )
 
 

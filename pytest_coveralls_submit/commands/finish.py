@@ -34,7 +34,7 @@ def run(console: Console) -> int:
             "header of the test runs shows"
         )
     if plan.token is None:
-        console.say(f"not closed: {why_no_token(plan)}")
+        console.say(f"not closed: {why_no_token(plan).full_reason}")
         return REFUSED
     if plan.settings.dry_run:
         console.say(f"would close build {number} on {plan.settings.host}; this is a dry run")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..identity.token import GITHUB_ACTIONS, GITHUB_SERVICE
 from ..job import other_tools
-from ..outcome import Built, NotSent, Outcome
+from ..outcome import Built, Outcome
 from ..plan import Plan, why_no_token
 from ..submit import deliver, file_totals
 from .console import ACCEPTED, REFUSED, Console
@@ -42,7 +43,7 @@ def _outcome(console: Console, job: dict[str, Any], path: Path) -> Outcome:
     if plan.settings.dry_run:
         return Built(files=totals, percent=percent, notices=plan.notices)
     if plan.token is None:
-        return NotSent(reason=why_no_token(plan), notices=plan.notices)
+        return replace(why_no_token(plan), notices=plan.notices)
     kept = None if str(path) == "-" else path.absolute()
     return deliver(plan, job, percent, kept, console.say)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from ..outcome import Built, Failed, NotSent, Outcome, Sent
-from ..plan import Plan, hidden_by_tox, why_no_token
+from ..plan import Plan
 from ..values import escaped
 
 PREFIX = "coveralls: "
@@ -21,7 +22,7 @@ class Line(NamedTuple):
     colour: str = ""
 
 
-def header(plan: Plan) -> list[str]:
+def header(plan: Plan, problems: Iterable[str]) -> list[str]:
     """Return what will be sent where, and what is wrong with it, before the first test."""
     identity = plan.identity
     facts = [
@@ -37,20 +38,7 @@ def header(plan: Plan) -> list[str]:
     service, number = identity.service_name, identity.service_number
     named = (f" as {service}" if service else "") + (f" #{number}" if number else "")
     main = f"{plan.settings.host}{named} ({', '.join(facts)})"
-    return [PREFIX + escaped(line) for line in (main, *_problems(plan))]
-
-
-def _problems(plan: Plan) -> Iterator[str]:
-    yield from plan.notices
-    is_fork = bool(plan.build.service_pull_request)  # there is nothing to do about that
-    if plan.token is None and not plan.settings.dry_run and not is_fork:
-        yield why_no_token(plan)
-    elif (hidden := hidden_by_tox(plan)) is not None:
-        yield hidden
-    if plan.settings.skip_ssl_verify:
-        yield f"TLS is not verified for {plan.settings.host}: anybody in between can read the token"
-    if plan.settings.parallel and plan.identity.service_number is None:
-        yield "parallel, but no build number is known to close it by: set service_number"
+    return [PREFIX + escaped(line) for line in (main, *problems)]
 
 
 def display(percent: float) -> str:
@@ -60,14 +48,17 @@ def display(percent: float) -> str:
     return f"{percent:.2f}"
 
 
-def lines(outcome: Outcome, verbosity: int, start: Path) -> list[Line]:
+def lines(outcome: Outcome, verbosity: int, start: Path, known: Collection[str] = ()) -> list[Line]:
     """Return the closing lines.
 
     Args:
         outcome: to tell of.
         verbosity: pytest's: below 0 one line, above 0 details too.
         start: what paths are shown relative to.
+        known: problems that the header has shown; what to do about them is not said again.
     """
+    if isinstance(outcome, NotSent) and outcome.full_reason in known:
+        outcome = replace(outcome, remedy="")
     first, *more = _told(outcome, start)
     if verbosity < 0:
         kept = outcome.kept if isinstance(outcome, Failed) else None
@@ -92,7 +83,7 @@ def _told(outcome: Outcome, start: Path) -> Iterator[str]:
         if isinstance(outcome, Sent) and outcome.finish:
             yield f"when all jobs of the build are in, close it with: {outcome.finish}"
     elif isinstance(outcome, NotSent):
-        yield f"not sent: {outcome.reason}"
+        yield f"not sent: {outcome.full_reason}"
     elif isinstance(outcome, Failed):
         yield f"failed: {outcome.reason}"
         yield from outcome.advice

@@ -5,7 +5,6 @@ What is built, sent and said is left to ``submit`` and ``summary``.
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from functools import partial
 from pathlib import Path
@@ -20,7 +19,7 @@ from ..measurement.records import Measurement
 from ..outcome import Built, Interrupted, NotSent, Outcome
 from ..output.ci_pages import write_for_ci
 from ..output.lines import PREFIX, header, lines
-from ..plan import Plan, make_plan
+from ..plan import Plan, make_plan, problems
 from ..secret import Environment, redact, redacted
 from ..settings.read import gather
 from ..submit import Edit, fault, submit
@@ -58,7 +57,7 @@ class Reporter:
         self.pid = os.getpid()
         self.outer = nesting.outer()
         self.keeper: Keeper | None = None
-        self.header: list[str] = []
+        self.problems: tuple[str, ...] = ()  # that the header has shown
         self.stopped: str | None = None
         self.narrowed: str | None = None
         self.deselected = 0
@@ -70,10 +69,11 @@ class Reporter:
     def pytest_report_header(self) -> list[str]:
         """Say what will be sent where."""
         try:
-            self.header = [redact(line, self.plan.secrets) for line in header(self.plan)]
+            self.problems = tuple(problems(self.plan))
+            shown = header(self.plan, self.problems)
+            return [redact(line, self.plan.secrets) for line in shown]
         except Exception as error:  # noqa: BLE001  the tests are more important
-            self.header = [f"coveralls: internal fault: {type(error).__name__}"]
-        return self.header
+            return [f"coveralls: internal fault: {type(error).__name__}"]
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Note that the run was ended early; pytest.exit does so with any exit status."""
@@ -201,10 +201,8 @@ class Reporter:
             terminalreporter.write_line(fault, yellow=True)
 
     def _print(self, terminalreporter: Any, outcome: Outcome) -> None:
-        if isinstance(outcome, NotSent) and any(outcome.reason in line for line in self.header):
-            # What to do about it stands in the header.
-            outcome = dataclasses.replace(outcome, reason=outcome.reason.partition(":")[0])
-        for line in lines(outcome, self.config.get_verbosity(), self.plan.start):
+        verbosity = self.config.get_verbosity()
+        for line in lines(outcome, verbosity, self.plan.start, self.problems):
             markup = {line.colour: True} if line.colour else {}
             terminalreporter.write_line(line.text, **markup)
         if self.annotation:

@@ -27,7 +27,7 @@ from pytest_coveralls_submit.outcome import (
 )
 from pytest_coveralls_submit.output.ci_pages import write_for_ci
 from pytest_coveralls_submit.output.lines import display, header, lines, shown
-from pytest_coveralls_submit.plan import Plan
+from pytest_coveralls_submit.plan import Plan, problems
 from pytest_coveralls_submit.secret import Environment, Secret
 from pytest_coveralls_submit.settings.table import Settings
 from pytest_coveralls_submit.values import escaped
@@ -76,12 +76,17 @@ def a_plan(**changes: Any) -> Plan:
     return Plan(**{**values, **changes})
 
 
+def shown_before(plan: Plan) -> list[str]:
+    """The header of a run."""
+    return header(plan, problems(plan))
+
+
 # -- before the tests --------------------------------------------------------------------------
 
 
 def test_the_header_says_what_goes_where() -> None:
     """Host, service, number, branch, commit and where the token came from."""
-    (line,) = header(a_plan())
+    (line,) = shown_before(a_plan())
 
     assert line == (
         "coveralls: https://coveralls.io as github-actions #9001 "
@@ -95,7 +100,7 @@ def test_the_header_has_the_flag() -> None:
         identity=Identity(service_number="7", flag_name="py312", head=Commit(id="abcdef0"))
     )
 
-    (line,) = header(plan)
+    (line,) = shown_before(plan)
 
     assert line == (
         "coveralls: https://coveralls.io #7 "
@@ -105,7 +110,7 @@ def test_the_header_has_the_flag() -> None:
 
 def test_the_header_of_a_run_about_which_nothing_is_known() -> None:
     """A missing token is said at once, with what to do."""
-    assert header(a_plan(identity=Identity(), token=None)) == [
+    assert shown_before(a_plan(identity=Identity(), token=None)) == [
         "coveralls: https://coveralls.io (no token)",
         "coveralls: no token: set COVERALLS_REPO_TOKEN (from the repository's page on Coveralls)",
     ]
@@ -115,7 +120,7 @@ def test_a_dry_run_needs_no_token() -> None:
     """So none is missed."""
     plan = a_plan(identity=Identity(), token=None, settings=Settings({"dry_run": True}))
 
-    assert header(plan) == ["coveralls: https://coveralls.io (no token)"]
+    assert shown_before(plan) == ["coveralls: https://coveralls.io (no token)"]
 
 
 def test_problems_are_said_at_once() -> None:
@@ -125,7 +130,7 @@ def test_problems_are_said_at_once() -> None:
         identity=Identity(), settings=Settings(values), notices=("COVERALLS_X is no setting",)
     )
 
-    assert header(plan)[1:] == [
+    assert shown_before(plan)[1:] == [
         "coveralls: COVERALLS_X is no setting",
         (
             "coveralls: TLS is not verified for https://cov.example.com: "
@@ -137,14 +142,14 @@ def test_problems_are_said_at_once() -> None:
 
 def test_a_parallel_build_with_a_number_is_no_problem() -> None:
     """It can be closed."""
-    assert len(header(a_plan(settings=Settings({"parallel": True})))) == 1
+    assert len(shown_before(a_plan(settings=Settings({"parallel": True})))) == 1
 
 
 def test_variables_that_tox_hides_are_told_although_there_is_a_token() -> None:
     """Without them the job has no build."""
     plan = a_plan(identity=Identity(), env=Environment({"TOX_ENV_NAME": "py312"}))
 
-    assert header(plan)[1:] == [
+    assert shown_before(plan)[1:] == [
         (
             "coveralls: tox hides the variables of a CI service; let them through in tox.ini: "
             "pass_env = CI, CI_*, GITHUB_*, GITLAB_*, COVERALLS_*"
@@ -152,9 +157,9 @@ def test_variables_that_tox_hides_are_told_although_there_is_a_token() -> None:
     ]
 
 
-def test_the_token_is_not_in_the_header() -> None:
+def test_the_token_is_not_in_the_shown_before() -> None:
     """Only where it came from."""
-    assert "c0fee" not in "".join(header(a_plan()))
+    assert "c0fee" not in "".join(shown_before(a_plan()))
 
 
 # -- after the tests ---------------------------------------------------------------------------
@@ -194,8 +199,8 @@ def test_the_token_is_not_in_the_header() -> None:
             ["1,234 bytes"],
         ),
         (
-            NotSent(reason="no token", saved=START / "job.json"),
-            ["not sent: no token"],
+            NotSent(reason="no token", remedy="set it", saved=START / "job.json"),
+            ["not sent: no token: set it"],
             ["saved in job.json"],
             [],
         ),
@@ -261,6 +266,15 @@ def test_gitlabs_regex_finds_the_percentage() -> None:
     assert found[1] == "96.31"
 
 
+def test_what_the_header_has_said_to_do_is_not_said_again() -> None:
+    """The reason is."""
+    outcome = NotSent(reason="no token", remedy="set it")
+
+    assert lines(outcome, 0, START, ("TLS is off", "no token: set it"))[0].text == (
+        "coveralls: not sent: no token"
+    )
+
+
 # -- texts from outside ------------------------------------------------------------------------
 
 
@@ -293,7 +307,7 @@ def test_every_line_of_ours_is_cleaned() -> None:
     outcome = Failed(reason="a\x1b[2Jb", advice=("c\x07",), notices=("d\ne",), kept=START / "f\rg")
     plan = a_plan(identity=Identity(service_branch="x\x1b]0;y\x07"), notices=("h\x08",))
 
-    printed = [*told(outcome, 2), *told(outcome, -1), *header(plan)]
+    printed = [*told(outcome, 2), *told(outcome, -1), *shown_before(plan)]
 
     assert all(line.isprintable() for line in printed)
 
