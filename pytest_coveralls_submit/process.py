@@ -21,7 +21,7 @@ from .errors import ProcessError
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from subprocess import Popen
 else:
     # Others change the module in place: gevent's patch_all() takes away what Popen needs to work,
@@ -51,6 +51,27 @@ class Watch:
     """Whether the time of a watched child ran out."""
 
     expired: bool = False
+
+
+def program(name: str, env: Mapping[str, str], *, without: Collection[Path]) -> Path:
+    """Return the absolute path of a program on `PATH`.
+
+    A repository may hold a program of that name, so neither relative entries of `PATH` nor the
+    directories `without`, resolved, count (CVE-2023-40590).
+
+    Raises:
+        ProcessError: there is none.
+    """
+    file = f"{name}.exe" if sys.platform == "win32" else name
+    for entry in env.get("PATH", os.defpath).split(os.pathsep):
+        directory = Path(entry)
+        path = directory / file
+        if not directory.is_absolute() or Path(os.path.realpath(directory)) in without:
+            continue
+        # Path.is_file() raises PermissionError where a directory may not be searched.
+        if os.path.isfile(path) and os.access(path, os.X_OK):  # noqa: PTH113
+            return path
+    raise ProcessError(f"{name} is not installed")
 
 
 def output(

@@ -17,7 +17,7 @@ from .. import process
 from ..errors import ProcessError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 SECONDS = 5.0  # all calls of `read` together, and those of `tracked`: 10 s for both
 _SAID = 4 * 1024 * 1024  # bytes read from a call about commits or configuration
@@ -261,7 +261,8 @@ class _Calls:
 
     def __init__(self, root: Path, top: Path, env: Mapping[str, str], seconds: float) -> None:
         self.top = top
-        self._program = _program(env, without={top, Path(os.path.realpath(root))})
+        without = {top, Path(os.path.realpath(root))}
+        self._program = process.program("git", env, without=without)
         self._env = _environment(env, top)
         self._left = seconds
 
@@ -276,23 +277,6 @@ class _Calls:
         )
         self._left -= completed.seconds
         return completed
-
-
-def _program(env: Mapping[str, str], *, without: Iterable[Path]) -> Path:
-    """The absolute path of git.
-
-    A repository may hold a program of that name, so neither relative entries of PATH nor the
-    repository's directory count (CVE-2023-40590).
-    """
-    name = "git.exe" if sys.platform == "win32" else "git"
-    for entry in env.get("PATH", os.defpath).split(os.pathsep):
-        directory = Path(entry)
-        program = directory / name
-        if not directory.is_absolute() or Path(os.path.realpath(directory)) in without:
-            continue
-        if _is_file(program) and os.access(program, os.X_OK):
-            return program
-    raise ProcessError("git is not installed")
 
 
 def _is_file(path: Path) -> bool:
