@@ -15,6 +15,9 @@ class FileTotal(NamedTuple):
     """Lines and branches that are covered."""
     relevant: int
     """Lines and branches that could be."""
+    covered_lines: int = 0
+    lines: int = 0
+    """Lines that could be covered, without branches."""
 
     @property
     def percent(self) -> float:

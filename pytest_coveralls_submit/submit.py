@@ -320,7 +320,8 @@ def file_totals(job: dict[str, Any]) -> tuple[FileTotal, ...]:
     """Return how much of each source file of a job is covered."""
     totals = []
     for file in job["source_files"]:
-        hits = [line for line in file["coverage"] if line is not None]
-        hits += file.get("branches", [])[3::4]
-        totals.append(FileTotal(file["name"], sum(map(bool, hits)), len(hits)))
+        lines = [line for line in file["coverage"] if line is not None]
+        hits = lines + file.get("branches", [])[3::4]
+        covered_lines, covered = sum(map(bool, lines)), sum(map(bool, hits))
+        totals.append(FileTotal(file["name"], covered, len(hits), covered_lines, len(lines)))
     return tuple(totals)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ import pytest
 from ..errors import SettingsError
 from ..outcome import Outcome
 from ..output.lines import PREFIX, lines
+from ..output.terminal import write
 from ..plan import Plan, make_plan
 from ..secret import Environment, redact
 from ..settings.read import gather
@@ -38,12 +40,12 @@ class Console:
 
     def say(self, text: str) -> None:
         """Print a line of ours."""
-        print(redact(PREFIX + escaped(text), self.plan.secrets), flush=True)
+        write(sys.stdout, redact(PREFIX + escaped(text), self.plan.secrets))
 
     def tell(self, outcome: Outcome) -> None:
         """Print what became of a job."""
         for line in lines(outcome, self.options.verbose, self.plan.start):
-            print(redact(line.text, self.plan.secrets), flush=True)
+            write(sys.stdout, redact(line, self.plan.secrets))
 
 
 def open_console(options: argparse.Namespace, words: Sequence[str]) -> Console:

@@ -1,29 +1,27 @@
-"""What is printed: a plan's header, an outcome's closing lines, and the CI service's own output."""
+"""What is printed: a plan's header and the closing lines of an outcome.
+
+Who writes them where, and what CI services show of their own, is left to others.
+"""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
-from ..outcome import Built, Failed, NotSent, Outcome, Sent
+from ..outcome import BuildResult, Built, ChangedLines, Failed, NotSent, Outcome, Sent
 from ..plan import Plan
 from ..values import escaped
 
 PREFIX = "coveralls: "
-
-
-class Line(NamedTuple):
-    """A line to print, and its colour by pytest's names."""
-
-    text: str
-    colour: str = ""
+RANGES = 10
+"""Ranges of missed lines that are listed; ``-v`` lists all."""
 
 
 def header(plan: Plan, problems: Iterable[str]) -> list[str]:
     """Return what will be sent where, and what is wrong with it, before the first test."""
+    identity = plan.identity
     identity = plan.identity
     facts = [
         f"{label} {value}"
@@ -41,14 +39,7 @@ def header(plan: Plan, problems: Iterable[str]) -> list[str]:
     return [PREFIX + escaped(line) for line in (main, *problems)]
 
 
-def display(percent: float) -> str:
-    """Return a percentage with two places; 0 and 100 only where they are exact, as coverage.py."""
-    if 0 < percent < 100:  # noqa: PLR2004
-        percent = min(max(percent, 0.01), 99.99)
-    return f"{percent:.2f}"
-
-
-def lines(outcome: Outcome, verbosity: int, start: Path, known: Collection[str] = ()) -> list[Line]:
+def lines(outcome: Outcome, verbosity: int, start: Path, known: Collection[str] = ()) -> list[str]:
     """Return the closing lines.
 
     Args:
@@ -62,30 +53,20 @@ def lines(outcome: Outcome, verbosity: int, start: Path, known: Collection[str] 
     first, *more = _told(outcome, start)
     if verbosity < 0:
         kept = outcome.kept if isinstance(outcome, Failed) else None
-        first += f"; kept in {shown(kept, start)}" if kept else ""
-        more = []
+        texts = [first + (f"; kept in {shown(kept, start)}" if kept else "")]
     else:
-        more += outcome.notices
+        texts = [first, *more, *_results(outcome, verbosity), *outcome.notices]
     if verbosity > 0:
-        more += outcome.details
-        more += outcome.traceback.splitlines() if isinstance(outcome, Failed) else []
-    failed = isinstance(outcome, Failed)
-    colours = ["yellow" if failed else "", *["yellow" if failed else ""] * len(more)]
-    return [
-        Line(PREFIX + escaped(text), colour)
-        for text, colour in zip([first, *more], colours, strict=True)
-    ]
+        texts += outcome.details
+        texts += outcome.traceback.splitlines() if isinstance(outcome, Failed) else []
+    return [PREFIX + escaped(text) for text in texts]
 
 
 def _told(outcome: Outcome, start: Path) -> Iterator[str]:
-    if isinstance(outcome, Built):
-        yield _built(outcome)
-        if isinstance(outcome, Sent) and outcome.finish:
-            yield f"when all jobs of the build are in, close it with: {outcome.finish}"
-    elif isinstance(outcome, NotSent):
-        yield f"not sent: {outcome.full_reason}"
-    elif isinstance(outcome, Failed):
-        yield f"failed: {outcome.reason}"
+    yield linked(headline(outcome), outcome.url if isinstance(outcome, Sent) else None)
+    if isinstance(outcome, Sent) and outcome.finish:
+        yield f"when all jobs of the build are in, close it with: {outcome.finish}"
+    if isinstance(outcome, Failed):
         yield from outcome.advice
         if outcome.kept:
             path = shlex.quote(shown(outcome.kept, start))
@@ -95,12 +76,71 @@ def _told(outcome: Outcome, start: Path) -> Iterator[str]:
         yield f"saved in {shown(saved, start)}"
 
 
-def _built(outcome: Built) -> str:
+def _results(outcome: Outcome, verbosity: int) -> Iterator[str]:
+    if outcome.changed is not None:
+        yield changed_line(outcome.changed, most=None if verbosity > 0 else RANGES)
+        partial = [f"{file.name}:{line}" for file in outcome.changed.files for line in file.partial]
+        if verbosity > 0 and partial:
+            yield f"partly taken: {', '.join(partial)}"
+    if isinstance(outcome, Sent) and outcome.build is not None:
+        yield linked(build_line(outcome.build), outcome.build.url)
+
+
+def headline(outcome: Outcome) -> str:
+    """Return what became of a job, in one line without its link."""
+    if isinstance(outcome, Failed):
+        return f"failed: {outcome.reason}"
+    if isinstance(outcome, NotSent):
+        return f"not sent: {outcome.full_reason}"
+    assert isinstance(outcome, Built)
     count = f"{len(outcome.files)} file" + "s" * (len(outcome.files) != 1)
-    told = f"{count}, {display(outcome.percent)}% covered"
+    totals = f"{count}, {display(outcome.percent)}% covered"
     if isinstance(outcome, Sent):
-        return f"sent {told}" + (f" -> {outcome.url}" if outcome.url else "")
-    return f"built {told}; not sent, this is a dry run"
+        return f"sent {totals}"
+    return f"built {totals}; not sent, this is a dry run"
+
+
+def changed_line(changed: ChangedLines, most: int | None = RANGES) -> str:
+    """Return how much of the changed lines is covered, and ``most`` of the missed ranges."""
+    if not changed.total:
+        return "changed lines: none measured"
+    told = f"changed lines: {changed.covered} of {changed.total} covered"
+    missed = [f"{file.name}:{span(*lines)}" for file in changed.files for lines in file.missed]
+    also = f"; missed: {listed(missed, most)}" if missed else ""
+    return f"{told} ({display(changed.percent)}%){also}"
+
+
+def build_line(build: BuildResult) -> str:
+    """Return what the server made of the whole build, without its link."""
+    if build.percent is None:
+        return f"build: {build.problem or 'still processing'}"
+    # Adding 0.0 makes -0.0 positive.
+    change = "" if build.change is None else f", {round(build.change, 2) + 0.0:+.2f}%"
+    return f"build: {display(build.percent)}% covered{change}"
+
+
+def linked(text: str, url: str | None) -> str:
+    """Return a text with the link that belongs to it, if there is one."""
+    return f"{text} -> {url}" if url else text
+
+
+def listed(texts: Sequence[str], most: int | None) -> str:
+    """Return ``most`` of some texts, all for None, and how many there are beside them."""
+    told = ", ".join(texts[:most])
+    hidden = 0 if most is None else max(len(texts) - most, 0)
+    return f"{told} and {hidden} more" if hidden else told
+
+
+def span(first: int, last: int) -> str:
+    """Return a range of lines as editors write it: ``10-11``, or ``3`` alone."""
+    return str(first) if first == last else f"{first}-{last}"
+
+
+def display(percent: float) -> str:
+    """Return a percentage with two places; 0 and 100 only where they are exact, as coverage.py."""
+    if 0 < percent < 100:  # noqa: PLR2004
+        percent = min(max(percent, 0.01), 99.99)
+    return f"{percent:.2f}"
 
 
 def shown(path: Path, start: Path) -> str:

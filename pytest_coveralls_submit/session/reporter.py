@@ -16,8 +16,8 @@ from ..measurement.measure import measure
 from ..measurement.processes import analyse
 from ..measurement.recorder import Keeper, keep_from
 from ..measurement.records import Measurement
-from ..outcome import Built, Interrupted, NotSent, Outcome
-from ..output.ci_pages import write_for_ci
+from ..outcome import Built, Failed, Interrupted, NotSent, Outcome
+from ..output.ci_pages import pages
 from ..output.lines import PREFIX, header, lines
 from ..plan import Plan, make_plan, problems
 from ..secret import Environment, redact, redacted
@@ -62,7 +62,7 @@ class Reporter:
         self.narrowed: str | None = None
         self.deselected = 0
         self.last_failed = runs_last_failed(config)
-        self.annotation: str | None = None
+        self.commands: list[str] = []  # to the CI service
         self.outcome: Outcome | None = None
         nesting.enter(measures=measures)
 
@@ -164,7 +164,7 @@ class Reporter:
     def _tell_service(self) -> None:
         assert self.outcome is not None
         try:
-            self.annotation = write_for_ci(self.outcome, self.plan.env)
+            self.commands = pages(self.outcome, self.plan.env, self.plan.top)
         except Exception as error:  # noqa: BLE001  it is an extra
             self.say(f"internal fault: {type(error).__name__}: {error}")
 
@@ -203,10 +203,9 @@ class Reporter:
     def _print(self, terminalreporter: Any, outcome: Outcome) -> None:
         verbosity = self.config.get_verbosity()
         for line in lines(outcome, verbosity, self.plan.start, self.problems):
-            markup = {line.colour: True} if line.colour else {}
-            terminalreporter.write_line(line.text, **markup)
-        if self.annotation:
-            terminalreporter.write_line(self.annotation)
+            terminalreporter.write_line(line, yellow=isinstance(outcome, Failed))
+        for command in self.commands:
+            terminalreporter.write_line(command)
 
     def pytest_unconfigure(self) -> None:
         """Print what no summary has printed, and leave the environment as it was."""

@@ -75,7 +75,7 @@ AFTER_TESTS = (
     "submit.file_totals",
     "submit.submit",
 )
-PRINTING = ("output.lines.lines", "output.ci_pages.write_for_ci")
+PRINTING = ("output.lines.lines", "output.ci_pages.pages")
 EVERY = (*BEFORE_TESTS, *AFTER_TESTS, *PRINTING)
 # Beside the submission: where one of these breaks, the job may still arrive.
 BESIDE = ("output.lines.header", "measurement.recorder.keep_from", *PRINTING)

@@ -329,7 +329,8 @@ def test_github_gets_a_summary_and_the_address(
     assert result.returncode == 0, result.stdout
     assert len(github.server.jobs) == 1
     url = f"{github.server.url}/jobs/105971882"
-    assert commands["GITHUB_OUTPUT"].read_text() == f"before\ncoveralls-url={url}\n"
+    outputs = f"before\ncoveralls-url={url}\ncovered-percent={percent(github)}\n"
+    assert commands["GITHUB_OUTPUT"].read_text() == outputs
     summary = commands["GITHUB_STEP_SUMMARY"].read_text()
     assert summary.startswith("before\n")
     assert url in summary

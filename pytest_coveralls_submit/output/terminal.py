@@ -1,0 +1,65 @@
+"""Writes lines to the streams of a command, whatever they are connected to."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TextIO
+
+PATIENCE = 1.0
+"""Seconds of work before a counting line is worth showing."""
+PAUSE = 0.1
+"""Seconds between two changes of it."""
+
+
+def write(stream: TextIO, text: str) -> None:
+    r"""Write a line at once; a reader that has gone is no error.
+
+    What the stream's encoding lacks becomes an escape (``\u2713``): a terminal on Windows may
+    know 200 characters only, and a run must not fail for one of them.
+    """
+    encoding = getattr(stream, "encoding", None) or "ascii"
+    line = text.encode(encoding, "backslashreplace").decode(encoding)
+    with suppress(OSError, ValueError):
+        stream.write(f"{line}\n")
+        stream.flush()
+
+
+class Progress:
+    """A line that changes in place while work takes more than a second; on a terminal alone.
+
+    Use it as a context; the line is gone when the block is left, so that others can follow.
+    """
+
+    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+        """Take the stream, standard error as a rule, and what gives the time in seconds."""
+        self._stream = stream
+        self._clock = clock
+        self._next = clock() + PATIENCE
+        self._width = 0
+        try:
+            self._is_terminal = stream.isatty()
+        except ValueError:  # it is closed
+            self._is_terminal = False
+
+    def __enter__(self) -> Callable[[str], None]:
+        return self
+
+    def __call__(self, text: str) -> None:
+        """Show ``text``, e.g. ``coveralls: analysed 120 of 1,000 files``, if it is time to."""
+        if self._is_terminal and self._clock() >= self._next:
+            self._next = self._clock() + PAUSE
+            self._draw(text[: shutil.get_terminal_size().columns - 1])
+
+    def __exit__(self, *_: object) -> None:
+        if self._width:
+            self._draw("")
+            self._draw("")  # the cursor stands at the start of an empty line
+
+    def _draw(self, text: str) -> None:
+        with suppress(OSError, ValueError):  # also a character that the stream's encoding lacks
+            self._stream.write("\r" + text.ljust(self._width))
+            self._stream.flush()
+        self._width = len(text)
