@@ -6,6 +6,7 @@ import re
 from json import loads
 from typing import Any
 
+_PULL_REQUEST = re.compile(r"(?:.*[/#!])?0*([1-9][0-9]{0,17})/?", re.DOTALL)
 _COMMIT_ID = re.compile(r"(?!0+$)[0-9a-f]{7,64}")
 # Runners look for "##vso[", "##[" and "##teamcity[" anywhere in a line, for "::" at its start:
 # microsoft/azure-pipelines-agent: Command.cs, actions/runner: ActionCommand.cs,
@@ -89,3 +90,13 @@ def public_url(url: str) -> str:
     scheme, user, address = parts.group("scheme", "user", "address")
     keeps_user = "ssh" in scheme.lower() and _SSH_USER.fullmatch(user or "")
     return f"{scheme}://{user}@{address}" if keeps_user else f"{scheme}://{address}"
+
+
+def pull_request_number(text: str) -> str | None:
+    """Return the trailing integer of a number, a path or a URL (``12``, ``#12``, ``pull/12``).
+
+    None for a word that ends in digits (``v12``, ``MR12``, ``release-2``) and for 0, which no
+    pull request has; leading zeros are left out.
+    """
+    found = _PULL_REQUEST.fullmatch(text)
+    return found[1] if found else None

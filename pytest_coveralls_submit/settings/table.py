@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from urllib.parse import urlsplit
 
 from ..secret import Secret
+from ..values import pull_request_number
 
 if TYPE_CHECKING:
     from .resolve import Origin
@@ -117,10 +118,10 @@ def read_base_url(text: str) -> str:
 
 def read_pull_request(text: str) -> str:
     """Read the trailing integer of a number, a path or a URL."""
-    found = re.search(r"(?:^|[^0-9A-Za-z])([0-9]+)/?$", text)
-    if not found:
+    number = pull_request_number(text)
+    if number is None:
         raise ValueError(text)
-    return found[1]
+    return number
 
 
 def read_commit(text: str) -> str:
