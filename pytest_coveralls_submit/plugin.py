@@ -92,7 +92,8 @@ def _should_measure(config: pytest.Config, options: Any) -> bool:
 
 
 def _leads_to_a_job(config: pytest.Config, options: Any) -> bool:
-    from .identity.detect import detect
+    from .identity.detect import service_name
+    from .identity.service import Build
     from .identity.token import choose_token
     from .measurement.measure import current
     from .plan import leads_to_a_job
@@ -100,7 +101,7 @@ def _leads_to_a_job(config: pytest.Config, options: Any) -> bool:
 
     env = Environment(os.environ)
     settings, _ = gather(config, options, env)
-    token = choose_token(settings, detect(env), env)
+    token = choose_token(settings, Build(service_name=service_name(env)), env)
     return leads_to_a_job(settings, token) and current() is None
 
 

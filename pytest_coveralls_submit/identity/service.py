@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import re
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,14 +25,20 @@ class Build:
     """Digits only."""
     service_branch: str | None = None
     """The source branch of a pull request; never ``HEAD``, no ``refs/heads/``, no remote name."""
+    target_branch: str | None = None
+    """The branch that a pull request goes into; for pull requests only."""
     service_build_url: str | None = None
     service_job_url: str | None = None
     service_attempt: str | None = None
+    event_name: str | None = None
+    """GitHub's name of what started the run."""
     tag: str | None = None
     commit_sha: str | None = None
     """The head commit, never a synthetic merge."""
     merge_sha: str | None = None
     """The commit checked out for a pull request when its head is unknown; git finds the head."""
+    diff_base_sha: str | None = None
+    """The commit with which the service compares a pull request; for pull requests only."""
     repo_name: str | None = None
     """``owner/repo``."""
     job_name: str | None = None
@@ -46,6 +53,14 @@ class Build:
     remote_name: str | None = None
     problems: tuple[str, ...] = ()
     """Notices worth telling; normally empty."""
+
+    @property
+    def is_workflow_run(self) -> bool:
+        """Whether the run follows another one, which measured: all but the job is that one's."""
+        return self.event_name == "workflow_run"
+
+
+PLACEHOLDER = re.compile(r"\{([\w.]+)(\??)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +78,8 @@ class Cell:
     unless_pull_request: bool = False
 
 
-Cells = tuple["str | Cell", ...]
-More = tuple["dict[str, str]", tuple[str, ...]]
+Cells: TypeAlias = "str | Cell | tuple[str | Cell, ...]"
+More: TypeAlias = "tuple[dict[str, str], tuple[str, ...]]"
 
 
 def _nothing_more(_: Mapping[str, str], __: Iterable[str]) -> More:
@@ -73,30 +88,36 @@ def _nothing_more(_: Mapping[str, str], __: Iterable[str]) -> More:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Service:
-    """A CI service; each column is a tuple of templates, tried in order."""
+    """A CI service; each column is called as the field of a Build that it gives.
+
+    It has one template or a tuple of them, tried in order.
+    """
 
     name: str
-    when: tuple[str, ...]
+    when: str | tuple[str, ...]
     """Alternatives; each names the variables that must be set, or NAME=value, between spaces."""
-    source: str
+    documented_at: str
     """Where the owner documents the variables, else where they were read."""
     more: Callable[[Mapping[str, str], Iterable[str]], More] = _nothing_more
-    """Reads the service's file: further variables, and the problems met."""
+    """Reads the service's file: further variables of these names, and the problems met."""
     ignored: tuple[str, ...] = ()
     """Variables which do not mean here what they mean to the generic row."""
-    number: Cells = ()
-    job_id: Cells = ()
-    job_number: Cells = ()
-    pull_request: Cells = ()
-    branch: Cells = ()
+    service_number: Cells = ()
+    service_job_id: Cells = ()
+    service_job_number: Cells = ()
+    service_pull_request: Cells = ()
+    service_branch: Cells = ()
+    target_branch: Cells = ()
     tag: Cells = ()
-    """Asked before ``refs/tags/`` in the columns of ``branch``."""
-    commit: Cells = ()
-    merge: Cells = ()
-    """Asked for pull requests only, when no cell of ``commit`` knows the head."""
-    build_url: Cells = ()
-    job_url: Cells = ()
-    attempt: Cells = ()
+    """Asked before ``refs/tags/`` in the cells of ``service_branch``."""
+    commit_sha: Cells = ()
+    merge_sha: Cells = ()
+    """Asked for pull requests only, when no cell of ``commit_sha`` knows the head."""
+    diff_base_sha: Cells = ()
+    service_build_url: Cells = ()
+    service_job_url: Cells = ()
+    service_attempt: Cells = ()
+    event_name: Cells = ()
     repo_name: Cells = ()
     job_name: Cells = ()
     node_index: Cells = ()
@@ -107,3 +128,21 @@ class Service:
     message: Cells = ()
     remote_url: Cells = ()
     remote_name: Cells = ()
+
+    def cells(self, column: str) -> tuple[Cell, ...]:
+        """Return what stands in a column; a bare template is one cell."""
+        cells = getattr(self, column)
+        cells = cells if isinstance(cells, tuple) else (cells,)
+        return tuple(cell if isinstance(cell, Cell) else Cell(cell) for cell in cells)
+
+    def variables(self) -> Iterator[str]:
+        """Yield the name of every variable in the cells of the row."""
+        for column in COLUMNS:
+            for cell in self.cells(column):
+                yield from (name for name, _ in PLACEHOLDER.findall(cell.template))
+
+
+COLUMNS = tuple(
+    field.name for field in fields(Service) if field.name in {given.name for given in fields(Build)}
+)
+"""The fields of a Build that a row can give."""

@@ -1,4 +1,7 @@
-"""The files that CI services name in their variables: GitHub's event, TeamCity's parameters."""
+"""The files that CI services name in their variables: GitHub's event, TeamCity's parameters.
+
+Raises nothing: what is wrong with a file becomes a problem to tell.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +10,24 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .service import More
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+
+    from .service import More
 
 _LARGEST_FILE = 32 * 1024 * 1024
 """Bytes; GitHub's own limit for an event is 25 MB."""
 _EVENTS_ON_THE_BASE = ("pull_request_target", "workflow_run")
+_CONTINUED = re.compile(r"(?<!\\)((?:\\\\)*)\\\r?\n[ \t]*")
+_PROPERTY = re.compile(r"\s*(?![#!])((?:\\.|[^\\=:\s])+)\s*[=:\s]\s*(.*)")
+_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)")
 
 
 def github_event(env: Mapping[str, str], names: Iterable[str]) -> More:
-    """``event.a.b`` for each value of the event file that the row asks for."""
+    """Return the value of the event file for each ``event.a.b`` of the names.
+
+    Where GITHUB_SHA and GITHUB_REF are those of the target branch they are blank.
+    """
     path = env.get("GITHUB_EVENT_PATH", "").strip()
     event, problems = _load(path, json.loads)
     if not problems and path and not isinstance(event, dict):
@@ -53,7 +62,7 @@ def _dig(document: object, path: str) -> str | None:
 
 
 def teamcity_parameters(env: Mapping[str, str], _: Iterable[str]) -> More:
-    """The parameters that TeamCity does not put into the environment; all names have a dot."""
+    """Return the parameters that TeamCity keeps out of the environment; all names have a dot."""
     build, problems = _load(env.get("TEAMCITY_BUILD_PROPERTIES_FILE", "").strip(), _properties)
     parameters: dict[str, str] = build or {}
     path = parameters.get("teamcity.configuration.properties.file", "").strip()
@@ -61,11 +70,6 @@ def teamcity_parameters(env: Mapping[str, str], _: Iterable[str]) -> More:
     parameters = {**(configuration or {}), **parameters}
     dotted = {name: value for name, value in parameters.items() if "." in name}
     return dotted, problems + further
-
-
-_CONTINUED = re.compile(r"(?<!\\)((?:\\\\)*)\\\r?\n[ \t]*")
-_PROPERTY = re.compile(r"\s*(?![#!])((?:\\.|[^\\=:\s])+)\s*[=:\s]\s*(.*)")
-_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)")
 
 
 def _properties(content: bytes) -> dict[str, str]:

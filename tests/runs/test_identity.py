@@ -184,7 +184,7 @@ def test_a_merge_request_on_gitlab(nowhere: Runner) -> None:
     said = {name: job[name] for name in job if name.startswith("service_")}
     assert said == {
         "service_name": "gitlab-ci",
-        "service_number": "1001",
+        "service_number": "7",
         "service_job_id": "5005",
         "service_pull_request": "12",
         "service_branch": "topic/y",

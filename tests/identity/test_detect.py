@@ -1,0 +1,114 @@
+"""The rules by which the rows are read: which service runs, whose word counts, what a value is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from ci_environments import CASES, HEAD, MERGE
+
+from pytest_coveralls_submit.identity.detect import detect
+from pytest_coveralls_submit.identity.service import Build
+from pytest_coveralls_submit.settings.table import read_pull_request
+
+TRAVIS, _ = CASES["travis push"]
+JENKINS, _ = CASES["jenkins multibranch"]
+
+
+def test_the_generic_variables_fill_what_the_row_does_not_say() -> None:
+    """Each field on its own: a user may help where the service is silent."""
+    env, build = CASES["circleci"]
+    more = {
+        "CI_BRANCH": "topic/y",
+        "GIT_AUTHOR_NAME": "Jane Doe",
+        "GIT_ID": MERGE,
+        "CI_NAME": "other",
+        "CI_BUILD_NUMBER": "1",
+    }
+
+    assert detect(env | more) == replace(build, service_branch="topic/y", author_name="Jane Doe")
+
+
+def test_git_variables_come_before_the_ci_variables() -> None:
+    """Whoever sets both means the former for the commit."""
+    env = {"CI_COMMIT_ID": MERGE, "GIT_ID": HEAD, "CI_BRANCH": "x", "GIT_BRANCH": "HEAD"}
+
+    assert detect(env) == Build(commit_sha=HEAD, service_branch="x")
+
+
+def test_jenkins_identity_for_new_commits_is_not_the_author() -> None:
+    """The git plugin's GIT_AUTHOR_* and GIT_COMMITTER_* configure commits yet to be made."""
+    build = detect({**JENKINS, "CI_AUTHOR_NAME": "Jane Doe"})
+
+    assert (build.author_name, build.author_email, build.committer_name) == ("Jane Doe", None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("12", "12"),
+        ("#12", "12"),
+        ("007", "7"),
+        ("pull/12/", "12"),
+        ("/o/r/pull/12", "12"),
+        ("o/r#12", "12"),
+        ("group/project!12", "12"),
+        ("https://github.com/o/r/pull/12", "12"),
+        ("https://gitlab.com/a/b/-/merge_requests/123", "123"),
+        ("0", None),
+        ("pull/0", None),
+        ("v12", None),
+        ("MR12", None),
+        ("PR-12", None),
+        ("release-2", None),
+        ("-12", None),
+        ("true", None),
+        ("12/merge", None),
+        ("9" * 30, None),
+        ("\u0661\u0662", None),
+    ],
+)
+def test_settings_and_services_read_the_same_number(text: str, number: str | None) -> None:
+    """A pull request is the trailing integer of a number, a path or a URL; not of a word."""
+    assert detect({"CI_PULL_REQUEST": text}).service_pull_request == number
+    if number is None:
+        with pytest.raises(ValueError, match=r".*"):
+            read_pull_request(text)
+    else:
+        assert read_pull_request(text) == number
+
+
+def test_the_query_of_an_address_is_no_number() -> None:
+    """It is cut off before the number is read, as are blanks around it."""
+    text = " https://github.com/o/r/pull/12/?x=3#issuecomment-4\n"
+
+    assert detect({"CI_PULL_REQUEST": text}).service_pull_request == "12"
+
+
+def test_a_url_in_place_of_a_number_is_skipped() -> None:
+    """A number is a label of the build; the next cell is asked."""
+    env = {**TRAVIS, "TRAVIS_BUILD_NUMBER": "https://app.travis-ci.com/o/r/builds/4"}
+
+    assert detect(env).service_number == "99"
+
+
+@pytest.mark.parametrize("text", ["refs/tags/v1", "origin/tags/v1", "tags/v1", "v1"])
+def test_a_tag_is_its_bare_name(text: str) -> None:
+    """Services put the ref, the remote's ref or the name there; the branch of the tag is none."""
+    build = detect({**TRAVIS, "TRAVIS_TAG": text, "TRAVIS_BRANCH": "v1"})
+
+    assert (build.tag, build.service_branch) == ("v1", None)
+
+
+@pytest.mark.parametrize("text", ["0", "no", "Off", "FALSE", " "])
+def test_a_service_that_is_denied_does_not_run(text: str) -> None:
+    """Users switch a tool's CI mode off by such values."""
+    assert detect({"TRAVIS": text, "CIRCLECI": "1"}).service_name == "circleci"
+
+
+def test_two_alternatives_are_each_enough() -> None:
+    """Cloud Build has no variable of its own in the environment but what the user maps."""
+    mapped = {"BUILD_ID": "0a1b", "PROJECT_ID": "p"}
+
+    assert detect(mapped).service_name is None
+    assert detect({**mapped, "TRIGGER_NAME": "t"}).service_name == "google-cloud-build"

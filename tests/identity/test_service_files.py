@@ -1,0 +1,303 @@
+"""What the files of CI services add to a build, and what odd files do: nothing but a notice."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ci_environments import (
+    BASE,
+    CASES,
+    HEAD,
+    MERGE,
+    build,
+    shell,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sound_builds import assert_sound
+
+from pytest_coveralls_submit.identity.detect import detect, service_name
+
+GITHUB, GITHUB_BUILD = CASES["github push"]
+GITHUB_PULL_REQUEST, WITHOUT_EVENT = CASES["github pull request"]
+GITHUB_PULL_REQUEST_BUILD = replace(WITHOUT_EVENT, commit_sha=HEAD, merge_sha=None)
+PULL_REQUEST_EVENT = {
+    "number": 12,
+    "pull_request": {
+        "number": 12,
+        "head": {"ref": "topic/y", "sha": HEAD, "repo": {"full_name": "fork/Hello-World"}},
+        "base": {"ref": "main", "sha": MERGE},
+    },
+}
+
+
+def with_event(env: dict[str, str], path: Path, event: object) -> dict[str, str]:
+    """The environment with an event file that holds this document."""
+    path = path / "event.json"
+    path.write_text(json.dumps(event), encoding="utf-8")
+    return {**env, "GITHUB_EVENT_PATH": str(path)}
+
+
+@pytest.mark.parametrize("repo", [{"full_name": "fork/Hello-World"}, None])
+def test_a_pull_request_is_its_head_also_when_the_fork_is_deleted(
+    tmp_path: Path, repo: object
+) -> None:
+    """GITHUB_SHA is a synthetic merge; the event names the head, whatever became of the fork."""
+    event: dict[str, Any] = json.loads(json.dumps(PULL_REQUEST_EVENT))
+    event["pull_request"]["head"]["repo"] = repo
+
+    assert detect(with_event(GITHUB_PULL_REQUEST, tmp_path, event)) == GITHUB_PULL_REQUEST_BUILD
+
+
+def test_pull_request_target_takes_nothing_from_the_base(tmp_path: Path) -> None:
+    """There GITHUB_SHA and GITHUB_REF are the base's: neither head nor merge nor branch."""
+    env = GITHUB_PULL_REQUEST | shell(
+        "GITHUB_EVENT_NAME=pull_request_target GITHUB_REF=refs/heads/main GITHUB_REF_NAME=main"
+    )
+    expected = replace(GITHUB_PULL_REQUEST_BUILD, event_name="pull_request_target")
+
+    assert detect(with_event(env, tmp_path, PULL_REQUEST_EVENT)) == expected
+    for name in ("pull_request_target", None):
+        nameless = env | {"GITHUB_EVENT_NAME": name or ""}
+        assert detect(nameless) == replace(
+            expected,
+            service_pull_request=None,
+            target_branch=None,
+            commit_sha=None,
+            event_name=name,
+        )
+
+
+RUN = {
+    "id": 4242,
+    "run_attempt": 2,
+    "html_url": "https://github.com/octocat/Hello-World/actions/runs/4242",
+    "head_sha": HEAD,
+    "head_branch": "topic/y",
+    "head_commit": {"message": "Subject", "author": {"name": "Jane", "email": "j@e.org"}},
+    "head_repository": {"full_name": "fork/Hello-World"},
+    "pull_requests": [{"number": 12, "base": {"ref": "main", "sha": BASE}}],
+}
+WORKFLOW_RUN = {"workflow_run": RUN, "repository": {"full_name": "octocat/Hello-World"}}
+
+
+def test_a_workflow_run_is_the_run_that_it_follows(tmp_path: Path) -> None:
+    """GITHUB_SHA is the default branch's, GITHUB_RUN_ID that of the run which only sends."""
+    env = GITHUB | {"GITHUB_EVENT_NAME": "workflow_run", "GITHUB_SHA": MERGE}
+    expected = build(
+        """
+        service_name=github-actions service_number=4242 service_job_id='tests-GitHub Actions 12'
+        service_pull_request=12 service_branch=topic/y target_branch=main
+        service_build_url=https://github.com/octocat/Hello-World/actions/runs/4242
+        service_attempt=2 event_name=workflow_run commit_sha=@HEAD repo_name=octocat/Hello-World
+        job_name=tests author_name=Jane author_email=j@e.org message=Subject
+        remote_url=https://github.com/octocat/Hello-World.git
+        """
+    )
+
+    assert detect(with_event(env, tmp_path, WORKFLOW_RUN)) == expected
+    assert expected.is_workflow_run
+    of_fork = {**WORKFLOW_RUN, "workflow_run": {**RUN, "pull_requests": []}}
+    assert detect(with_event(env, tmp_path, of_fork)) == replace(
+        expected, service_pull_request=None, target_branch=None
+    )
+
+
+def test_no_other_event_is_a_workflow_run(tmp_path: Path) -> None:
+    """And without its event such a run has no commit: that of the default branch is another."""
+    assert not detect(with_event(GITHUB, tmp_path, {})).is_workflow_run
+    alone = detect(GITHUB | {"GITHUB_EVENT_NAME": "workflow_run"})
+    assert (alone.is_workflow_run, alone.commit_sha, alone.service_branch) == (True, None, None)
+
+
+def test_a_merge_group_is_the_commit_of_the_group(tmp_path: Path) -> None:
+    """The group commit is what will be the target branch: it is built, not merged for the build."""
+    env, expected = CASES["github merge queue"]
+    event = {"merge_group": {"head_sha": HEAD}}
+
+    assert detect(with_event(env | {"GITHUB_SHA": ""}, tmp_path, event)) == expected
+
+
+def test_a_push_tells_author_committer_and_message(tmp_path: Path) -> None:
+    """What git cannot say without the object is in the event's head commit."""
+    commit = {
+        "id": HEAD,
+        "message": "Subject\n\nBody\n",
+        "author": {"name": "Jane Doe", "email": "jane@example.com"},
+        "committer": {"name": "GitHub", "email": "noreply@github.com"},
+    }
+    env = with_event(GITHUB, tmp_path, {"ref": "refs/heads/x", "head_commit": commit})
+
+    assert detect(env) == replace(
+        GITHUB_BUILD,
+        author_name="Jane Doe",
+        author_email="jane@example.com",
+        committer_name="GitHub",
+        committer_email="noreply@github.com",
+        message="Subject\n\nBody",
+    )
+
+
+ODD_FILES = {
+    "empty": b"",
+    "text": b"not JSON",
+    "binary": b"\xff\xfe\xff",
+    "list": b"[]",
+    "null": b"null",
+    "string": b'"text"',
+    "deep": b"[" * 100_000,
+    "huge number": b'{"number": ' + b"9" * 10_000 + b"}",
+    "beyond the limit": None,
+}
+
+
+@pytest.mark.parametrize("kind", ODD_FILES)
+def test_an_unusable_event_file_is_said_and_the_next_cell_is_asked(
+    tmp_path: Path, kind: str
+) -> None:
+    """The payload can be empty or odd; the merge commit is then left to git."""
+    path = tmp_path / "event.json"
+    path.write_bytes(ODD_FILES[kind] or b"")
+    if ODD_FILES[kind] is None:
+        with path.open("r+b") as file:
+            file.truncate(32 * 1024 * 1024 + 1)
+
+    detected = detect({**GITHUB_PULL_REQUEST, "GITHUB_EVENT_PATH": str(path)})
+
+    (problem,) = detected.problems
+    assert repr(str(path)) in problem
+    assert len(problem.splitlines()) == 1
+    assert ("more than 33554432 bytes" in problem) == (kind == "beyond the limit")
+    assert replace(detected, problems=()) == WITHOUT_EVENT
+
+
+@pytest.mark.parametrize("name", ["missing.json", ".", "a\0b"])
+def test_a_path_of_no_regular_file_is_a_notice(tmp_path: Path, name: str) -> None:
+    """A pipe, a device or nothing at all is not waited for, and never an exception."""
+    detected = detect({**GITHUB, "GITHUB_EVENT_PATH": f"{tmp_path}/{name}"})
+
+    assert len(detected.problems) == 1
+    assert replace(detected, problems=()) == GITHUB_BUILD
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [None, True, 1, 1.5, "", " ", "text", [], [[]], {}, {"sha": []}, 10**30],
+    ids=repr,
+)
+def test_wrong_types_deep_in_the_event_are_skipped(tmp_path: Path, wrong: object) -> None:
+    """At any depth another type than the documented one is as if it were not there."""
+    for event in (
+        {"pull_request": wrong},
+        {"pull_request": {"head": wrong, "base": wrong}},
+        {"pull_request": {"head": {"sha": wrong, "ref": [wrong]}}},
+        {"workflow_run": {"pull_requests": wrong, "head_commit": {"author": wrong}}},
+        {"head_commit": wrong, "repository": wrong},
+    ):
+        assert detect(with_event(GITHUB_PULL_REQUEST, tmp_path, event)) == WITHOUT_EVENT
+
+
+KEYS = (
+    *("pull_request", "head", "base", "sha", "ref", "number", "workflow_run", "head_commit"),
+    *("pull_requests", "author", "name", "message", "merge_group", "head_sha", "html_url", "id"),
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text() | st.just(HEAD),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner),
+    max_leaves=30,
+)
+
+
+@settings(deadline=None)  # a slow disk is no fault
+@given(event=JSON)
+def test_no_event_raises_or_gives_a_wrong_kind_of_value(
+    tmp_path_factory: pytest.TempPathFactory, event: object
+) -> None:
+    """The invariants of the rows hold whatever the event file says."""
+    env = with_event(GITHUB_PULL_REQUEST, tmp_path_factory.getbasetemp(), event)
+
+    assert_sound(detect(env))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_name_of_the_service_needs_no_file(tmp_path: Path, case: str) -> None:
+    """It is asked before it is known whether anything will be sent."""
+    env, expected = CASES[case]
+    missing = str(tmp_path / "missing")
+    named = {**env, "GITHUB_EVENT_PATH": missing, "TEAMCITY_BUILD_PROPERTIES_FILE": missing}
+
+    assert service_name(named) == expected.service_name
+
+
+# --- TeamCity's parameter files -------------------------------------------------------------------
+
+PULL = "teamcity.pullRequest"
+PARAMETERS = r"""! a comment
+
+teamcity.serverUrl=https\://tc.example.com
+vcsroot.url = https\://user\:s3cret@github.com/\
+    octocat/repo.git
+vcsroot.branch: refs/heads/main
+no value
+\
+"""
+
+
+def teamcity(path: Path, configuration: str) -> dict[str, str]:
+    """An agent's environment, with its two files in Java's format."""
+    parameters = path / "configuration.properties"
+    parameters.write_text(PARAMETERS + configuration, encoding="latin-1")
+    properties = path / "build.properties"
+    escaped = str(parameters).replace("\\", "\\\\").replace(":", "\\:")
+    properties.write_text(
+        f"#TeamCity build properties\nteamcity.configuration.properties.file={escaped}\n"
+        "teamcity.build.id=4711\nBUILD_NUMBER=1\n",
+        encoding="latin-1",
+    )
+    old = "https://tc.example.com/viewLog.html?buildId=4711&buildTypeId=Repo_Tests"
+    named = {"TEAMCITY_BUILD_PROPERTIES_FILE": str(properties), "BUILD_URL": old}
+    return CASES["teamcity"][0] | named
+
+
+TEAMCITY_BUILD = build(
+    """
+    service_name=teamcity service_number=71 service_job_id=4711 service_branch=topic/y
+    service_build_url='https://tc.example.com/viewLog.html?buildId=4711' commit_sha=@HEAD
+    repo_name=octocat/repo job_name=Tests remote_url=https://github.com/octocat/repo.git
+    """
+)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "expected"),
+    [
+        (r"teamcity.build.branch=topic/y", {}),
+        (r"teamcity.build.branch=t\u006fpic/y", {}),
+        (r"teamcity.build.branch=<default>", {"service_branch": "main"}),
+        (
+            f"{PULL}.number=16\n{PULL}.source.branch=topic/y\n{PULL}.target.branch=refs/heads/main",
+            {"service_pull_request": "16", "target_branch": "main"},
+        ),
+    ],
+    ids=["branch", "escaped", "default", "pull request"],
+)
+def test_teamcity_tells_branch_and_pull_request_in_its_files(
+    tmp_path: Path, parameters: str, expected: dict[str, Any]
+) -> None:
+    """Its environment has neither; the files that it names have both."""
+    assert detect(teamcity(tmp_path, parameters)) == replace(TEAMCITY_BUILD, **expected)
+
+
+def test_teamcity_files_that_are_missing_are_said(tmp_path: Path) -> None:
+    """Without the files the environment alone is asked."""
+    env, expected = CASES["teamcity"]
+    missing = str(tmp_path / "missing")
+
+    detected = detect(env | {"TEAMCITY_BUILD_PROPERTIES_FILE": missing})
+
+    problem = f"the file {missing!r} cannot be read: there is no such file"
+    assert detected == replace(expected, problems=(problem,))
