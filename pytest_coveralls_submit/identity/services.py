@@ -485,25 +485,6 @@ SERVICES: tuple[Service, ...] = (
         remote_url="{DRONE_GIT_HTTP_URL}",
     ),
     Service(
-        name="cirrus-ci",
-        when="CIRRUS_CI",
-        documented_at="cirruslabs/cirrus-ci-docs: docs/guide/writing-tasks.md",
-        service_number="{CIRRUS_BUILD_ID}",
-        service_job_id="{CIRRUS_TASK_ID}",
-        service_pull_request="{CIRRUS_PR}",
-        service_branch="{CIRRUS_BRANCH}",
-        target_branch="{CIRRUS_BASE_BRANCH}",
-        tag="{CIRRUS_TAG}",
-        commit_sha="{CIRRUS_CHANGE_IN_REPO}",
-        service_build_url="https://cirrus-ci.com/build/{CIRRUS_BUILD_ID}",
-        service_job_url="https://cirrus-ci.com/task/{CIRRUS_TASK_ID}",
-        repo_name="{CIRRUS_REPO_FULL_NAME}",
-        job_name="{CIRRUS_TASK_NAME}",
-        node_index="{CI_NODE_INDEX}",
-        message=(_push("{CIRRUS_CHANGE_MESSAGE}"),),  # a pull request's title and text
-        remote_url="{CIRRUS_REPO_CLONE_URL}",
-    ),
-    Service(
         name="teamcity",
         when="TEAMCITY_VERSION",
         documented_at="JetBrains/teamcity-documentation: topics/predefined-build-parameters.md, "

@@ -311,17 +311,6 @@ DRONE_COMMIT_SHA=@HEAD DRONE_PULL_REQUEST=5 DRONE_SOURCE_BRANCH=<+trigger.source
 target_branch=main service_build_url=https://app.harness.io/ng/pipelines/executions/abc
 commit_sha=@HEAD repo_name=octocat/repo job_name=build node_index=0
 
-[cirrus]
-CI=true CIRRUS_CI=true CI_NODE_INDEX=1 CI_NODE_TOTAL=4 CIRRUS_BASE_BRANCH=main CIRRUS_BRANCH=pull/88
-CIRRUS_BUILD_ID=5678 CIRRUS_CHANGE_IN_REPO=@HEAD
-CIRRUS_CHANGE_MESSAGE='Title and text of the pull request' CIRRUS_PR=88
-CIRRUS_REPO_CLONE_URL=https://github.com/octocat/repo.git CIRRUS_REPO_FULL_NAME=octocat/repo
-CIRRUS_TASK_ID=1234 CIRRUS_TASK_NAME=py312
-=> service_name=cirrus-ci service_number=5678 service_job_id=1234 service_pull_request=88
-target_branch=main service_build_url=https://cirrus-ci.com/build/5678
-service_job_url=https://cirrus-ci.com/task/1234 commit_sha=@HEAD repo_name=octocat/repo
-job_name=py312 node_index=1 remote_url=https://github.com/octocat/repo.git
-
 [teamcity]
 TEAMCITY_VERSION=2024.12 TEAMCITY_BUILDCONF_NAME=Tests BUILD_NUMBER=71
 BUILD_URL=https://tc.example.com/buildConfiguration/Repo_Tests/4711 BUILD_VCS_NUMBER=@HEAD
