@@ -16,7 +16,7 @@ from .identity import git, gitlab, head
 from .identity.detect import detect
 from .identity.head import Identity
 from .identity.service import Build
-from .identity.token import GITHUB_ACTIONS, Token, choose_token
+from .identity.token import GITHUB_ACTIONS, Token, choose_token, why_withheld
 from .outcome import NotSent
 from .secret import Environment, Secret
 from .settings.table import COVERALLS, Settings
@@ -184,16 +184,14 @@ def why_no_token(plan: Plan) -> NotSent:
 
 
 def _token_remedy(plan: Plan) -> str:
-    env, build = plan.env, plan.build
+    build = plan.build
     on_github = build.service_name == GITHUB_ACTIONS
     hidden = hidden_by_tox(plan)
     if hidden is not None:
         return hidden
-    if on_github and env.get("GITHUB_TOKEN", "").strip():
-        return (
-            f"GITHUB_TOKEN is not sent to {plan.settings.host}, which a file names; "
-            "set COVERALLS_HOST, or COVERALLS_REPO_TOKEN"
-        )
+    withheld = why_withheld(plan.settings, build, plan.env)
+    if withheld is not None:
+        return withheld
     if build.service_pull_request:
         hint = "; GITHUB_TOKEN: ${{ github.token }} would do" if on_github else ""
         return f"pull requests from forks and Dependabot get no secrets{hint}"

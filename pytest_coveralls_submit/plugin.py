@@ -32,9 +32,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--no-coveralls", action="store_false", dest="coveralls", help="do not submit")
     parser.addini("coveralls", "submit coverage to Coveralls (--coveralls)", default=None)
     for option in OPTIONS.values():
-        if "flag" in option.accepted_from:
-            for flag, keywords in option.arguments():
-                group.addoption(flag, **keywords)
+        for flag, keywords in option.arguments():
+            group.addoption(flag, **keywords)
         if "ini" in option.accepted_from:
             parser.addini(option.ini, f"{option.help} ({option.kind.accepts})", default=None)
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..secret import Secret
-from ..settings.table import COVERALLS, Settings
+from ..settings.table import COVERALLS, Settings, read_token
 from .service import Build
 
-GITHUB_TOKEN = re.compile(r"(ghs_|ghp_|gho_|github_pat_)")
+GITHUB_VARIABLE = "GITHUB_TOKEN"
+OF_GITHUB = re.compile(r"ghs_|ghp_|gho_|github_pat_")
+"""How GitHub's tokens start."""
+GITHUB = "https://github.com"
 GITHUB_ACTIONS = "github-actions"
 # With this name Coveralls takes the token for a GitHub one (lemurheavy/coveralls-public#1515).
 GITHUB_SERVICE = "github"
@@ -28,20 +32,44 @@ class Token:
 
 
 def choose_token(settings: Settings, build: Build, env: Mapping[str, str]) -> Token | None:
-    """Return the token to use: Coveralls' own, else GitHub's where that is safe.
+    """Return the token to use: Coveralls' own, else on GitHub Actions ``GITHUB_TOKEN``.
 
-    ``GITHUB_TOKEN`` is used on GitHub Actions alone, and goes to coveralls.io or to a host that
-    the one who runs the tests has named, never to one that a file of the repository names.
+    None also where :func:`why_withheld` has a reason.
     """
-    if settings.repo_token is not None:
-        is_github = bool(GITHUB_TOKEN.match(settings.repo_token.reveal()))
-        return Token(settings.repo_token, str(settings.origins["repo_token"]), is_github)
-    github = env.get("GITHUB_TOKEN", "").strip()
-    if github and build.service_name == GITHUB_ACTIONS and _host_is_trusted(settings):
-        return Token(Secret(github), "GITHUB_TOKEN", is_github=True)
+    if why_withheld(settings, build, env) is not None:
+        return None
+    return _token_at_hand(settings, build, env)
+
+
+def why_withheld(settings: Settings, build: Build, env: Mapping[str, str]) -> str | None:
+    """Return why the token at hand may not be sent to the host, and what to do.
+
+    A token of GitHub's may open far more than Coveralls. It goes to coveralls.io or to a host that
+    was typed or set by variable, never to one that a file names: a pull request can change that.
+    """
+    token, host = _token_at_hand(settings, build, env), settings.origins.get("host")
+    if token is None or not token.is_github:
+        return None
+    is_own = token.origin == GITHUB_VARIABLE
+    if settings.host != COVERALLS and (host is None or not host.is_typed):
+        what = GITHUB_VARIABLE if is_own else f"GitHub's token from {token.origin}"
+        other = "COVERALLS_REPO_TOKEN" if is_own else "a token of Coveralls' own"
+        return (
+            f"{what} is not sent to {settings.host}, which a file names; "
+            f"set COVERALLS_HOST, or {other}"
+        )
+    server = env.get("GITHUB_SERVER_URL", "").strip().rstrip("/") or GITHUB
+    if is_own and settings.host == COVERALLS and server.lower() != GITHUB:
+        return f"GITHUB_TOKEN is of {server} and opens nothing elsewhere; set COVERALLS_REPO_TOKEN"
     return None
 
 
-def _host_is_trusted(settings: Settings) -> bool:
-    origin = settings.origins.get("host")
-    return settings.host == COVERALLS or (origin is not None and origin.is_typed)
+def _token_at_hand(settings: Settings, build: Build, env: Mapping[str, str]) -> Token | None:
+    if settings.repo_token is not None:
+        is_github = bool(OF_GITHUB.match(settings.repo_token.reveal()))
+        return Token(settings.repo_token, str(settings.origins["repo_token"]), is_github)
+    if build.service_name == GITHUB_ACTIONS:
+        with contextlib.suppress(ValueError):
+            secret = read_token(env.get(GITHUB_VARIABLE, "").strip())
+            return Token(secret, GITHUB_VARIABLE, is_github=True)
+    return None

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import shlex
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ..errors import SettingsError
-from .resolve import Origin, Text, resolve, texts_of_variables, unknown_variables
+from ..secret import Secret
+from .resolve import Origin, Text, resolve, texts_of_variables, token_in, unknown_variables
 from .table import BOOLEAN, OPTIONS, Settings, read_boolean
 
 FLAGS: Mapping[str, tuple[str, str | None]] = {
@@ -19,6 +21,11 @@ FLAGS: Mapping[str, tuple[str, str | None]] = {
     for flag, keywords in option.arguments()
 }
 """Flag -> ini key, and the text that it stands for where it takes none."""
+
+FOREIGN = ("GITHUB_TOKEN", "CI_JOB_TOKEN")
+"""Variables of CI services that hold a token."""
+TOKENS = pytest.StashKey[dict[Path, Secret | None]]()
+"""The tokens of the files that were read."""
 
 
 def is_on(config: pytest.Config, options: Any) -> bool:
@@ -70,8 +77,22 @@ def gather(
         texts_of_variables(env, start),
         _texts_of_ini(config, options, words),
         in_yml,
+        hidden=[Secret(env[name]) for name in FOREIGN if env.get(name)],
+        token_in=_reader(config),
     )
     return settings, [*notices, *unknown_variables(env)]
+
+
+def _reader(config: pytest.Config) -> Callable[[Path], Secret | None]:
+    """Return what reads a token file once: settings are read twice a session, a pipe cannot be."""
+    tokens = config.stash.setdefault(TOKENS, {})
+
+    def read(path: Path) -> Secret | None:
+        if path not in tokens:
+            tokens[path] = token_in(path)
+        return tokens[path]
+
+    return read
 
 
 def _texts_of_flags(config: pytest.Config, options: Any, words: Sequence[str]) -> dict[str, Text]:

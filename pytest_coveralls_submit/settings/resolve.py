@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from ..errors import SettingsError
-from ..secret import Secret
+from ..secret import Secret, redact
 from ..values import is_loopback
-from .table import BASE_URL, OPTIONS, PATH, PATHS, SECRET, Kind, Settings, known_variables
+from .table import OPTIONS, SECRET, Kind, Settings, known_variables, read_token
+
+TOKEN_FILE_SIZE = 8192
+"""Bytes that a token file may have: twice the longest token."""
 
 
 class Origin(NamedTuple):
@@ -57,75 +60,96 @@ def texts_of_variables(env: Mapping[str, str], folder: Path) -> dict[str, Text]:
     }
 
 
-def resolve(*layers: Mapping[str, Text]) -> Settings:
+def token_in(path: Path) -> Secret | None:
+    """Return what a token file holds, without the space around it; None if that is nothing.
+
+    Raises:
+        OSError: it is neither a file nor a pipe, holds too much, or cannot be read.
+    """
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISFIFO(mode):
+        raise OSError("it is neither a file nor a pipe")
+    with path.open("rb") as file:
+        content = file.read(TOKEN_FILE_SIZE + 1)
+    if len(content) > TOKEN_FILE_SIZE:
+        raise OSError("it is longer than a token")
+    text = content.decode("utf-8-sig", "replace").strip()
+    return Secret(text) if text else None
+
+
+def resolve(
+    *layers: Mapping[str, Text],
+    hidden: Iterable[Secret] = (),
+    token_in: Callable[[Path], Secret | None] = token_in,
+) -> Settings:
     """Return the settings that ``layers`` give, the strongest layer first.
 
     Args:
         layers: setting name -> text, for instance those of flags, variables, ini, yml.
+        hidden: what no message may quote, beside the tokens among the settings.
+        token_in: reads a token file.
 
     Raises:
-        SettingsError: a value cannot be used; the message names its source and the remedy.
+        SettingsError: a value cannot be used; the message names its origin and the remedy.
     """
     found: dict[str, Text] = {}
     for layer in reversed(layers):
         found.update({name: text for name, text in layer.items() if text.text.strip()})
-    values = {name: _value(name, text) for name, text in found.items()}
+    secrets = [*hidden, *_secrets(layers)]
+    values = {name: _value(OPTIONS[name].kind, text, secrets) for name, text in found.items()}
     origins = {name: text.origin for name, text in found.items()}
     token = origins.get("repo_token")
     if "repo_token_file" in found and (token is None or token.kind != "variable"):
-        values, origins = _with_token_file(values, origins)
+        named_by, path = origins["repo_token_file"], values["repo_token_file"]
+        secret = _token_of_file(named_by, path, token_in)
+        if secret is not None:
+            values["repo_token"] = secret
+            origins["repo_token"] = Origin("token file", str(named_by), path)
     settings = Settings(values, origins)
-    _check_transport_security(settings)
+    _check_transport_security(settings, secrets)
     return settings
 
 
-def _value(name: str, text: Text) -> Any:
-    kind = OPTIONS[name].kind
+def _secrets(layers: Iterable[Mapping[str, Text]]) -> Iterator[Secret]:
+    for layer in layers:
+        for name, text in layer.items():
+            if OPTIONS[name].kind is SECRET and text.text.strip():
+                yield Secret(text.text.strip())
+
+
+def _value(kind: Kind, text: Text, secrets: Sequence[Secret]) -> Any:
+    stripped = text.text.strip()
     try:
-        value = kind.read(text.text.strip())
+        value = kind.read(stripped)
     except (ValueError, TypeError):
-        shown = "" if kind is SECRET else f' is "{_harmless(text.text.strip(), kind)[:100]}"'
-        raise SettingsError(f"{text.origin}{shown}: it takes {kind.accepts}") from None
-    if kind is PATH:
-        return _existing(name, text, text.folder / value)
-    if kind is PATHS:
-        return tuple(_existing(name, text, text.folder / path) for path in value)
-    return value
+        shown = redact(kind.shown(stripped), secrets)[:100]
+        quoted = f' is "{shown}"' if shown else ""
+        raise SettingsError(f"{text.origin}{quoted}: it takes {kind.accepts}") from None
+    if kind.complaint is None:
+        return value
+    paths = tuple(text.folder / path for path in (value if isinstance(value, tuple) else [value]))
+    for path in paths:
+        if complaint := kind.complaint(path):
+            raise SettingsError(f"{text.origin}: {redact(complaint, secrets)}")
+    return paths if isinstance(value, tuple) else paths[0]
 
 
-def _harmless(text: str, kind: Kind) -> str:
-    """Return a text without what may be a password."""
-    return re.sub(r"[^/]*@", "[hidden]@", text) if kind is BASE_URL else text
-
-
-def _existing(name: str, text: Text, path: Path) -> Path:
-    if name != "save" and not path.exists():
-        raise SettingsError(f'{text.origin} is "{text.text.strip()}": there is no file {path}')
-    if name == "save" and text.text.strip() == "-":
-        raise SettingsError(f"{text.origin}: pytest prints there; it takes a file name")
-    if name == "save" and path.is_dir():
-        raise SettingsError(f"{text.origin}: {path} is a directory, it takes a file name")
-    if name == "save" and not path.parent.is_dir():
-        raise SettingsError(f"{text.origin}: there is no directory {path.parent}")
-    return path
-
-
-def _with_token_file(
-    values: dict[str, Any], origins: dict[str, Origin]
-) -> tuple[dict[str, Any], dict[str, Origin]]:
-    path, named_by = values["repo_token_file"], str(origins["repo_token_file"])
+def _token_of_file(
+    named_by: Origin, path: Path, token_in: Callable[[Path], Secret | None]
+) -> Secret | None:
     try:
-        token = path.read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{named_by}: {path} cannot be read: {error}") from None
-    if not token:
-        return values, origins
-    values = {**values, "repo_token": Secret(token)}
-    return values, {**origins, "repo_token": Origin("token file", named_by, path)}
+        secret = token_in(path)
+        return secret and read_token(secret.reveal())
+    except OSError as error:
+        reason = error.strerror or error
+        raise SettingsError(f"{named_by}: {path} cannot be read: {reason}") from None
+    except ValueError:
+        what = f"{path} does not hold a token"
+        raise SettingsError(f"{named_by}: {what}; that is {SECRET.accepts}") from None
 
 
-def _check_transport_security(settings: Settings) -> None:
-    parts = urlsplit(settings.host)
+def _check_transport_security(settings: Settings, secrets: Sequence[Secret]) -> None:
+    parts, shown = urlsplit(settings.host), redact(settings.host, secrets)
     is_coveralls = (parts.hostname or "").rstrip(".") in {"coveralls.io", "www.coveralls.io"}
     if is_coveralls and settings.skip_ssl_verify:
         raise SettingsError(
@@ -135,8 +159,8 @@ def _check_transport_security(settings: Settings) -> None:
     allowed = settings.skip_ssl_verify or is_loopback(parts.hostname or "")
     if parts.scheme == "http" and not allowed:
         raise SettingsError(
-            f'{settings.origins["host"]} is "{settings.host}": the token would travel in the '
-            "clear; use https, or skip_ssl_verify for a host that has none"
+            f'{settings.origins["host"]} is "{shown}": the token would travel in the clear; '
+            "use https, or skip_ssl_verify for a host that has none"
         )
 
 

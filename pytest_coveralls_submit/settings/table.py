@@ -1,10 +1,12 @@
 """The settings: one row each gives flag, ini key, variable, type, default and help.
 
-Reads no file but the token's and leaves it to others to say where texts come from.
+Leaves it to others to say where texts come from.
 """
 
 from __future__ import annotations
 
+import argparse
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
@@ -30,8 +32,13 @@ class Kind(NamedTuple):
     """How the text of a setting becomes its value."""
 
     read: Callable[[str], Any]
+    """Raises ValueError for what it does not take."""
     accepts: str
     metavar: str
+    shown: Callable[[str], str] = str
+    """What a message may quote of a text."""
+    complaint: Callable[[Path], str] | None = None
+    """What is wrong with the file of that name, empty if nothing is; None where it is no file."""
 
 
 class Option:
@@ -76,15 +83,26 @@ class Option:
         return f"coveralls_{self.name}"
 
     def arguments(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield flag and keywords for argparse; a boolean has a second flag for the opposite."""
+        """Yield flags and their keywords for argparse.
+
+        A boolean has a second flag for the opposite; that of a secret says that there is none.
+        """
         text = f"{self.help} [{', '.join(self.variables)}]"
-        if self.kind is BOOLEAN:
+        if "flag" not in self.accepted_from:
+            yield self.flag, {"dest": self.ini, "type": self._refuse, "help": argparse.SUPPRESS}
+        elif self.kind is BOOLEAN:
             constant = {"dest": self.ini, "action": "store_const"}
             yield self.flag, {**constant, "const": "true", "help": text}
             no = self.flag.replace("--", "--no-", 1)
             yield no, {**constant, "const": "false", "help": f"the opposite of {self.flag}"}
         else:
             yield self.flag, {"dest": self.ini, "metavar": self.kind.metavar, "help": text}
+
+    def _refuse(self, _: str) -> NoReturn:
+        """Stop at a secret on the command line, which argparse and pytest would quote."""
+        raise argparse.ArgumentTypeError(
+            f"everybody can read it on a command line; set {self.variables[0]}"
+        )
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -144,10 +162,26 @@ def read_time(text: str) -> str:
 
 def read_seconds(text: str) -> float:
     """Read a number of seconds above zero, at most a day."""
-    seconds = float(text)
-    if not 0 < seconds <= 86400:  # noqa: PLR2004  a day; also refuses "nan" and "inf"
+    if float(text) == 0:
         raise ValueError(text)
-    return seconds
+    return read_wait(text)
+
+
+def read_wait(text: str) -> float:
+    """Read a number of seconds, at most a day."""
+    return _number(text, 86400)
+
+
+def read_percent(text: str) -> float:
+    """Read a number from 0 to 100, with or without the sign."""
+    return _number(text.removesuffix("%"), 100)
+
+
+def _number(text: str, most: float) -> float:
+    number = float(text)
+    if not 0 <= number <= most:  # also refuses "nan" and "inf"
+        raise ValueError(text)
+    return number
 
 
 def read_retries(text: str) -> int:
@@ -157,9 +191,27 @@ def read_retries(text: str) -> int:
     return int(text)
 
 
+def read_link(text: str) -> str:
+    """Read the address of a page; user and password are left out, a query stays."""
+    from ..values import public_url
+
+    address, mark, query = text.partition("?")
+    link = public_url(address)
+    if not link or "@" in query:
+        raise ValueError(text)
+    return f"{link}{mark}{query}"
+
+
 def read_paths(text: str) -> tuple[Path, ...]:
     """Read file names separated by commas or line ends."""
     return tuple(Path(part.strip()) for part in re.split("[,\n]", text) if part.strip())
+
+
+def read_token(text: str) -> Secret:
+    """Read a token: what a header, a URL or a line of a log can hold, and no whole file."""
+    if not re.fullmatch("[!-~]{1,4096}", text):
+        raise ValueError(text)
+    return Secret(text)
 
 
 def one_of(*words: str) -> Kind:
@@ -173,17 +225,61 @@ def one_of(*words: str) -> Kind:
     return Kind(read, ", ".join(words[:-1]) + f" or {words[-1]}", "WORD")
 
 
+def exists(path: Path) -> bool:
+    """Tell whether there is such a file; Path.exists raises for a name that can be none."""
+    return os.path.exists(path)  # noqa: PTH110
+
+
+def missing(path: Path) -> str:
+    """Complain of a file that is to be read."""
+    return "" if exists(path) else f"there is no file {path}"
+
+
+def missing_token_file(path: Path) -> str:
+    """Complain of a token file; what is no file's name may be the token itself."""
+    return "" if exists(path) else "there is no file of that name"
+
+
+def unwritable(path: Path) -> str:
+    """Complain of a file that is to be written."""
+    if path.name == "-":
+        return "pytest prints there; it takes a file name"
+    if path.is_dir():
+        return f"{path} is a directory, it takes a file name"
+    return "" if path.parent.is_dir() else f"there is no directory {path.parent}"
+
+
+def nothing(_: str) -> str:
+    """Quote nothing of a text that may be secret."""
+    return ""
+
+
+def without_password(text: str) -> str:
+    """Quote a URL without what may be a password."""
+    return re.sub(r"[^/]*@", "[hidden]@", text)
+
+
 TEXT = Kind(str, "any text", "TEXT")
 BOOLEAN = Kind(read_boolean, "1/true/yes/on or 0/false/no/off", "BOOL")
-BASE_URL = Kind(read_base_url, "a URL like https://coveralls.example.com or a host name", "URL")
+BASE_URL = Kind(
+    read_base_url,
+    "a URL like https://coveralls.example.com or a host name",
+    "URL",
+    without_password,
+)
+LINK = Kind(read_link, "the URL of a page, without user and password", "URL", nothing)
 PULL_REQUEST = Kind(read_pull_request, "a number, or a path or URL that ends in one", "NUMBER")
 COMMIT = Kind(read_commit, "a commit id of 7 to 64 hexadecimal digits", "SHA")
 TIME = Kind(read_time, "a time like 2026-02-18T00:52:48+01:00", "TIME")
 SECONDS = Kind(read_seconds, "a number of seconds above 0", "SECONDS")
+WAIT = Kind(read_wait, "a number of seconds from 0 to 86400", "SECONDS")
+PERCENT = Kind(read_percent, "a number from 0 to 100", "PERCENT")
 RETRIES = Kind(read_retries, "a whole number from 0 to 10", "COUNT")
-PATH = Kind(Path, "a file name", "PATH")
-PATHS = Kind(read_paths, "file names separated by commas", "PATHS")
-SECRET = Kind(Secret, "a token", "TOKEN")
+PATH = Kind(Path, "a file name", "PATH", complaint=missing)
+PATHS = Kind(read_paths, "file names separated by commas", "PATHS", complaint=missing)
+TARGET = Kind(Path, "a file name", "PATH", complaint=unwritable)
+TOKEN_FILE = Kind(Path, "a file name", "PATH", nothing, missing_token_file)
+SECRET = Kind(read_token, "one line of 1 to 4,096 visible ASCII characters", "TOKEN", nothing)
 
 
 def row(
@@ -227,7 +323,7 @@ class Settings:
         also=("COVERALLS_TOKEN",),
         accepted_from=("variable", "ini", "yml"),
     )
-    repo_token_file: Path | None = row(None, PATH, "file that holds the token")
+    repo_token_file: Path | None = row(None, TOKEN_FILE, "file that holds the token")
     service_name: str | None = row(None, TEXT, "name of the CI service; detected")
     service_number: str | None = row(
         None, TEXT, "number of the build, the same for all its jobs; detected"
@@ -236,8 +332,8 @@ class Settings:
         None, TEXT, "id of the CI job, unique within the build; detected"
     )
     service_job_number: str | None = row(None, TEXT, "label of the CI job; detected")
-    service_build_url: str | None = row(None, TEXT, "link to the build; detected")
-    service_job_url: str | None = row(None, TEXT, "link to the CI job; detected")
+    service_build_url: str | None = row(None, LINK, "link to the build; detected")
+    service_job_url: str | None = row(None, LINK, "link to the CI job; detected")
     service_attempt: str | None = row(None, TEXT, "attempt of a build that was run again; detected")
     service_pull_request: str | None = row(
         None, PULL_REQUEST, "number of the pull request; detected", also=("COVERALLS_PULL_REQUEST",)
@@ -275,7 +371,7 @@ class Settings:
         (), PATHS, "Coveralls JSON files of other tools whose source files are added"
     )
     dry_run: bool = row(False, BOOLEAN, "build and check the job, send nothing")
-    save: Path | None = row(None, PATH, "write the job, without the token, to this file")
+    save: Path | None = row(None, TARGET, "write the job, without the token, to this file")
     strict: bool = row(False, BOOLEAN, "exit status 1 unless the job was accepted")
     allow_empty: bool = row(False, BOOLEAN, "send a job without files")
     on_partial: str = row(
@@ -293,6 +389,14 @@ class Settings:
         "allow unverified TLS or plain http; never for coveralls.io",
     )
     compress: bool = row(True, BOOLEAN, "gzip the job")
+    changed_lines: bool = row(True, BOOLEAN, "show how many of the changed lines are covered")
+    changed_fail_under: float | None = row(
+        None, PERCENT, "percent; exit status 1 when fewer of the changed lines are covered"
+    )
+    annotate: bool = row(
+        False, BOOLEAN, "GitHub Actions: mark the missed changed lines, 10 at most"
+    )
+    wait: float = row(0.0, WAIT, "seconds to wait for Coveralls' own result of the build")
     gitlab_status: bool = row(
         False,
         BOOLEAN,

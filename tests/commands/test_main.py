@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import pytest_coveralls_submit
 from pytest_coveralls_submit import __version__
 from pytest_coveralls_submit.__main__ import main
 
@@ -54,6 +57,71 @@ def test_a_wrong_call_is_a_usage_error(
 
     assert ended.value.code == 2
     assert "usage: pytest-coveralls-submit" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["finish", "--coveralls-repo-token=s3cret"],
+        ["finish", "--coveralls-repo-token", "s3cret"],
+        ["finish", "--coveralls-repo-tok=s3cret"],
+        ["finish", "--coveralls-repo-token-fil=s3cret"],
+        ["finish", "s3cret"],
+        ["send", "job.json", "--coveralls-gitlab-token=s3cret"],
+        ["--coveralls-repo-token=s3cret", "finish"],
+    ],
+)
+def test_what_is_no_flag_is_refused_and_not_quoted(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It may be a token, and no flag is completed to another."""
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+
+    said = capsys.readouterr()
+    assert ended.value.code == 2
+    assert "s3cret" not in said.err + said.out
+
+
+@pytest.mark.parametrize("module", ["argparse", "json", "pytest", "requests", "pathlib"])
+def test_no_module_of_the_current_directory_is_imported(tmp_path: Path, module: str) -> None:
+    """Whoever can add a file to the repository would run with the token at hand."""
+    (tmp_path / f"{module}.py").write_text("print('HERE'); raise SystemExit(77)\n")
+    (tmp_path / "tox.ini").write_text("[pytest]\ncoveralls_service_number = 7\n")
+    words = ["finish", "--coveralls-dry-run"]
+
+    ended = subprocess.run(
+        [sys.executable, "-m", "pytest_coveralls_submit", *words],
+        cwd=tmp_path,
+        env={**os.environ, "COVERALLS_REPO_TOKEN": "c0fee"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert ended.returncode == 0, ended.stderr
+    assert (
+        ended.stdout
+        == "coveralls: would close build 7 on https://coveralls.io; this is a dry run\n"
+    )
+
+
+def test_the_package_itself_may_lie_in_the_current_directory(tmp_path: Path) -> None:
+    """As in a checkout, or after ``pip install --target .``."""
+    package = Path(pytest_coveralls_submit.__file__).parent
+    shutil.copytree(package, tmp_path / package.name)
+
+    ended = subprocess.run(
+        [sys.executable, "-m", "pytest_coveralls_submit", "--version"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert (ended.returncode, ended.stdout.strip()) == (0, __version__)
 
 
 def test_it_runs_as_a_module(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pytest_coveralls_submit.identity.service import Build
-from pytest_coveralls_submit.identity.token import choose_token
+from pytest_coveralls_submit.identity.token import choose_token, why_withheld
 from pytest_coveralls_submit.settings.resolve import Origin, Text, resolve
 from pytest_coveralls_submit.settings.table import Settings
 
@@ -55,6 +55,7 @@ def test_a_coveralls_token_comes_before_githubs() -> None:
     [
         ({"GITHUB_TOKEN": " ghs_x\n"}, GITHUB, "ghs_x"),
         ({"GITHUB_TOKEN": "  "}, GITHUB, None),
+        ({"GITHUB_TOKEN": "ghs_x\nghs_y"}, GITHUB, None),
         ({}, GITHUB, None),
         ({"GITHUB_TOKEN": "ghs_x"}, Build(), None),
         ({"GITHUB_TOKEN": "ghs_x"}, Build(service_name="gitea-actions"), None),
@@ -70,6 +71,10 @@ def test_githubs_token_is_used_on_github_actions_alone(
     assert (token.secret.reveal() if token else None) == found
 
 
+TOKENS = {"GITHUB_TOKEN": "", "COVERALLS_REPO_TOKEN": "ghs_x"}
+
+
+@pytest.mark.parametrize("name", TOKENS)
 @pytest.mark.parametrize(
     ("origin", "sent"),
     [
@@ -80,13 +85,50 @@ def test_githubs_token_is_used_on_github_actions_alone(
         (Origin("yml", "endpoint", Path(".coveralls.yml")), False),
     ],
 )
-def test_githubs_token_goes_to_no_host_that_a_file_names(origin: Origin, sent: bool) -> None:
-    """A pull request can change a file, and would get the token."""
-    chosen = settings("https://cov.example.com", origin)
+def test_githubs_token_goes_to_no_host_that_a_file_names(
+    origin: Origin, sent: bool, name: str
+) -> None:
+    """A pull request can change a file, and would get the token, whoever gave it to us."""
+    chosen, env = settings("https://cov.example.com", origin, token=TOKENS[name]), {name: "ghs_x"}
 
-    token = choose_token(chosen, GITHUB, {"GITHUB_TOKEN": "ghs_x"})
+    token, reason = choose_token(chosen, GITHUB, env), why_withheld(chosen, GITHUB, env)
 
-    assert (token is not None) is sent
+    assert (token is not None, reason is None) == (sent, sent)
+    assert sent or f"{name} is not sent to https://cov.example.com, which a file" in str(reason)
+
+
+def test_a_token_of_coveralls_goes_where_a_file_says() -> None:
+    """It opens nothing else, and its server is often named in the ini file."""
+    in_ini = Origin("ini", "coveralls_host", INI)
+    chosen = settings("https://cov.example.com", in_ini, token="c0fee")
+
+    assert choose_token(chosen, GITHUB, {"GITHUB_TOKEN": "ghs_x"}) is not None
+
+
+@pytest.mark.parametrize(
+    ("server", "host", "sent"),
+    [
+        ("https://github.com", "", True),
+        ("https://GitHub.com/", "", True),
+        (" ", "", True),
+        ("https://github.example.com", "", False),
+        ("https://octo.ghe.com", "", False),
+        ("https://github.example.com", "https://cov.example.com", True),
+    ],
+)
+def test_the_token_of_a_github_enterprise_server_is_not_shown_to_coveralls_io(
+    server: str, host: str, sent: bool
+) -> None:
+    """It opens what stands on that server, and Coveralls could only refuse it."""
+    env = {"GITHUB_TOKEN": "ghs_x", "GITHUB_SERVER_URL": server}
+    chosen = settings(host, Origin("variable", "COVERALLS_HOST"))
+
+    token, reason = choose_token(chosen, GITHUB, env), why_withheld(chosen, GITHUB, env)
+
+    assert (token is not None, reason is None) == (sent, sent)
+    assert sent or str(reason).startswith(
+        f"GITHUB_TOKEN is of {server} and opens nothing elsewhere"
+    )
 
 
 def test_githubs_token_goes_to_coveralls_io_whoever_names_it() -> None:

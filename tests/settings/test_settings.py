@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -33,49 +34,6 @@ from pytest_coveralls_submit.settings.table import (
 )
 from pytest_coveralls_submit.values import is_loopback
 
-# Setting -> default and the variables besides COVERALLS_<SETTING>, as users are told.
-TABLE: Mapping[str, tuple[object, tuple[str, ...]]] = {
-    "host": ("https://coveralls.io", ("COVERALLS_ENDPOINT",)),
-    "repo_token": (None, ("COVERALLS_TOKEN",)),
-    "repo_token_file": (None, ()),
-    "service_name": (None, ()),
-    "service_number": (None, ()),
-    "service_job_id": (None, ()),
-    "service_job_number": (None, ()),
-    "service_build_url": (None, ()),
-    "service_job_url": (None, ()),
-    "service_attempt": (None, ()),
-    "service_pull_request": (None, ("COVERALLS_PULL_REQUEST",)),
-    "service_branch": (None, ("COVERALLS_GIT_BRANCH",)),
-    "service_event_type": (None, ("COVERALLS_EVENT_TYPE",)),
-    "commit_sha": (None, ("COVERALLS_GIT_COMMIT",)),
-    "repo_name": (None, ()),
-    "run_at": (None, ()),
-    "flag_name": (None, ()),
-    "parallel": (False, ()),
-    "carryforward": (None, ("COVERALLS_CARRYFORWARD_FLAGS",)),
-    "compare_ref": (None, ()),
-    "compare_sha": (None, ()),
-    "base_dir": (None, ()),
-    "src_dir": (None, ()),
-    "include_source": (False, ()),
-    "merge": ((), ()),
-    "dry_run": (False, ()),
-    "save": (None, ()),
-    "strict": (False, ()),
-    "allow_empty": (False, ()),
-    "on_partial": ("warn", ()),
-    "on_failure": ("send", ()),
-    "retries": (2, ()),
-    "connect_timeout": (10.0, ()),
-    "read_timeout": (30.0, ()),
-    "deadline": (60.0, ()),
-    "ca_bundle": (None, ()),
-    "skip_ssl_verify": (False, ()),
-    "compress": (True, ()),
-    "gitlab_status": (False, ()),
-    "gitlab_token": (None, ()),
-}
 # Setting -> a text that it takes and its value; a Path is relative to where the text stands.
 SAMPLES: Mapping[str, tuple[str, object]] = {
     "host": ("cov.example.com/prefix/", "https://cov.example.com/prefix"),
@@ -116,9 +74,17 @@ SAMPLES: Mapping[str, tuple[str, object]] = {
     "ca_bundle": ("ca.pem", Path("ca.pem")),
     "skip_ssl_verify": ("yes", True),
     "compress": ("off", False),
+    "changed_lines": ("no", False),
+    "changed_fail_under": ("87.5%", 87.5),
+    "annotate": ("yes", True),
+    "wait": ("0", 0.0),
     "gitlab_status": ("1", True),
     "gitlab_token": ("gl-t0ken", "gl-t0ken"),
 }
+A_TOKEN = "one line of 1 to 4,096 visible ASCII characters"
+NO_TOKEN = f"does not hold a token; that is {A_TOKEN}"
+TOO_LONG = "cannot be read: it is longer than a token"
+NO_FILE = "cannot be read: it is neither a file nor a pipe"
 FILES = ("token.txt", "js.json", "go.json", "ca.pem")
 
 
@@ -170,15 +136,6 @@ def of_variables(**texts: str) -> Settings:
 
 
 # -- the table ---------------------------------------------------------------------------------
-
-
-def test_the_table_of_settings_is_the_promised_one() -> None:
-    """Names, defaults and further variables are promises to users."""
-    default = Settings()
-
-    assert {
-        name: (getattr(default, name), option.also) for name, option in OPTIONS.items()
-    } == TABLE
 
 
 def test_flag_ini_key_and_variable_follow_from_the_name() -> None:
@@ -239,7 +196,7 @@ def test_every_setting_but_the_secrets_has_a_flag(pytester: pytest.Pytester, fol
 
 def test_every_setting_has_a_variable(pytester: pytest.Pytester, folder: Path) -> None:
     """Each variable gives its setting, and is named as its source."""
-    env = {f"COVERALLS_{name.upper()}": text for name, (text, _) in SAMPLES.items()}
+    env = {f"COVERALLS_{name.upper()}": SAMPLES[name][0] for name in OPTIONS}
 
     settings, notices = gathered(pytester, env=env)
 
@@ -249,7 +206,7 @@ def test_every_setting_has_a_variable(pytester: pytest.Pytester, folder: Path) -
 
 
 @pytest.mark.parametrize(
-    ("name", "variable"), [(name, also) for name in TABLE for also in TABLE[name][1]]
+    ("name", "variable"), [(name, also) for name, option in OPTIONS.items() for also in option.also]
 )
 def test_names_that_other_clients_use_are_read_too(name: str, variable: str) -> None:
     """The variables of coveralls-python and coverage-reporter mean the same here."""
@@ -261,7 +218,7 @@ def test_names_that_other_clients_use_are_read_too(name: str, variable: str) -> 
     assert shown(settings) == {name: variable}
 
 
-@pytest.mark.parametrize("name", [name for name in TABLE if TABLE[name][1]])
+@pytest.mark.parametrize("name", [name for name, option in OPTIONS.items() if option.also])
 def test_our_own_variable_beats_the_further_one(name: str) -> None:
     """``COVERALLS_HOST`` wins over ``COVERALLS_ENDPOINT``, and so for each pair."""
     own = f"COVERALLS_{name.upper()}"
@@ -464,6 +421,8 @@ ACCEPTED = {
     "time": "a time like 2026-02-18T00:52:48+01:00",
     "seconds": "a number of seconds above 0",
     "retries": "a whole number from 0 to 10",
+    "wait": "a number of seconds from 0 to 86400",
+    "percent": "a number from 0 to 100",
     "partial": "send, warn or skip",
     "failure": "send or skip",
 }
@@ -491,6 +450,9 @@ ACCEPTED = {
         ("run_at", "2013-02-18 00:52:48 -0800", "2013-02-18 00:52:48 -0800"),
         ("deadline", "0.1", 0.1),
         ("deadline", "86400", 86400.0),
+        ("wait", "0", 0.0),
+        ("changed_fail_under", "100", 100.0),
+        ("changed_fail_under", "0%", 0.0),
         ("retries", "0", 0),
         ("retries", "10", 10),
         ("on_partial", "SEND", "send"),
@@ -532,6 +494,8 @@ def test_every_kind_reads_what_it_says_it_takes(name: str, text: str, value: obj
             for text in ("0", "-1", "nan", "inf", "1e9", "soon")
         ),
         *(("retries", text, "retries") for text in ("-1", "11", "2.0", "٣", "many")),
+        *(("wait", text, "wait") for text in ("-1", "86401", "nan")),
+        *(("changed_fail_under", text, "percent") for text in ("-1", "100.1", "most", "5%%")),
         ("on_partial", "fail", "partial"),
         ("on_failure", "warn", "failure"),
     ],
@@ -600,7 +564,7 @@ def test_a_path_is_relative_to_the_place_where_it_stands(
     assert (of_call.ca_bundle, of_call.repo_token_file) == (below / "ca.pem", below / "token.txt")
 
 
-@pytest.mark.parametrize("name", ["repo_token_file", "ca_bundle", "merge"])
+@pytest.mark.parametrize("name", ["ca_bundle", "merge"])
 def test_a_file_that_is_missing_is_named(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -611,8 +575,7 @@ def test_a_file_that_is_missing_is_named(
     with pytest.raises(SettingsError) as caught:
         of_variables(**{variable: "gone.txt"})
 
-    message = f'{variable} is "gone.txt": there is no file {tmp_path / "gone.txt"}'
-    assert str(caught.value) == message
+    assert str(caught.value) == f"{variable}: there is no file {tmp_path / 'gone.txt'}"
 
 
 def test_a_job_is_not_saved_to_standard_output() -> None:
@@ -640,57 +603,70 @@ def test_a_job_is_saved_to_a_file_in_a_directory_that_exists(
     assert str(of_missing.value) == f"COVERALLS_SAVE: there is no directory {tmp_path / 'gone'}"
 
 
-@pytest.mark.parametrize("text", ["t0ken", " t0ken\r\n", "\n\tt0ken"])
+@pytest.mark.parametrize("text", ["t0ken", " t0ken\r\n", "\n\tt0ken", "\ufefft0ken"])
 def test_a_token_file_holds_the_token_and_space_around_it(tmp_path: Path, text: str) -> None:
-    """Mounted secrets end with a newline."""
+    """Mounted secrets end with a newline, and some editors begin with a mark."""
     path = tmp_path / "token"
-    path.write_text(text)
+    path.write_text(text, "utf-8")
 
     settings = of_variables(COVERALLS_REPO_TOKEN_FILE=str(path))
 
     assert settings.repo_token is not None
     assert settings.repo_token.reveal() == "t0ken"
     assert str(settings.origins["repo_token"]) == "COVERALLS_REPO_TOKEN_FILE token"
-
-
-@pytest.mark.parametrize("text", ["", " \n"])
-def test_an_empty_token_file_is_an_unset_token(tmp_path: Path, text: str) -> None:
-    """A secret that a fork does not get is mounted as an empty file."""
-    path = tmp_path / "token"
-    path.write_text(text)
-
-    settings = of_variables(COVERALLS_REPO_TOKEN_FILE=str(path))
-
-    assert settings.repo_token is None
+    assert settings.origins["repo_token"].file == path
 
 
 def test_an_empty_token_file_leaves_the_word_to_the_ini_file(tmp_path: Path) -> None:
-    """Blank means unset, so the next source is asked."""
+    """A secret that a fork does not get is mounted as an empty file; blank means unset."""
     (tmp_path / "token").write_text("\n")
     ini = {"repo_token": Text("of-ini", Origin("ini", "coveralls_repo_token"), tmp_path)}
-    flags = {
-        "repo_token_file": Text("token", Origin("flag", "--coveralls-repo-token-file"), tmp_path)
-    }
+    flag = Origin("flag", "--coveralls-repo-token-file")
+    flags = {"repo_token_file": Text("token", flag, tmp_path)}
 
-    settings = resolve(flags, ini)
+    token = resolve(flags, ini).repo_token
 
-    assert settings.repo_token is not None
-    assert settings.repo_token.reveal() == "of-ini"
+    assert token is not None
+    assert token.reveal() == "of-ini"
+    assert resolve(flags).repo_token is None
 
 
-def test_a_token_file_that_is_a_directory_cannot_be_read(tmp_path: Path) -> None:
-    """The error names the source and the path."""
+@pytest.mark.skipif(sys.platform == "win32", reason="such files are POSIX")
+@pytest.mark.parametrize(
+    ("path", "problems"),
+    [
+        ("/dev/zero", {NO_FILE}),
+        ("/dev/null", {NO_FILE}),
+        (".", {NO_FILE}),
+        ("large", {TOO_LONG}),
+        ("two-lines", {NO_TOKEN}),
+        ("damaged", {NO_TOKEN}),
+        ("/proc/self/environ", {NO_TOKEN, TOO_LONG}),
+    ],
+)
+def test_a_token_file_holds_one_line_and_nothing_else_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, problems: set[str]
+) -> None:
+    """What a repository's ini file names must not be sent, be endless, or be quoted."""
+    if not os.path.lexists(path) and path.startswith("/"):
+        pytest.skip("this system has no such file")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "large").write_text("s3cret" + " " * 8192)
+    (tmp_path / "two-lines").write_text("s3cret\ns3cret\n")
+    (tmp_path / "damaged").write_bytes(b"s3cret\xff\xfe")
+
     with pytest.raises(SettingsError) as caught:
-        of_variables(COVERALLS_REPO_TOKEN_FILE=str(tmp_path))
+        of_variables(COVERALLS_REPO_TOKEN_FILE=path)
 
-    assert str(caught.value).startswith(f"COVERALLS_REPO_TOKEN_FILE: {tmp_path} cannot be read: ")
+    start = f"COVERALLS_REPO_TOKEN_FILE: {tmp_path / path} "
+    assert str(caught.value).removeprefix(start) in problems
 
 
 @pytest.mark.skipif(
     sys.platform == "win32" or os.geteuid() == 0, reason="nothing is forbidden to this user"
 )
 def test_a_token_file_that_is_forbidden_cannot_be_read(tmp_path: Path) -> None:
-    """The error names the source and the path."""
+    """The error names the origin and the path."""
     path = tmp_path / "token"
     path.write_text("t")
     path.chmod(0)
@@ -699,15 +675,108 @@ def test_a_token_file_that_is_forbidden_cannot_be_read(tmp_path: Path) -> None:
         of_variables(COVERALLS_REPO_TOKEN_FILE=str(path))
 
 
-def test_a_token_file_that_is_no_text_does_not_show_its_bytes(tmp_path: Path) -> None:
-    """A damaged secret is still one."""
-    path = tmp_path / "token"
-    path.write_bytes(b"s3cret\xff\xfe")
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes have names on POSIX")
+@pytest.mark.parametrize("has_name", [True, False])
+def test_a_token_may_come_through_a_pipe_that_is_read_once(
+    pytester: pytest.Pytester, has_name: bool
+) -> None:
+    """``<(get-the-token)`` of a shell; a session asks for its settings twice."""
+    path, (source, sink) = pytester.path / "pipe", os.pipe()
+    os.mkfifo(path)
+    os.write(sink, b"t0ken\n")
+    os.close(sink)
+    writer = threading.Thread(target=path.write_text, args=["t0ken\n"])
+    if has_name:
+        writer.start()
+    file = path if has_name else f"/dev/fd/{source}"
+    config = pytester.parseconfig(f"--coveralls-repo-token-file={file}")
 
-    with pytest.raises(SettingsError, match="cannot be read") as caught:
-        of_variables(COVERALLS_REPO_TOKEN_FILE=str(path))
+    tokens = [gather(config, config.option, Environment())[0].repo_token for _ in range(2)]
 
-    assert "s3cret" not in str(caught.value)
+    os.close(source)
+    assert [token and token.reveal() for token in tokens] == ["t0ken", "t0ken"]
+
+
+# -- secrets -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["two words", "two\nlines", "caf\xe9", "nul\0", "x" * 4097])
+@pytest.mark.parametrize("name", ["repo_token", "gitlab_token"])
+def test_what_is_no_token_is_refused_and_not_quoted(name: str, text: str) -> None:
+    """Whatever it is, somebody took it for a secret."""
+    variable = f"COVERALLS_{name.upper()}"
+
+    with pytest.raises(SettingsError) as caught:
+        of_variables(**{variable: text})
+
+    assert str(caught.value) == f"{variable}: it takes {A_TOKEN}"
+    assert getattr(of_variables(**{variable: "x" * 4096}), name) is not None
+
+
+@pytest.mark.parametrize("token", ["s3cret-t0ken", "s3cret" * 60])
+def test_a_token_in_place_of_its_file_is_not_quoted(token: str) -> None:
+    """COVERALLS_REPO_TOKEN_FILE is easily mistaken, and a long name is no file's."""
+    with pytest.raises(SettingsError) as caught:
+        of_variables(COVERALLS_REPO_TOKEN_FILE=token)
+
+    assert str(caught.value) == "COVERALLS_REPO_TOKEN_FILE: there is no file of that name"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"retries": "s3cret-t0ken"},
+        {"retries": "9" * 95 + "s3cret-t0ken"},
+        {"retries": "s3cret-of-github"},
+        {"merge": "js.json,s3cret-t0ken"},
+        {"host": "http://host/s3cret-t0ken"},
+        {"save": "gone/s3cret-t0ken/x"},
+    ],
+)
+@pytest.mark.usefixtures("folder")
+def test_a_token_in_place_of_another_setting_is_not_quoted(
+    pytester: pytest.Pytester, wrong: dict[str, str]
+) -> None:
+    """What is known to be secret is in no message, not even in part."""
+    env = {f"COVERALLS_{name.upper()}": text for name, text in wrong.items()}
+    env |= {"COVERALLS_REPO_TOKEN": "s3cret-t0ken", "GITHUB_TOKEN": "s3cret-of-github"}
+
+    with pytest.raises(SettingsError) as caught:
+        gathered(pytester, env=env)
+
+    assert "s3c" not in str(caught.value)
+
+
+def test_a_secret_on_the_command_line_is_refused_and_not_quoted(
+    pytester: pytest.Pytester,
+) -> None:
+    """Pytest quotes what it does not know."""
+    ended = pytester.runpytest("--coveralls-repo-token=s3cret-t0ken")
+
+    assert ended.ret == pytest.ExitCode.USAGE_ERROR
+    ended.stderr.fnmatch_lines(["*--coveralls-repo-token*set COVERALLS_REPO_TOKEN*"])
+    assert "s3cret" not in ended.stderr.str() + ended.stdout.str()
+
+
+@pytest.mark.parametrize(
+    ("text", "link"),
+    [
+        ("https://ci.example/7?id=5", "https://ci.example/7?id=5"),
+        ("https://user:pa55word@ci.example/7", "https://ci.example/7"),
+        ("https://pa55word@ci.example/7?id=5", "https://ci.example/7?id=5"),
+        ("https://user:pa55?word@ci.example/7", None),
+        ("https://user:pa55/word@ci.example/7", None),
+    ],
+)
+def test_a_link_loses_user_and_password(text: str, link: str | None) -> None:
+    """Everybody who sees the build sees the link; what cannot be parted is refused unquoted."""
+    if link is not None:
+        assert of_variables(COVERALLS_SERVICE_BUILD_URL=text).service_build_url == link
+        assert of_variables(COVERALLS_SERVICE_JOB_URL=text).service_job_url == link
+        return
+    with pytest.raises(SettingsError) as caught:
+        of_variables(COVERALLS_SERVICE_BUILD_URL=text)
+    assert "pa55" not in str(caught.value)
 
 
 def test_a_token_variable_beats_the_token_file(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,11 @@ import pytest
 from pytest_coveralls_submit.errors import SettingsError
 from pytest_coveralls_submit.settings import coveralls_yml as yml
 from pytest_coveralls_submit.settings.resolve import Origin, Text
+
+MORE = "holds something else than a text or a flat list of texts"
+LAUGHS = "a: &a [ha]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n" for before, name in pairwise("abcdefghi")
+)
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +44,7 @@ def test_keys_are_settings_and_remember_where_they_stand(tmp_path: Path) -> None
 
     assert texts == {
         "service_name": Text("my-ci", Origin("yml", "service_name", path), tmp_path),
-        "parallel": Text("True", Origin("yml", "parallel", path), tmp_path),
+        "parallel": Text("true", Origin("yml", "parallel", path), tmp_path),
         "retries": Text("3", Origin("yml", "retries", path), tmp_path),
     }
     assert notices == []
@@ -90,8 +96,7 @@ def test_an_unknown_key_is_told_and_stops_nothing(tmp_path: Path, key: str) -> N
     texts, notices = yml.texts(tmp_path)
 
     assert list(texts) == ["retries"]
-    shown = "True" if key == "true" else key
-    assert notices == [f"{shown} in .coveralls.yml is no setting"]
+    assert notices == [f"{key} in .coveralls.yml is no setting"]
 
 
 @pytest.mark.parametrize("content", ["", "# nothing yet\n", "---\n", "~\n"])
@@ -110,57 +115,77 @@ def test_a_file_of_another_shape_is_an_error(tmp_path: Path, content: str) -> No
     with pytest.raises(SettingsError) as caught:
         yml.texts(tmp_path)
 
-    assert str(caught.value) == f"{path} does not hold keys and values"
+    assert str(caught.value) == f"{path} cannot be read: it does not hold keys and values"
 
 
-@pytest.mark.parametrize("content", ["a: [1\n", "a: b: c\n", "\ta: 1\n", "!!python/none x\n", "&"])
-def test_a_damaged_file_is_named_in_one_line(tmp_path: Path, content: str) -> None:
-    """YAML's own message is folded into it."""
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("0042", "0042"),
+        ("3.10", "3.10"),
+        ("'~'", "~"),
+        ("2026-02-18T00:52:48Z", "2026-02-18T00:52:48Z"),
+    ],
+)
+def test_a_value_is_the_text_that_stands_there(tmp_path: Path, text: str, read: str) -> None:
+    """No number, date or null is made of what was written as a name."""
+    write(tmp_path, f"flag_name: {text}\n")
+
+    assert yml.texts(tmp_path)[0]["flag_name"].text == read
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        *(
+            (content, "it is no YAML, see line 1")
+            for content in ("a: [1", "a: b: c", "\ta: 1", "&")
+        ),
+        ('repo_token: "s3cret-t0ken\n', "it is no YAML, see line 2"),
+        ("repo_token: !s3cret!t0ken x\n", "it is no YAML, see line 1"),
+        ("a: \0\n", "it is no YAML"),
+        ("a: {s3cret: 1}\n", f"line 1 {MORE}"),
+        ("a: b\nc: [1, [s3cret]]\n", f"line 2 {MORE}"),
+        ("? [a]\n: b\n", f"line 1 {MORE}"),
+        ("a: &s3cret [1]\nb: *s3cret\n", f"line 2 {MORE}"),
+        ("service_name: !!python/object/apply:os.getcwd []\n", f"line 1 {MORE}"),
+        ("service_name: !!python/name:os.getcwd\n", f"line 1 {MORE}"),
+        ("!!python/none x\n", f"line 1 {MORE}"),
+        ("a: b\n---\na: c\n", "it holds more than one document"),
+        pytest.param("a: b\n" * 20_000, "it is larger than 64 KiB", id="large"),
+        pytest.param("a: " + "[" * 60_000, f"line 1 {MORE}", id="deep"),
+        pytest.param(LAUGHS, f"line 2 {MORE}", id="laughs"),
+    ],
+)
+def test_what_is_no_key_with_a_text_or_flat_list_stops_with_its_line(
+    tmp_path: Path, content: str, problem: str
+) -> None:
+    """Soon, whatever a repository brings, running nothing of it and quoting nothing."""
     path = write(tmp_path, content)
 
     with pytest.raises(SettingsError) as caught:
         yml.texts(tmp_path)
 
-    assert str(caught.value).startswith(f"{path} cannot be read: ")
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    "content", ['repo_token: "s3cret-t0ken\n', "repo_token: s3cret-t0ken: x\n", "s3cret-t0ken: [\n"]
-)
-def test_the_message_about_a_damaged_file_does_not_show_the_token(
-    tmp_path: Path, content: str
-) -> None:
-    """YAML's messages quote the line they complain about; here that may be the token's."""
-    write(tmp_path, content)
-
-    with pytest.raises(SettingsError) as caught:
-        yml.texts(tmp_path)
-
-    assert "s3cret" not in str(caught.value)
+    assert str(caught.value) == f"{path} cannot be read: {problem}"
 
 
 def test_a_file_in_another_encoding_is_an_error(tmp_path: Path) -> None:
     """YAML is UTF-8 here."""
     (tmp_path / ".coveralls.yml").write_bytes(b"service_name: caf\xe9\n")
 
-    with pytest.raises(SettingsError, match="cannot be read"):
+    with pytest.raises(SettingsError, match="it is not UTF-8"):
         yml.texts(tmp_path)
 
 
-def test_tags_that_make_objects_are_refused(tmp_path: Path) -> None:
-    """Reading a file of the repository runs nothing."""
-    write(tmp_path, "service_name: !!python/object/apply:os.getcwd []\n")
+@pytest.mark.parametrize("target", [".", "/dev/zero"])
+def test_what_is_no_regular_file_is_not_read(tmp_path: Path, target: str) -> None:
+    """A directory, or a link to what never ends."""
+    if not Path(target).exists():
+        pytest.skip("this system has no such file")
+    (tmp_path / ".coveralls.yml").symlink_to(target)
 
-    with pytest.raises(SettingsError, match="cannot be read"):
+    with pytest.raises(SettingsError, match="it is no regular file"):
         yml.texts(tmp_path)
-
-
-def test_a_directory_of_that_name_is_no_file(tmp_path: Path) -> None:
-    """It is passed over."""
-    (tmp_path / ".coveralls.yml").mkdir()
-
-    assert yml.texts(tmp_path) == ({}, [])
 
 
 def test_without_the_extra_the_file_is_not_read_and_that_is_said(
