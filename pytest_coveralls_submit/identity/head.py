@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from ..errors import SettingsError
+from ..secret import redact
 from ..settings.table import Settings
 from .git import Commit, Git, Remote
 from .service import Build
@@ -41,10 +42,9 @@ def flag_name(settings: Settings, build: Build, env: Mapping[str, str]) -> str |
     unknown = [name for name in re.findall(r"\{(.*?)\}", template) if name not in values]
     if unknown:
         known = " ".join(f"{{{name}}}" for name in PLACEHOLDERS)
-        raise SettingsError(
-            f'{settings.origins["flag_name"]} is "{template}": '
-            f"{{{unknown[0]}}} is not known; it takes {known}"
-        )
+        problem = f'is "{template}": {{{unknown[0]}}} is not known'
+        problem = redact(problem, settings.secrets)
+        raise SettingsError(f"{settings.origins['flag_name']} {problem}; it takes {known}")
     filled = re.sub(r"\{(\w+)\}", lambda found: values[found[1]], template)
     return filled.strip(" -_/.:,") or None
 

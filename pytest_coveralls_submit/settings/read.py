@@ -44,9 +44,8 @@ def is_on(config: pytest.Config, options: Any) -> bool:
     try:
         return bool(text) and read_boolean(text)
     except ValueError:
-        raise SettingsError(
-            f'coveralls in {_ini_name(config)} is "{text}": it takes {BOOLEAN.accepts}'
-        ) from None
+        origin = Origin("ini", "coveralls", config.inipath)
+        raise SettingsError(f'{origin} is "{text}": it takes {BOOLEAN.accepts}') from None
 
 
 def gather(
@@ -167,7 +166,3 @@ def _ini_text(config: pytest.Config, key: str) -> str:
     if isinstance(value, list):
         value = "\n".join(map(str, value))
     return "" if value is None else str(value)
-
-
-def _ini_name(config: pytest.Config) -> str:
-    return config.inipath.name if config.inipath else "the command line"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from urllib.parse import urlsplit
 
 from ..secret import Secret
-from ..values import pull_request_number
+from ..values import commit_id, public_url, pull_request_number
 
 if TYPE_CHECKING:
     from .resolve import Origin
@@ -143,10 +143,11 @@ def read_pull_request(text: str) -> str:
 
 
 def read_commit(text: str) -> str:
-    """Read a commit id of 7 to 64 hexadecimal digits."""
-    if not re.fullmatch(r"[0-9a-fA-F]{7,64}", text):
+    """Read a commit id of 7 to 64 hexadecimal digits, which are not all zeros."""
+    commit = commit_id(text)
+    if commit is None:
         raise ValueError(text)
-    return text.lower()
+    return commit
 
 
 def read_time(text: str) -> str:
@@ -193,8 +194,6 @@ def read_retries(text: str) -> int:
 
 def read_link(text: str) -> str:
     """Read the address of a page; user and password are left out, a query stays."""
-    from ..values import public_url
-
     address, mark, query = text.partition("?")
     link = public_url(address)
     if not link or "@" in query:
@@ -225,19 +224,14 @@ def one_of(*words: str) -> Kind:
     return Kind(read, ", ".join(words[:-1]) + f" or {words[-1]}", "WORD")
 
 
-def exists(path: Path) -> bool:
-    """Tell whether there is such a file; Path.exists raises for a name that can be none."""
-    return os.path.exists(path)  # noqa: PTH110
-
-
 def missing(path: Path) -> str:
-    """Complain of a file that is to be read."""
-    return "" if exists(path) else f"there is no file {path}"
+    """Complain of a file that is to be read; Path.exists raises for a name that can be none."""
+    return "" if os.path.exists(path) else f"there is no file {path}"  # noqa: PTH110
 
 
 def missing_token_file(path: Path) -> str:
     """Complain of a token file; what is no file's name may be the token itself."""
-    return "" if exists(path) else "there is no file of that name"
+    return "there is no file of that name" if missing(path) else ""
 
 
 def unwritable(path: Path) -> str:
@@ -261,12 +255,8 @@ def without_password(text: str) -> str:
 
 TEXT = Kind(str, "any text", "TEXT")
 BOOLEAN = Kind(read_boolean, "1/true/yes/on or 0/false/no/off", "BOOL")
-BASE_URL = Kind(
-    read_base_url,
-    "a URL like https://coveralls.example.com or a host name",
-    "URL",
-    without_password,
-)
+A_BASE_URL = "a URL like https://coveralls.example.com or a host name"
+BASE_URL = Kind(read_base_url, A_BASE_URL, "URL", without_password)
 LINK = Kind(read_link, "the URL of a page, without user and password", "URL", nothing)
 PULL_REQUEST = Kind(read_pull_request, "a number, or a path or URL that ends in one", "NUMBER")
 COMMIT = Kind(read_commit, "a commit id of 7 to 64 hexadecimal digits", "SHA")
@@ -308,10 +298,10 @@ class Settings:
         self.values = dict(values or {})
         self.origins: Mapping[str, Origin] = dict(origins or {})
 
-    def without(self, name: str) -> Settings:
-        """Return the same settings with the default for one of them."""
-        values = {key: value for key, value in self.values.items() if key != name}
-        return Settings(values, {key: self.origins[key] for key in self.origins if key != name})
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        """The tokens among them, which must not be shown."""
+        return tuple(value for value in self.values.values() if isinstance(value, Secret))
 
     host: str = row(
         COVERALLS, BASE_URL, "Coveralls or Enterprise base URL", also=("COVERALLS_ENDPOINT",)
@@ -384,9 +374,7 @@ class Settings:
     deadline: float = row(60.0, SECONDS, "seconds for the whole sending, waits included")
     ca_bundle: Path | None = row(None, PATH, "PEM file or directory of trusted certificates")
     skip_ssl_verify: bool = row(
-        False,
-        BOOLEAN,
-        "allow unverified TLS or plain http; never for coveralls.io",
+        False, BOOLEAN, "allow unverified TLS or plain http; never for coveralls.io"
     )
     compress: bool = row(True, BOOLEAN, "gzip the job")
     changed_lines: bool = row(True, BOOLEAN, "show how many of the changed lines are covered")
@@ -398,9 +386,7 @@ class Settings:
     )
     wait: float = row(0.0, WAIT, "seconds to wait for Coveralls' own result of the build")
     gitlab_status: bool = row(
-        False,
-        BOOLEAN,
-        "give the commit on GitLab a status with coverage and link",
+        False, BOOLEAN, "give the commit on GitLab a status with coverage and link"
     )
     gitlab_token: Secret | None = row(
         None, SECRET, "token that may set a commit's status on GitLab", accepted_from=("variable",)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from pytest_coveralls_submit.errors import SettingsError
+from pytest_coveralls_submit.identity.head import flag_name
 from pytest_coveralls_submit.identity.service import Build
 from pytest_coveralls_submit.identity.token import choose_token, why_withheld
 from pytest_coveralls_submit.settings.resolve import Origin, Text, resolve
@@ -136,3 +138,14 @@ def test_githubs_token_goes_to_coveralls_io_whoever_names_it() -> None:
     chosen = settings("coveralls.io", Origin("ini", "coveralls_host", INI))
 
     assert choose_token(chosen, GITHUB, {"GITHUB_TOKEN": "ghs_x"}) is not None
+
+
+def test_a_token_in_place_of_the_flags_name_is_not_quoted() -> None:
+    """The message about a placeholder would show it."""
+    text = Text("{s3cret}", Origin("variable", "COVERALLS_FLAG_NAME"), Path())
+    token = Text("s3cret", VARIABLE, Path())
+
+    with pytest.raises(SettingsError, match="is not known") as caught:
+        flag_name(resolve({"flag_name": text, "repo_token": token}), Build(), {})
+
+    assert "s3cret" not in str(caught.value)
