@@ -312,7 +312,7 @@ def test_the_stronger_source_of_a_setting_wins(run: Runner, sources: str, number
             ["--coveralls-ca-bundle=missing.pem"],
             {},
             "",
-            ["--coveralls-ca-bundle", '"missing.pem"', "there is no file", "sample/missing.pem"],
+            ["--coveralls-ca-bundle", "there is no file", "sample/missing.pem"],
             id="path in a flag",
         ),
         pytest.param(
