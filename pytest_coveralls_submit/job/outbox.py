@@ -2,47 +2,88 @@
 
 from __future__ import annotations
 
-import contextlib
-import itertools
+import getpass
 import os
+import re
+import stat
+import sys
 import tempfile
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
+
+from ..errors import JobError
+
+KEPT = 20
+"""Jobs that stay in a folder."""
+DAY = 24 * 60 * 60
+"""Seconds after which nobody is writing a half-written job any more."""
+PART = ".job-", ".part"
+"""Start and end of a half-written job's name; ``pytest --looponfail`` passes over dot files."""
+# A pipe that nobody reads is not waited for. Windows knows text files.
+_WRITING = os.O_WRONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
-def keep(pieces: Callable[[], Iterable[bytes]], folders: Iterable[Path], stem: str) -> Path | None:
+def own_folder(temporary: Path) -> Path:
+    """Return where the user's jobs are kept in a directory that others may write to, too."""
+    try:
+        user = getpass.getuser()
+    except (ImportError, KeyError, OSError):  # a container's user may have no name
+        user = str(os.getuid()) if sys.platform != "win32" else "unknown"
+    return temporary / f"pytest-coveralls-submit-of-{_plain(user)}"
+
+
+def stem_of(identity: Mapping[str, Any]) -> str:
+    """Return the file name, without its ending, of a job: by its number, else by its commit."""
+    number = identity.get("service_number") or identity.get("commit_sha", "")[:7] or "local"
+    return f"job-{_plain(number)}"
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]", "-", text)[:80]
+
+
+def keep(pieces: Sequence[bytes], folders: Iterable[Path], stem: str) -> Path | None:
     """Write a job to the first of ``folders`` that takes it and return its path, else None.
 
     The file appears whole or not at all, belongs to the user alone, and never replaces another.
+    The newest 20 of the folder stay.
 
     Args:
-        pieces: gives the JSON text anew for each folder that is tried.
+        pieces: the JSON text.
         folders: in order of preference; made where they are missing.
-        stem: file name without ending; a number is added where it is taken.
+        stem: file name without ending; letters are added where it is taken.
     """
     for folder in folders:
-        with contextlib.suppress(OSError):
-            folder.mkdir(parents=True, exist_ok=True)
-            return _keep(pieces(), folder, stem)
+        with suppress(OSError):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _refuse_foreign(folder)
+            path = _publish(_written(pieces, folder), folder, stem)
+            _tidy(folder)
+            return path
     return None
 
 
-def _keep(pieces: Iterable[bytes], folder: Path, stem: str) -> Path:
-    temporary = _written(pieces, folder)
-    try:
-        for number in itertools.count(1):
-            path = folder / (f"{stem}.json" if number == 1 else f"{stem}-{number}.json")
-            with contextlib.suppress(FileExistsError):
-                _publish(temporary, path)
-                return path
-        raise AssertionError("counting does not end")
-    finally:
-        temporary.unlink(missing_ok=True)
+def _refuse_foreign(folder: Path) -> None:
+    """Raise OSError for a link, and for what others have put into a directory all may write to.
+
+    As pytest does for ``pytest-of-USER``: https://github.com/pytest-dev/pytest/issues/7469
+    """
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode):
+        raise NotADirectoryError(f"{folder} is a link")
+    if sys.platform != "win32" and folder.parent.stat().st_mode & stat.S_IWOTH:
+        if status.st_uid != os.getuid():
+            raise PermissionError(f"{folder} belongs to another user")
+        if status.st_mode & 0o077:
+            folder.chmod(0o700)
 
 
 def _written(pieces: Iterable[bytes], folder: Path) -> Path:
-    # mkstemp makes the file with mode 0600.
-    handle, name = tempfile.mkstemp(prefix=".job-", suffix=".part", dir=folder)
+    # mkstemp makes the file with mode 0600, and follows no link.
+    handle, name = tempfile.mkstemp(prefix=PART[0], suffix=PART[1], dir=folder)
     try:
         with os.fdopen(handle, "wb") as file:
             file.writelines(pieces)
@@ -54,24 +95,121 @@ def _written(pieces: Iterable[bytes], folder: Path) -> Path:
     return Path(name)
 
 
-def _publish(temporary: Path, path: Path) -> None:
+def _publish(part: Path, folder: Path, stem: str) -> Path:
+    """Give a whole file its name: the plain one, or where that is taken one with letters.
+
+    Also where the file system has no hard links, for nothing else leaves a taken name alone.
+    """
+    path = folder / f"{stem}.json"
     try:
-        path.hardlink_to(temporary)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without hard links: take the name, then fill it
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        temporary.replace(path)
+        path.hardlink_to(part)
+    except OSError:
+        letters = part.name.removeprefix(PART[0]).removesuffix(PART[1])
+        return part.replace(folder / f"{stem}-{letters}.json")
+    with suppress(OSError):
+        part.unlink()
+    return path
+
+
+def _tidy(folder: Path) -> None:
+    """Remove all jobs but the newest, and what killed runs left half-written."""
+    surplus = list(waiting(folder)[KEPT:])
+    with suppress(OSError):
+        old = time.time() - DAY
+        surplus += [path for written, path in _files(folder, *PART) if written / 1e9 < old]
+    for path in surplus:
+        with suppress(OSError):
+            path.unlink()
+
+
+def _files(folder: Path, start: str, end: str) -> Iterator[tuple[int, Path]]:
+    """Yield time of writing in nanoseconds and path of regular files, links left out.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith(start) and entry.name.endswith(end):
+                with suppress(OSError):  # gone meanwhile
+                    status = entry.stat(follow_symlinks=False)
+                    if stat.S_ISREG(status.st_mode):
+                        yield status.st_mtime_ns, Path(entry.path)
+
+
+def waiting(folder: Path) -> tuple[Path, ...]:
+    """Return the jobs that are kept in a folder, the newest first; none where others made it."""
+    with suppress(OSError):
+        _refuse_foreign(folder)
+        return tuple(path for _, path in sorted(_files(folder, "job", ".json"), reverse=True))
+    return ()
+
+
+def jobs_in(path: Path) -> tuple[Path, ...]:
+    """Return the jobs in a folder that the user names, the oldest first; a file is one itself.
+
+    Raises:
+        JobError: the folder cannot be read.
+    """
+    if not path.is_dir():
+        return (path,)
+    try:
+        return tuple(job for _, job in sorted(_files(path, "job", ".json")))
+    except OSError as error:
+        raise JobError(f"{path} cannot be read: {error.strerror or error}") from None
+
+
+def remove(path: Path) -> str | None:
+    """Remove an accepted job, if it is a regular file; return a notice where that fails."""
+    try:
+        if stat.S_ISREG(path.lstat().st_mode):
+            path.unlink()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return f"{path} was accepted and cannot be removed: {error.strerror or error}"
+    return None
 
 
 def write(pieces: Iterable[bytes], path: Path) -> None:
-    """Write a job to ``path``, in place of what is there, whole or not at all, mode 0600.
+    """Write a job to the file that the user names.
+
+    A regular file, or none, is replaced, whole or not at all, mode 0600; of a link it is the
+    target. Into all else (a device, a pipe, the standard output) it is written.
 
     Raises:
-        OSError: it cannot be written there.
+        OSError: it cannot be written there; a pipe also where nobody reads it.
     """
-    temporary = _written(pieces, path.parent)
     try:
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        status = path.stat()
+    except FileNotFoundError:
+        status = None
+    if status is not None and (stream := _standard_stream(status)):
+        _write_into(os.dup(stream), pieces)
+    elif status is None or stat.S_ISREG(status.st_mode):
+        target = Path(os.path.realpath(path))
+        part = _written(pieces, target.parent)
+        try:
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+    else:
+        handle = os.open(path, _WRITING)
+        if sys.platform != "win32":
+            os.set_blocking(handle, True)
+        _write_into(handle, pieces)
+
+
+def _standard_stream(status: os.stat_result) -> int | None:
+    """Return 1 or 2 where the file is what this process prints to, like ``/dev/stdout``."""
+    for stream in (1, 2):
+        with suppress(OSError):
+            # Windows gives devices no number.
+            if status.st_ino and os.path.samestat(status, os.fstat(stream)):
+                return stream
+    return None
+
+
+def _write_into(handle: int, pieces: Iterable[bytes]) -> None:
+    with os.fdopen(handle, "wb") as file:
+        file.writelines(pieces)

@@ -72,7 +72,6 @@ AFTER_TESTS = (
     "job.document.with_token",
     "delivery.sender.send",
     "delivery.diagnosis.judge",
-    "submit.file_totals",
     "submit.submit",
 )
 PRINTING = ("output.lines.lines", "output.ci_pages.pages")
