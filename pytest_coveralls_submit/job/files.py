@@ -61,12 +61,12 @@ class SourceFile:
         return FileTotal(self.name, relevant - missed, relevant)
 
     def as_json(self) -> SourceFileJson:
-        """Return the entry as it is sent, in lists of its own; nothing empty but ``coverage``."""
-        entry: SourceFileJson = {"name": self.name, "coverage": self.coverage.copy()}
+        """Return the entry as it is sent, with the same lists; nothing empty but ``coverage``."""
+        entry: SourceFileJson = {"name": self.name, "coverage": self.coverage}
         if self.digest is not None:
             entry["source_digest"] = self.digest
         if self.branches:
-            entry["branches"] = self.branches.copy()
+            entry["branches"] = self.branches
         if self.source is not None:
             entry["source"] = self.source
         return entry

@@ -151,7 +151,7 @@ def jobs_in(path: Path) -> tuple[Path, ...]:
     Raises:
         JobError: the folder cannot be read.
     """
-    if not path.is_dir():
+    if not os.path.isdir(path):  # noqa: PTH112  raises nothing
         return (path,)
     try:
         return tuple(job for _, job in sorted(_files(path, "job", ".json")))

@@ -1,14 +1,17 @@
-"""Jobs on disk: whole or not at all, for the user alone, and never in another's place."""
+"""Jobs on disk: whole or not at all, for the user alone, in nobody's place, and not for ever."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -17,18 +20,20 @@ import pytest
 from running import Runner
 from standin import COVERALLS_TOKEN
 
+from pytest_coveralls_submit.errors import JobError
 from pytest_coveralls_submit.job import outbox
 
 PIECES = (b'{"source_files":[', b'{"name":"a.py"}', b"]}\n")
 WHOLE = b"".join(PIECES)
 PLUGINS = ("-p", "pytest_cov", "-p", "pytest_coveralls_submit.plugin")
+WITH_LETTERS = re.compile(r"job-77-\w{8}\.json")
 
-posix = pytest.mark.skipif(sys.platform == "win32", reason="modes and limits are POSIX's")
+posix = pytest.mark.skipif(sys.platform == "win32", reason="modes, links and users are POSIX's")
 
 
-def keep(*folders: Path, stem: str = "job-77") -> Path | None:
+def keep(*folders: Path) -> Path | None:
     """Keep the job in the first folder that takes it."""
-    return outbox.keep(lambda: PIECES, folders, stem)
+    return outbox.keep(PIECES, folders, "job-77")
 
 
 def listed(folder: Path) -> list[str]:
@@ -36,43 +41,70 @@ def listed(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_a_kept_job_is_whole_under_the_name_it_was_given(tmp_path: Path) -> None:
-    """The pieces in their order, and nothing else in the folder."""
-    path = keep(tmp_path)
+def aged(path: Path, seconds: float) -> Path:
+    """Write a file that is so old."""
+    path.write_bytes(b"{}")
+    then = path.stat().st_mtime - seconds
+    os.utime(path, (then, then))
+    return path
 
-    assert path == tmp_path / "job-77.json"
+
+def refused(folder: Path, program: str) -> str:
+    """Run a program in ``folder`` as a user whom the disk can refuse something; what it prints."""
+    setup = (
+        "import os, sys\nfrom pathlib import Path\n"
+        "from pytest_coveralls_submit.job import outbox\n"
+        "folder = Path()\nif os.geteuid() == 0:\n    os.setgid(65534); os.setuid(65534)\n"
+    )
+    command = [sys.executable, "-c", setup + textwrap.dedent(program)]
+    ended = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=60, check=False
+    )
+    return ended.stdout + ended.stderr
+
+
+# -- keeping -----------------------------------------------------------------------------------
+
+
+def test_a_kept_job_is_whole_under_the_name_it_was_given(tmp_path: Path) -> None:
+    """The pieces in their order, in a folder that is made, and nothing else there."""
+    folder = tmp_path / "one" / "two"
+    path = keep(folder)
+
+    assert path == folder / "job-77.json"
     assert path.read_bytes() == WHOLE
-    assert listed(tmp_path) == ["job-77.json"]
+    assert listed(folder) == ["job-77.json"]
+
+
+@pytest.mark.parametrize(
+    ("identity", "stem"),
+    [
+        ({"service_number": "7/../x y"}, "job-7-..-x-y"),
+        ({"service_number": "9" * 200}, f"job-{'9' * 80}"),
+        ({"service_number": "\u4e03\U0001f980"}, "job---"),
+        ({"commit_sha": "5e837cc" + "0" * 33}, "job-5e837cc"),
+        ({}, "job-local"),
+    ],
+)
+def test_a_kept_job_is_named_after_its_build(identity: dict[str, str], stem: str) -> None:
+    """Else after its commit; nothing in it is a path, and every file system takes it."""
+    assert outbox.stem_of(identity) == stem
 
 
 @posix
 @pytest.mark.parametrize("mask", [0o000, 0o022, 0o077])
 def test_a_kept_job_is_for_the_user_alone(tmp_path: Path, mask: int) -> None:
-    """Mode 0600, whatever the umask, from the first byte on."""
-    modes: list[int] = []
-
-    def pieces() -> Iterator[bytes]:
-        (part,) = tmp_path.iterdir()
-        modes.append(stat.S_IMODE(part.stat().st_mode))
-        yield WHOLE
-
+    """Mode 0600 in a folder of mode 0700, whatever the umask."""
     before = os.umask(mask)
     try:
-        kept = outbox.keep(pieces, [tmp_path], "job-77")
+        kept = keep(tmp_path / "new")
         outbox.write([WHOLE], tmp_path / "saved.json")
     finally:
         os.umask(before)
+
     assert kept is not None
-    modes += [stat.S_IMODE(path.stat().st_mode) for path in (kept, tmp_path / "saved.json")]
-    assert modes == [0o600] * 3
-
-
-def test_a_missing_folder_is_made(tmp_path: Path) -> None:
-    """Pytest's cache may not be there yet."""
-    path = keep(tmp_path / "one" / "two")
-
-    assert path == tmp_path / "one" / "two" / "job-77.json"
-    assert path.read_bytes() == WHOLE
+    paths = (kept.parent, kept, tmp_path / "saved.json")
+    assert [stat.S_IMODE(path.stat().st_mode) for path in paths] == [0o700, 0o600, 0o600]
 
 
 def test_no_job_takes_the_place_of_another(tmp_path: Path) -> None:
@@ -80,161 +112,12 @@ def test_no_job_takes_the_place_of_another(tmp_path: Path) -> None:
     (tmp_path / "job-77.json").write_bytes(b"another's")
     paths = [keep(tmp_path), keep(tmp_path)]
 
-    assert paths == [tmp_path / "job-77-2.json", tmp_path / "job-77-3.json"]
+    assert len(set(paths)) == 2
+    for path in paths:
+        assert path is not None
+        assert WITH_LETTERS.fullmatch(path.name)
+        assert path.read_bytes() == WHOLE
     assert (tmp_path / "job-77.json").read_bytes() == b"another's"
-
-
-@posix
-def test_a_link_that_points_nowhere_is_not_followed(tmp_path: Path) -> None:
-    """In a temporary directory that others can write to, a link may wait under the name."""
-    (tmp_path / "job-77.json").symlink_to(tmp_path / "elsewhere")
-    path = keep(tmp_path)
-
-    assert path == tmp_path / "job-77-2.json"
-    assert not (tmp_path / "elsewhere").exists()
-
-
-# --- folders that take nothing ---------------------------------------------------------------
-
-
-def test_the_next_folder_is_tried_where_one_takes_nothing(tmp_path: Path) -> None:
-    """A file in place of the cache directory, above it, and a path that cannot be."""
-    file = tmp_path / "file"
-    file.write_bytes(b"")
-    good = tmp_path / "good"
-    path = keep(file, file / "below", tmp_path / ("x" * 300), good)
-
-    assert path == good / "job-77.json"
-    assert path.read_bytes() == WHOLE
-
-
-@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a file system without writing")
-def test_a_folder_nobody_can_write_to_is_passed_over(tmp_path: Path) -> None:
-    """Even the superuser makes no file in /proc."""
-    assert keep(Path("/proc/self"), tmp_path) == tmp_path / "job-77.json"
-
-
-def test_nothing_is_returned_where_no_folder_takes_it(tmp_path: Path) -> None:
-    """The caller says so; no error, no file."""
-    file = tmp_path / "file"
-    file.write_bytes(b"")
-
-    assert keep(file) is None
-    assert keep() is None
-    assert listed(tmp_path) == ["file"]
-
-
-@posix
-def test_a_full_disk_leaves_no_part_and_the_next_folder_is_tried(tmp_path: Path) -> None:
-    """What could not be written whole is removed again."""
-    program = """
-        import os, resource, signal, sys
-        from pathlib import Path
-        from pytest_coveralls_submit.job import outbox
-
-        full, roomy = Path(sys.argv[1]), Path(sys.argv[2])
-        calls = []
-
-        def pieces():
-            calls.append(1)
-            if len(calls) == 2:
-                resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
-            yield from [b"x" * 1000] * 1000
-
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
-        print(outbox.keep(pieces, [full, roomy], "job-77"))
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
-        print(outbox.keep(lambda: [b"x" * 1000] * 1000, [full], "job-77"))
-    """
-    full, roomy = tmp_path / "full", tmp_path / "roomy"
-    command = [sys.executable, "-c", textwrap.dedent(program), str(full), str(roomy)]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-
-    assert result.stdout.splitlines() == [str(roomy / "job-77.json"), "None"], result.stderr
-    assert listed(full) == []
-    assert (roomy / "job-77.json").stat().st_size == 1_000_000
-
-
-@pytest.mark.parametrize("error", [ValueError, MemoryError, KeyboardInterrupt])
-def test_a_job_that_cannot_be_made_leaves_nothing(
-    tmp_path: Path, error: type[BaseException]
-) -> None:
-    """Under its name the file is there whole or not at all; no part stays either."""
-    names: list[list[str]] = []
-
-    def pieces() -> Iterator[bytes]:
-        yield PIECES[0]
-        names.append(listed(tmp_path))
-        raise error
-
-    with pytest.raises(error):
-        outbox.keep(pieces, [tmp_path], "job-77")
-    with pytest.raises(error):
-        outbox.write(pieces(), tmp_path / "saved.json")
-    assert listed(tmp_path) == []
-    assert not {"job-77.json", "saved.json"} & {name for found in names for name in found}
-
-
-def test_a_part_is_hidden_from_those_who_watch_the_folder(tmp_path: Path) -> None:
-    """``pytest --looponfail`` starts again for any file that does not begin with a dot."""
-    names: list[str] = []
-
-    def pieces() -> Iterator[bytes]:
-        names.extend(listed(tmp_path))
-        yield WHOLE
-
-    outbox.keep(pieces, [tmp_path], "job-77")
-
-    (name,) = names
-    assert name.startswith(".")
-
-
-# --- file systems without hard links ---------------------------------------------------------
-
-
-@pytest.fixture
-def no_links(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file system that knows no hard links, as FAT and some network shares."""
-
-    def refuse(*_: object, **__: object) -> NoReturn:
-        raise PermissionError(errno.EPERM, "Operation not permitted")
-
-    monkeypatch.setattr(os, "link", refuse)
-
-
-def test_a_job_is_kept_where_there_are_no_hard_links(tmp_path: Path, no_links: None) -> None:
-    """The same file, the same names, and no part left."""
-    first, second = keep(tmp_path), keep(tmp_path)
-
-    assert (first, second) == (tmp_path / "job-77.json", tmp_path / "job-77-2.json")
-    assert listed(tmp_path) == ["job-77-2.json", "job-77.json"]
-    assert (tmp_path / "job-77.json").read_bytes() == WHOLE
-
-
-def test_no_job_takes_the_place_of_one_that_came_meanwhile(
-    tmp_path: Path, no_links: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Without hard links too: another run may take the name between looking and writing."""
-    look = Path.exists
-    taken = tmp_path / "job-77.json"
-    came: list[bool] = []
-
-    def exists(path: Path, **more: bool) -> bool:
-        found = look(path, **more)
-        if path == taken and not found:
-            taken.write_bytes(b"another's")
-            came.append(True)
-        return found
-
-    monkeypatch.setattr(Path, "exists", exists)
-    path = keep(tmp_path)
-    monkeypatch.undo()
-
-    contents = sorted(path.read_bytes() for path in tmp_path.iterdir())
-    assert path is not None
-    assert path.read_bytes() == WHOLE
-    # Where nothing looked before it wrote, nobody else came.
-    assert contents == (sorted([WHOLE, b"another's"]) if came else [WHOLE])
 
 
 KEEPERS = """
@@ -248,15 +131,18 @@ if sys.argv[2] == "without":
     os.link = refuse
 print("ready", flush=True)
 sys.stdin.readline()
-for number in range(25):
+for number in range(5):
     text = f"{os.getpid()} {number}".encode()
-    print(outbox.keep(lambda: [text], [Path(sys.argv[1])], "job-77"))
+    print(outbox.keep([text], [Path(sys.argv[1])], "job-77"))
 """
 
 
 @pytest.mark.parametrize("links", ["with", "without"])
 def test_runs_at_the_same_time_keep_a_job_each(tmp_path: Path, links: str) -> None:
-    """Parallel tox environments share a cache: every job is there in the end."""
+    """Parallel tox environments share a cache: every job is there in the end.
+
+    Also on a file system that knows no hard links, as FAT and some network shares.
+    """
     command = [sys.executable, "-c", KEEPERS, str(tmp_path), links]
     pipe = subprocess.PIPE
     runs = [subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) for _ in range(4)]
@@ -269,13 +155,282 @@ def test_runs_at_the_same_time_keep_a_job_each(tmp_path: Path, links: str) -> No
         run.stdin.flush()
     said = [run.communicate(timeout=60)[0].splitlines() for run in runs]
 
-    paths = [path for lines in said for path in lines]
     texts = {path.read_text() for path in tmp_path.iterdir()}
-    assert texts == {f"{run.pid} {number}" for run in runs for number in range(25)}
-    assert sorted(paths) == sorted(map(str, tmp_path.iterdir()))
+    assert texts == {f"{run.pid} {number}" for run in runs for number in range(5)}
+    assert sorted(path for lines in said for path in lines) == sorted(map(str, tmp_path.iterdir()))
 
 
-# --- files the user names --------------------------------------------------------------------
+@pytest.mark.parametrize("error", [ValueError, MemoryError, KeyboardInterrupt])
+def test_a_job_that_is_being_written_is_hidden_and_leaves_nothing(
+    tmp_path: Path, error: type[BaseException]
+) -> None:
+    """``pytest --looponfail`` starts again for any file that does not begin with a dot."""
+    names: list[str] = []
+
+    def pieces() -> Iterator[bytes]:
+        yield PIECES[0]
+        names.extend(listed(tmp_path))
+        raise error
+
+    with pytest.raises(error):
+        outbox.write(pieces(), tmp_path / "saved.json")
+    assert listed(tmp_path) == []
+    assert [name[0] for name in names] == ["."]
+
+
+# -- folders that take nothing -----------------------------------------------------------------
+
+
+def test_the_next_folder_is_tried_where_one_takes_nothing(tmp_path: Path) -> None:
+    """A file in place of the cache directory, above it, a path that cannot be; else None."""
+    file = tmp_path / "file"
+    file.write_bytes(b"")
+    bad = (file, file / "below", tmp_path / ("x" * 300), Path("/proc/self"))
+
+    assert keep(*bad) is None
+    assert keep(*bad, tmp_path / "good") == tmp_path / "good" / "job-77.json"
+    assert listed(tmp_path) == ["file", "good"]
+
+
+@posix
+def test_a_read_only_folder_is_passed_over(tmp_path: Path) -> None:
+    """Neither a new file nor a new folder is made in it, and nothing is raised."""
+    tmp_path.chmod(0o555)
+    try:
+        said = refused(
+            tmp_path,
+            "print(outbox.keep([b'x'], [folder, folder / 'new'], 'job-1'), outbox.waiting(folder))",
+        )
+    finally:
+        tmp_path.chmod(0o755)
+
+    assert said == "None ()\n"
+
+
+@posix
+def test_a_full_disk_leaves_no_part_and_the_next_folder_is_tried(tmp_path: Path) -> None:
+    """What could not be written whole is removed again."""
+    program = """
+        import resource, sys
+        from pathlib import Path
+        from pytest_coveralls_submit.job import outbox
+
+        class Pieces(list):
+            calls = 0
+
+            def __iter__(self):
+                Pieces.calls += 1
+                limit = 100_000 if Pieces.calls == 1 else resource.RLIM_INFINITY
+                resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+                return super().__iter__()
+
+        print(outbox.keep(Pieces([b"x" * 1000] * 1000), map(Path, sys.argv[1:]), "job-77"))
+    """
+    full, roomy = tmp_path / "full", tmp_path / "roomy"
+    command = [sys.executable, "-c", textwrap.dedent(program), str(full), str(roomy)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert result.stdout.splitlines() == [str(roomy / "job-77.json")], result.stderr
+    assert listed(full) == []
+    assert (roomy / "job-77.json").stat().st_size == 1_000_000
+
+
+# -- a directory that everybody writes to ------------------------------------------------------
+
+
+@pytest.fixture
+def shared(tmp_path: Path) -> Path:
+    """A directory like ``/tmp``."""
+    path = tmp_path / "shared"
+    path.mkdir()
+    path.chmod(0o1777)
+    return path
+
+
+@posix
+def test_jobs_lie_in_a_folder_of_the_users_own(
+    shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Named after the user, readable by nobody else, also where it was there with another mode."""
+    monkeypatch.setenv("LOGNAME", "Ada/../é")
+    folder = outbox.own_folder(shared)
+    folder.mkdir(mode=0o777)
+    folder.chmod(0o777)
+
+    kept = keep(folder)
+
+    assert kept is not None
+    assert kept.relative_to(shared).as_posix() == (
+        "pytest-coveralls-submit-of-Ada-..--/job-77.json"
+    )
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert outbox.waiting(folder) == (kept,)
+
+
+@posix
+def test_a_user_without_a_name_has_a_folder_too(
+    shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container may run as a number alone."""
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+
+    def unknown(_: int) -> NoReturn:
+        raise KeyError
+
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+
+    assert outbox.own_folder(shared).name == f"pytest-coveralls-submit-of-{os.getuid()}"
+
+
+@posix
+def test_a_link_in_place_of_the_folder_is_not_followed(shared: Path, tmp_path: Path) -> None:
+    """Who may write beside it could lead the job, and the removing of old ones, elsewhere."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "job-1.json").touch()
+    outbox.own_folder(shared).symlink_to(elsewhere)
+
+    assert keep(outbox.own_folder(shared)) is None
+    assert outbox.waiting(outbox.own_folder(shared)) == ()
+    assert listed(elsewhere) == ["job-1.json"]
+
+
+@posix
+def test_a_folder_that_another_user_made_is_not_used(
+    shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lies in it is not offered to be sent either: it would go out with our token."""
+    folder = shared / "of-us"
+    folder.mkdir()
+    (folder / "job-1.json").touch()
+    folder.chmod(0o777)
+    monkeypatch.setattr(os, "getuid", lambda: folder.stat().st_uid + 1)
+
+    assert keep(folder) is None
+    assert outbox.waiting(folder) == ()
+    assert listed(folder) == ["job-1.json"]
+
+
+@posix
+def test_a_link_under_the_jobs_name_is_not_followed(tmp_path: Path) -> None:
+    """It may wait for the job, and points nowhere."""
+    (tmp_path / "job-77.json").symlink_to(tmp_path / "elsewhere")
+    path = keep(tmp_path)
+
+    assert path is not None
+    assert WITH_LETTERS.fullmatch(path.name)
+    assert not (tmp_path / "elsewhere").exists()
+
+
+# -- how many wait -----------------------------------------------------------------------------
+
+
+def test_the_newest_jobs_of_a_folder_stay(tmp_path: Path) -> None:
+    """Twenty, the one just kept among them; what is no job of ours stays whatever its age."""
+    jobs = [aged(tmp_path / f"job-{n}.json", 100 + n) for n in range(25)]
+    other = {aged(tmp_path / name, 9e6).name for name in ("notes.json", "job-1.txt", ".part")}
+    (tmp_path / "job-of-a-folder.json").mkdir()
+
+    kept = keep(tmp_path)
+
+    assert outbox.waiting(tmp_path) == (kept, *jobs[:19])
+    assert {*listed(tmp_path)} - {path.name for path in jobs} == (
+        other | {"job-77.json", "job-of-a-folder.json"}
+    )
+
+
+def test_half_written_jobs_go_after_a_day(tmp_path: Path) -> None:
+    """Killed runs leave them; one that is being written is younger."""
+    aged(tmp_path / ".job-old.part", outbox.DAY + 60)
+    writing = aged(tmp_path / ".job-new.part", outbox.DAY - 60)
+    ahead = aged(tmp_path / ".job-ahead.part", -9e6)
+
+    keep(tmp_path)
+
+    assert listed(tmp_path) == sorted([writing.name, ahead.name, "job-77.json"])
+
+
+def test_a_folder_holds_its_jobs_the_oldest_first(tmp_path: Path) -> None:
+    """``send FOLDER`` sends them in the order of the runs; a file is itself."""
+    (tmp_path / "sub").mkdir()
+    old, new = aged(tmp_path / "job-9.json", 9), aged(tmp_path / "job-10.json", 1)
+    for name in (".job-x.part", "notes.json", "sub/job-1.json"):
+        (tmp_path / name).touch()
+    with contextlib.suppress(OSError):
+        (tmp_path / "job-link.json").symlink_to(old)
+
+    assert outbox.jobs_in(tmp_path) == (old, new)
+    assert outbox.jobs_in(new) == (new,)
+    assert outbox.jobs_in(tmp_path / "nothing") == (tmp_path / "nothing",)
+    assert outbox.waiting(tmp_path / "nothing") == ()
+
+
+@posix
+def test_a_folder_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+    """The user named it."""
+    (tmp_path / "closed").mkdir(mode=0)
+    tmp_path.chmod(0o755)
+    said = refused(tmp_path, "outbox.jobs_in(folder / 'closed')")
+
+    assert said.endswith(f"{JobError.__name__}: closed cannot be read: Permission denied\n")
+
+
+# -- once it is accepted -----------------------------------------------------------------------
+
+
+@posix
+def test_an_accepted_job_is_removed_if_it_is_a_regular_file(tmp_path: Path) -> None:
+    """Links, as ``/dev/stdin`` is one, and pipes of the shell stay, and that is nothing to tell."""
+    job, link, pipe = tmp_path / "job.json", tmp_path / "link", tmp_path / "pipe"
+    job.touch()
+    link.symlink_to(job)
+    os.mkfifo(pipe)
+
+    for path in (link, pipe, tmp_path, Path("/dev/stdin")):
+        assert outbox.remove(path) is None
+        assert path.exists() or path == Path("/dev/stdin")
+    assert job.exists()
+    assert outbox.remove(job) is None
+    assert outbox.remove(job) is None
+    assert listed(tmp_path) == ["link", "pipe"]
+
+
+@posix
+def test_a_job_that_cannot_be_removed_is_told(tmp_path: Path) -> None:
+    """In a read-only folder, or another user's; accepted is accepted."""
+    (tmp_path / "job.json").touch()
+    tmp_path.chmod(0o555)
+    try:
+        said = refused(tmp_path, "print(outbox.remove(folder / 'job.json'))")
+    finally:
+        tmp_path.chmod(0o755)
+
+    assert said == "job.json was accepted and cannot be removed: Permission denied\n"
+
+
+def test_a_file_that_somebody_has_open_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows does not remove it then, nor put another in its place."""
+
+    def refuse(*_: object, **__: object) -> NoReturn:
+        raise PermissionError(errno.EACCES, "The process cannot access the file")
+
+    path = aged(tmp_path / "job.json", 0)
+    for name in ("unlink", "rename", "replace"):
+        monkeypatch.setattr(os, name, refuse)
+
+    assert outbox.remove(path) == (
+        f"{path} was accepted and cannot be removed: The process cannot access the file"
+    )
+    with pytest.raises(PermissionError):
+        outbox.write(PIECES, path)
+    assert keep(tmp_path) == tmp_path / "job-77.json"
+    assert path.read_bytes() == b"{}"
+
+
+# -- files the user names ----------------------------------------------------------------------
 
 
 def test_a_saved_job_takes_the_place_of_what_was_there(tmp_path: Path) -> None:
@@ -289,15 +444,77 @@ def test_a_saved_job_takes_the_place_of_what_was_there(tmp_path: Path) -> None:
 
 
 def test_a_save_that_fails_leaves_no_part(tmp_path: Path) -> None:
-    """A directory that has come to stand under the name is an error, and nothing else is left."""
+    """A directory that has come to stand under the name is an error, a missing one as well."""
     (tmp_path / "job.json").mkdir()
-    with pytest.raises(OSError, match=r"job\.json"):
-        outbox.write(PIECES, tmp_path / "job.json")
+    for path in (tmp_path / "job.json", tmp_path / "missing" / "job.json"):
+        with pytest.raises(OSError, match=r"missing|job\.json"):
+            outbox.write(PIECES, path)
 
     assert listed(tmp_path) == ["job.json"]
 
 
-# --- whole runs ------------------------------------------------------------------------------
+@posix
+@pytest.mark.parametrize("there", [True, False])
+def test_of_a_link_the_target_is_replaced(tmp_path: Path, there: bool) -> None:
+    """Whole or not at all as well; the link stays."""
+    target, link = tmp_path / "folder" / "job.json", tmp_path / "link.json"
+    target.parent.mkdir()
+    if there:
+        target.write_bytes(b"old")
+    link.symlink_to(target)
+
+    outbox.write(PIECES, link)
+
+    assert link.is_symlink()
+    assert target.read_bytes() == WHOLE
+    assert (listed(tmp_path), listed(target.parent)) == (["folder", "link.json"], ["job.json"])
+
+
+@posix
+def test_into_a_pipe_the_job_is_written(tmp_path: Path) -> None:
+    """Whoever reads gets it, however large; without a reader it is an error, and no wait."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(OSError, match="No such device or address"):
+        outbox.write(PIECES, pipe)
+
+    reader = subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE)
+    writing = threading.Thread(target=_until_read, args=(pipe, [b"x" * 1000] * 1000))
+    writing.start()
+    assert reader.communicate(timeout=60)[0] == b"x" * 1_000_000
+    writing.join()
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+def _until_read(pipe: Path, pieces: list[bytes]) -> None:
+    while True:
+        with contextlib.suppress(OSError):
+            return outbox.write(pieces, pipe)
+
+
+@posix
+def test_into_a_device_the_job_is_written(
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """A superuser's run must not leave a file in its place, nor cut off what was printed before.
+
+    Here the standard output is a file.
+    """
+    link = tmp_path / "link"
+    link.symlink_to("/dev/null")
+    os.write(1, b"before\n")
+
+    for path in (Path("/dev/stdout"), Path("/dev/stderr"), link):
+        before = path.lstat()
+        outbox.write(PIECES, path)
+        assert (path.lstat().st_mode, path.lstat().st_ino) == (before.st_mode, before.st_ino)
+
+    os.write(1, b"after\n")
+    assert capfdbinary.readouterr() == (b"before\n" + WHOLE + b"after\n", WHOLE)
+    assert listed(tmp_path) == ["link"]
+
+
+# -- whole runs --------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -350,21 +567,6 @@ def test_a_refused_job_stays_and_can_be_sent_later(quick: Runner) -> None:
     assert later.returncode == 0, later.stdout
     assert len(quick.server.jobs) == 1
     assert kept_jobs(quick.folder) == []
-
-
-def test_without_a_cache_the_job_is_kept_in_the_temporary_directory(
-    quick: Runner, tmp_path: Path
-) -> None:
-    """``-p no:cacheprovider`` leaves nowhere else."""
-    temporary = tmp_path / "temporary"
-    temporary.mkdir()
-    quick.server.respond(503)
-    result = quick(
-        *PLUGINS, "--coveralls", "-p", "no:cacheprovider", env={"TMPDIR": str(temporary)}
-    )
-
-    assert f"kept in {temporary / 'job-77.json'}" in result.stdout
-    assert json.loads((temporary / "job-77.json").read_bytes())["service_number"] == "77"
 
 
 def test_a_job_that_cannot_be_kept_is_sent_all_the_same(quick: Runner, tmp_path: Path) -> None:

@@ -8,15 +8,17 @@ import os
 import sys
 from array import array
 from collections.abc import Callable, Iterable
+from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import coverage
-import coverage.python
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_coveralls_submit.job.files import Reading, SourceFile, count_lines, larger, merge, read
+from pytest_coveralls_submit.errors import JobError
+from pytest_coveralls_submit.job.files import Reading, SourceFile, count_lines, merge, read
 from pytest_coveralls_submit.measurement.records import FileCoverage
 
 
@@ -83,18 +85,6 @@ TEXTS = {
 }
 
 
-@pytest.mark.parametrize("kind", [kind for kind in TEXTS if kind != "100,000 lines"])
-def test_lines_are_counted_as_coverage_counts_them(kind: str, tmp_path: Path) -> None:
-    """The last statement that coverage.py reports stands on the last line, or before blank ones."""
-    content = TEXTS[kind]
-    path = tmp_path / "module.py"
-    path.write_bytes(content)
-
-    text = coverage.python.get_python_source(str(path))
-
-    assert count_lines(content) == text.count("\n") + (not text.endswith("\n") and text != "")
-
-
 @pytest.mark.parametrize("kind", [kind for kind in TEXTS if TEXTS[kind].strip()])
 def test_each_line_has_what_coverages_json_says_of_it(kind: str, tmp_path: Path) -> None:
     """A whole run: module, coverage.py, its JSON report, and the entry made of it."""
@@ -136,7 +126,7 @@ def test_lines_that_the_file_no_longer_has_are_dropped_and_told(tmp_path: Path) 
 
     assert only(found).coverage == [1, 0]
     assert only(found).branches == [2, 0, 0, 1]
-    assert found.notices == ["a.py was changed after it was measured: it has no line 9 any more"]
+    assert found.notices == ("a.py was changed after it was measured: it has no line 9 any more",)
 
 
 def test_a_lone_cr_is_told(tmp_path: Path) -> None:
@@ -147,7 +137,7 @@ def test_a_lone_cr_is_told(tmp_path: Path) -> None:
     found = reading(tmp_path, measured(path, [1, 2]))
 
     assert only(found).coverage == [1, 1]
-    assert found.notices == ["a.py has line ends that git and Coveralls do not count (a lone CR)"]
+    assert found.notices == ("a.py has line ends that git and Coveralls do not count (a lone CR)",)
 
 
 def test_an_empty_file_is_an_entry_without_lines(tmp_path: Path) -> None:
@@ -155,11 +145,9 @@ def test_an_empty_file_is_an_entry_without_lines(tmp_path: Path) -> None:
     path = tmp_path / "__init__.py"
     path.touch()
 
-    assert only(reading(tmp_path, measured(path))).as_dict() == {
-        "name": "__init__.py",
-        "source_digest": "d41d8cd98f00b204e9800998ecf8427e",
-        "coverage": [],
-    }
+    made = only(reading(tmp_path, measured(path)))
+
+    assert made == SourceFile("__init__.py", "d41d8cd98f00b204e9800998ecf8427e", [], [])
 
 
 # -- the entry ---------------------------------------------------------------------------------
@@ -186,9 +174,9 @@ def test_an_entry_has_what_was_measured_and_nothing_empty(tmp_path: Path) -> Non
     with_none = only(reading(tmp_path, measured(path, [1, 3], [2], [])))
 
     digest = hashlib.md5(path.read_bytes()).hexdigest()
-    expected = {"name": "a.py", "source_digest": digest, "coverage": [1, 0, 1]}
-    assert without.as_dict() == with_none.as_dict() == expected
-    assert with_branches.as_dict() == {**expected, "branches": [1, 0, 0, 0, 1, 0, 1, 1]}
+    expected: Any = {"name": "a.py", "source_digest": digest, "coverage": [1, 0, 1]}
+    assert without.as_json() == with_none.as_json() == expected
+    assert with_branches.as_json() == {**expected, "branches": [1, 0, 0, 0, 1, 0, 1, 1]}
 
 
 def test_the_branches_of_each_line_are_counted_from_nought(tmp_path: Path) -> None:
@@ -224,6 +212,7 @@ def test_files_are_sorted_by_name(tmp_path: Path) -> None:
         ("a.py", b"# coding: latin-1\na = '\xe9'\n", "# coding: latin-1\na = 'é'\n"),
         ("a.pyw", b"\xef\xbb\xbfa = 1\n", "a = 1\n"),
         ("a.py", b"", ""),
+        ("a.py", b"a = 1\r\nb = 2\rc = 3\n", "a = 1\nb = 2\nc = 3\n"),
         ("page.html", "é\n".encode(), "é\n"),
         ("page.html", b"\xe9\n", "\ufffd\n"),
     ],
@@ -231,25 +220,14 @@ def test_files_are_sorted_by_name(tmp_path: Path) -> None:
 def test_source_text_is_decoded_as_the_file_says(
     tmp_path: Path, name: str, content: bytes, text: str
 ) -> None:
-    """PEP 263's cookie for Python, UTF-8 for all else; a template may be anything."""
+    """PEP 263's cookie for Python, UTF-8 for all else; lines end as the server knows them."""
     path = tmp_path / name
     path.write_bytes(content)
 
     made = only(reading(tmp_path, measured(path, [1]), include_source=True))
 
     assert made.source == text
-    assert made.as_dict()["source"] == text
-
-
-def test_source_text_has_as_many_lines_as_the_coverage(tmp_path: Path) -> None:
-    """The server lays one over the other; it ends a line with a newline."""
-    path = tmp_path / "a.py"
-    path.write_bytes(b"a = 1\r\nb = 2\rc = 3\n")
-
-    made = only(reading(tmp_path, measured(path, [1, 2, 3]), include_source=True))
-
-    assert made.source == "a = 1\nb = 2\nc = 3\n"
-    assert len(made.coverage) == 3
+    assert made.as_json()["source"] == text
 
 
 @pytest.mark.parametrize("content", [b"a = '\xe9'\n", b"# coding: klingon\na = 1\n"])
@@ -278,51 +256,66 @@ def test_without_source_text_a_file_need_not_decode(tmp_path: Path) -> None:
 # -- what is left out --------------------------------------------------------------------------
 
 
-def test_a_file_that_vanished_is_left_out_and_named(tmp_path: Path) -> None:
-    """Tests make modules and remove them; the rest is read all the same."""
-    path = tmp_path / "a.py"
-    path.write_text("x = 1\n")
-    gone = tmp_path / "gone.py"
-
-    found = reading(tmp_path, measured(gone, [1]), measured(path, [1]))
-
-    assert [file.name for file in found.files] == ["a.py"]
-    assert list(found.unreadable) == [str(gone)]
-    assert "No such file" in found.unreadable[str(gone)]
+def gone(path: Path) -> None:
+    """Nothing is there."""
 
 
-@pytest.mark.parametrize("make", [Path.mkdir, lambda path: path.joinpath("x").write_text("")])
-def test_what_is_no_file_is_left_out_and_named(
+def pipe(path: Path) -> None:
+    """A pipe that nobody writes to."""
+    os.mkfifo(path)
+
+
+def endless(path: Path) -> None:
+    """A link to a device without an end."""
+    path.symlink_to("/dev/zero")
+
+
+def forbidden(path: Path) -> None:
+    """A file that may not be read."""
+    path.touch(mode=0)
+
+
+UNREADABLE: list[Any] = [gone, Path.mkdir]
+if sys.platform != "win32":
+    UNREADABLE += [pipe, endless]
+    if os.geteuid() != 0:
+        UNREADABLE.append(forbidden)
+
+
+@pytest.mark.parametrize("make", UNREADABLE)
+def test_what_cannot_be_read_is_left_out_and_named(
     tmp_path: Path, make: Callable[[Path], object]
 ) -> None:
-    """A directory of that name, or a file where a directory was."""
-    (tmp_path / "x").mkdir()
-    path = tmp_path / "x" if make is not Path.mkdir else tmp_path / "a.py"
+    """Tests make modules, remove them, put other things in their place; the rest is read."""
+    path, good = tmp_path / "a.py", tmp_path / "good.py"
     make(path)
+    good.write_text("x = 1\n")
 
-    found = reading(tmp_path, measured(path, [1]))
+    found = reading(tmp_path, measured(path, [1]), measured(good, [1]))
 
-    assert found.files == []
+    assert only(found).name == "good.py"
     assert list(found.unreadable) == [str(path)]
+    assert found.unreadable[str(path)]
 
 
-@pytest.mark.skipif(
-    sys.platform == "win32" or os.geteuid() == 0, reason="nothing is forbidden to this user"
-)
-def test_a_file_that_may_not_be_read_is_left_out_and_named(tmp_path: Path) -> None:
-    """It stops nothing."""
-    path = tmp_path / "a.py"
-    path.write_text("x = 1\n")
-    path.chmod(0)
-
-    assert list(reading(tmp_path, measured(path, [1])).unreadable) == [str(path)]
-
-
-def test_a_path_that_is_none_is_left_out_and_named(tmp_path: Path) -> None:
+def test_a_path_that_is_none_is_left_out_and_named() -> None:
     """Generated code may be called anything."""
     found = read([measured(Path("a\0b.py"), [1])], lambda path: path, include_source=False)
 
     assert list(found.unreadable) == ["a\0b.py"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no file can be called so there")
+@pytest.mark.parametrize("name", ["a\\b.py", "c:a.py", " "])
+def test_a_file_whose_name_cannot_be_sent_stops_no_other(tmp_path: Path, name: str) -> None:
+    """Of what a job may not hold there can be a file, and it is no reason to send none."""
+    for path in (tmp_path / name, tmp_path / "good.py"):
+        path.write_text("x = 1\n")
+
+    found = reading(tmp_path, measured(tmp_path / name, [1]), measured(tmp_path / "good.py", [1]))
+
+    assert only(found).name == "good.py"
+    assert list(found.unreadable.values()) == [f"Coveralls takes no name like {name!r}"]
 
 
 def test_a_file_outside_is_counted_and_not_read(tmp_path: Path) -> None:
@@ -332,69 +325,94 @@ def test_a_file_outside_is_counted_and_not_read(tmp_path: Path) -> None:
 
     found = reading(tmp_path / "top", measured(outside, [1]))
 
-    assert (found.files, found.outside, found.unreadable) == ([], [str(outside)], {})
+    assert (found.files, found.outside, found.unreadable) == ((), (str(outside),), {})
 
 
 # -- twice under one name ----------------------------------------------------------------------
 
 
-def twice(
-    tmp_path: Path, one: bytes, other: bytes, *hits: tuple[list[int], list[int], list[int] | None]
-) -> Reading:
-    """Read two files that have the same name in the repository."""
-    paths = [tmp_path / "src.py", tmp_path / "installed.py"]
-    for path, content in zip(paths, (one, other), strict=True):
-        path.write_bytes(content)
-    files = [measured(path, *lines) for path, lines in zip(paths, hits, strict=True)]
-    return read(files, lambda _: "pkg/a.py", include_source=False)
-
-
 def test_a_file_that_was_measured_twice_gets_the_larger_hits(tmp_path: Path) -> None:
     """Once in place and once as installed copy: what either ran counts."""
-    text = b"if a:\n    b\nc\n"
+    paths = [tmp_path / "src.py", tmp_path / "installed.py"]
+    for path in paths:
+        path.write_text("if a:\n    b\nc\n")
+    files = [
+        measured(paths[0], [1, 3], [2], [1, 0, 1, 1]),
+        measured(paths[1], [1, 2], [3], [1, 1, 1, 0]),
+    ]
 
-    found = twice(tmp_path, text, text, ([1, 3], [2], [1, 0, 1, 1]), ([1, 2], [3], [1, 1, 1, 0]))
+    found = read(files, lambda _: "pkg/a.py", include_source=False)
 
     assert only(found).coverage == [1, 1, 1]
     assert only(found).branches == [1, 0, 0, 1, 1, 0, 1, 1]
-    assert found.notices == []
+    assert found.notices == ()
 
 
 def test_two_files_of_different_lengths_under_one_name_are_not_mixed(tmp_path: Path) -> None:
     """The first is kept, and that is said."""
-    found = twice(tmp_path, b"a\nb\n", b"a\n", ([1], [2], None), ([1], [], None))
+    paths = [tmp_path / "src.py", tmp_path / "installed.py"]
+    for path, text in zip(paths, ("a\nb\n", "a\n"), strict=True):
+        path.write_text(text)
+    files = [measured(paths[0], [1], [2]), measured(paths[1], [1])]
+
+    found = read(files, lambda _: "pkg/a.py", include_source=False)
 
     assert only(found).coverage == [1, 0]
-    assert found.notices == ["pkg/a.py was measured twice in different forms; one is sent"]
+    assert found.notices == ("pkg/a.py was measured twice in different forms; one is sent",)
 
 
-def test_two_files_of_different_branches_under_one_name_are_not_mixed(tmp_path: Path) -> None:
-    """One measured with branches and one without, for instance."""
-    found = twice(tmp_path, b"a\nb\n", b"a\nb\n", ([1], [2], [1, 0, 1, 1]), ([1, 2], [], None))
-
-    assert only(found).branches == [1, 0, 0, 0, 1, 0, 1, 1]
-    assert len(found.notices) == 1
+def entry(**changes: Any) -> SourceFile:
+    """The entry of a file of three lines."""
+    fields = {"name": "a.js", "digest": None, "coverage": [1, None, 0], "branches": [], **changes}
+    return SourceFile(**fields)
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "result"),
-    [(None, None, None), (None, 0, 0), (0, None, 0), (0, 1, 1), (3, 2, 3), (None, 2, 2)],
+    ("one", "other", "merged"),
+    [
+        ({"coverage": [None, None, 0]}, {"coverage": [None, 0, 1]}, {"coverage": [None, 0, 1]}),
+        ({"coverage": [3, 0, 0]}, {"coverage": [2, None, 7]}, {"coverage": [3, 0, 7]}),
+        ({"digest": "0" * 32}, {"digest": "1" * 32}, {"digest": "0" * 32}),
+        ({}, {"digest": "1" * 32, "source": "a\n"}, {"digest": "1" * 32, "source": "a\n"}),
+        ({"source": ""}, {"source": "a\n"}, {"source": ""}),
+        ({"branches": [1, 0, 0, 1]}, {}, {"branches": [1, 0, 0, 1]}),
+        (
+            {"branches": [1, 0, 0, 2, 1, 0, 1, 0, 2, 0, 0, 0]},
+            {"branches": [3, 0, 0, 1, 1, 0, 0, 0, 1, 0, 1, 7]},
+            {"branches": [1, 0, 0, 2, 1, 0, 1, 7, 2, 0, 0, 0, 3, 0, 0, 1]},
+        ),
+    ],
 )
-def test_the_larger_hits_count_and_relevant_beats_not(
-    one: int | None, other: int | None, result: int | None
+def test_two_measurements_become_one(
+    one: dict[str, Any], other: dict[str, Any], merged: dict[str, Any]
 ) -> None:
-    """A line that either calls relevant is."""
-    assert larger(one, other) == result
+    """The larger hits of each line and branch; relevant beats not; the first's text and digest."""
+    assert merge(entry(**one), entry(**other)) == entry(**merged)
 
 
-HITS = st.lists(st.none() | st.integers(0, 3), min_size=4, max_size=4)
+def test_measurements_of_different_lengths_are_an_error_that_names_both() -> None:
+    """The file and both lengths."""
+    with pytest.raises(JobError) as caught:
+        merge(entry(coverage=[1]), entry())
+
+    assert str(caught.value) == (
+        "a.js has 3 lines there and 1 here: they were measured on different versions of the file"
+    )
 
 
-@given(HITS, HITS)
-def test_merging_does_not_depend_on_the_order(
-    one: list[int | None], other: list[int | None]
-) -> None:
-    """Whichever was measured first."""
-    first, second = (SourceFile("a.py", "0" * 32, hits, []) for hits in (one, other))
+HITS = st.lists(st.none() | st.integers(0, 9), min_size=3, max_size=3)
+BRANCHES = st.dictionaries(
+    st.tuples(st.integers(1, 3), st.integers(0, 1), st.integers(0, 2)), st.integers(0, 9)
+).map(lambda found: [n for identity, hits in sorted(found.items()) for n in (*identity, hits)])
+ENTRIES = st.builds(entry, coverage=HITS, branches=BRANCHES)
 
-    assert merge(first, second).coverage == merge(second, first).coverage
+
+@given(ENTRIES, ENTRIES)
+def test_merging_knows_no_order_and_once_is_enough(one: SourceFile, other: SourceFile) -> None:
+    """Whichever was measured first, and however often it is named; neither is changed."""
+    before = deepcopy((one, other))
+
+    merged = merge(one, other)
+
+    assert merged == merge(other, one) == merge(merged, other)
+    assert (one, other) == before
