@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
+    from .job.fields import Job
     from .outcome import Outcome
 
 
 @pytest.hookspec
-def pytest_coveralls_job(config: pytest.Config, job: dict[str, Any]) -> None:
+def pytest_coveralls_job(config: pytest.Config, job: Job) -> None:
     """Change ``job`` in place before it is checked and sent.
 
     Called once, after the tests, where a job is built. The token is not in it. A hook that
@@ -20,8 +21,9 @@ def pytest_coveralls_job(config: pytest.Config, job: dict[str, Any]) -> None:
 
     Args:
         config: of the run.
-        job: fields of https://docs.coveralls.io/api-jobs-endpoint; ``job["source_files"]`` is a
-            list of dicts with ``name``, ``source_digest``, ``coverage`` (one of None, 0, 1 a
+        job: a dict, for type checkers ``pytest_coveralls_submit.job.fields.Job``, with the fields
+            of https://docs.coveralls.io/api-jobs-endpoint; ``job["source_files"]`` is a list of
+            dicts with ``name``, ``source_digest``, ``coverage`` (one of None, 0, 1 a
             line) and, where branches were measured, ``branches``.
     """
 

@@ -6,7 +6,7 @@ How each of these is done is left to the rooms; what is printed of it, to ``outp
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,8 +16,9 @@ from .delivery.messages import Answer, Call, Policy, Progress
 from .errors import GitLabError, JobError, MeasurementError, ProcessError
 from .identity import git, gitlab
 from .job import document, files, names, other_tools, outbox
+from .job.document import Document
 from .measurement.records import Measurement
-from .outcome import Built, Failed, FileTotal, Interrupted, NotSent, Outcome, Sent
+from .outcome import Built, Failed, Interrupted, NotSent, Outcome, Sent
 from .plan import Plan, asker, finish_command, why_no_token
 from .values import one_line
 
@@ -28,7 +29,7 @@ NAMED = 5
 class Edit(Protocol):
     """Changes a job in place."""
 
-    def __call__(self, *, job: dict[str, Any]) -> object:
+    def __call__(self, *, job: Any) -> object:
         """Change it; what is raised costs the change, not the job."""
 
 
@@ -81,12 +82,10 @@ def _read(plan: Plan, measured: Measurement) -> files.Reading:
     naming = names.Names(plan.top, tracked, base_dir=settings.base_dir, src_dir=settings.src_dir)
     reading = files.read(measured.files, naming.of, include_source=settings.include_source)
     untracked = [file.name for file in reading.files if naming.is_tracked(file.name) is False]
-    if untracked:
-        reading.notices.append(
-            f"{_count(untracked)} not in git, so that Coveralls cannot show them: "
-            + _some(untracked)
-        )
-    return reading
+    if not untracked:
+        return reading
+    notice = f"{_count(untracked)} not in git, so that Coveralls cannot show them: "
+    return replace(reading, notices=(*reading.notices, notice + _some(untracked)))
 
 
 def _left_out(reading: files.Reading, measured: Measurement) -> tuple[str, ...]:
@@ -114,80 +113,79 @@ def _submit(plan: Plan, run: Run, reading: files.Reading, percent: float) -> Out
         job, troubles = _job(plan, reading, run.edit)
     except JobError as error:
         return Failed(reason=str(error))
-    if not job["source_files"] and not settings.allow_empty:
+    if not job.files and not settings.allow_empty:
         reason = "no files of the repository were measured"
         return NotSent(reason=reason, notices=troubles)
-    trouble = _save(job, settings.save)
+    pieces = document.pieces(job)
+    trouble = _save(pieces, settings.save)
     if trouble and (settings.dry_run or plan.token is None):
         return Failed(reason=trouble, notices=troubles)
     troubles = (*troubles, *([trouble] if trouble else []))
-    outcome = _send(plan, run, job, percent)
+    outcome = _send(plan, run, job, pieces, percent)
     saved = None if trouble else settings.save
     return replace(outcome, saved=saved, notices=(*troubles, *outcome.notices))
 
 
-def _job(
-    plan: Plan, reading: files.Reading, edit: Edit | None
-) -> tuple[dict[str, Any], tuple[str, ...]]:
+def _job(plan: Plan, reading: files.Reading, edit: Edit | None) -> tuple[Document, tuple[str, ...]]:
     """Return the checked job, and what a hook did wrong."""
-    entries = [file.as_dict() for file in reading.files]
+    entries = reading.files
     for path in plan.settings.merge:
-        entries = other_tools.merge(entries, path)
-    job = {**plan.identity.as_json(), "source_files": entries}
+        entries = other_tools.merge_file(entries, path)
+    job = Document(plan.identity.as_json(), entries)
     document.check(job)
     if edit is None:
         return job, ()
     try:
-        edited = document.copy(job)
+        edited = job.as_job()
         edit(job=edited)
-        document.check(edited)
+        return document.from_job(edited), ()
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001  a conftest.py may also fail, skip or exit
         why = str(error) if isinstance(error, JobError) else one_line(error)
         return job, (f"the hook pytest_coveralls_job is not heeded: {why}",)
-    return edited, ()
 
 
-def _save(job: dict[str, Any], path: Path | None) -> str:
+def _save(pieces: Sequence[bytes], path: Path | None) -> str:
     """Write the job where the user wants it; return what went wrong."""
     try:
         if path is not None:
-            outbox.write(document.pieces(job), path)
+            outbox.write(pieces, path)
     except OSError as error:
         return f"{path} cannot be written: {error}"
     return ""
 
 
-def _send(plan: Plan, run: Run, job: dict[str, Any], percent: float) -> Outcome:
+def _send(plan: Plan, run: Run, job: Document, pieces: Sequence[bytes], percent: float) -> Outcome:
     if plan.settings.dry_run:
-        return Built(files=file_totals(job), percent=percent)
+        return Built(files=job.totals, percent=percent)
     if plan.token is None:
         return why_no_token(plan)
-    folders = [folder for folder in (run.folder(), plan.temporary) if folder is not None]
-    kept = outbox.keep(lambda: document.pieces(job), folders, _stem(job))
-    outcome = deliver(plan, job, percent, kept, run.say)
+    places = (run.folder(), outbox.own_folder(plan.temporary))
+    folders = [folder for folder in places if folder is not None]
+    kept = outbox.keep(pieces, folders, outbox.stem_of(job.identity))
+    outcome = deliver(plan, job, pieces, percent, kept, run.say)
     if kept is None:
         notice = "the job could not be kept on disk: no directory takes it"
         return replace(outcome, notices=(notice, *outcome.notices))
     return outcome
 
 
-def _stem(job: dict[str, Any]) -> str:
-    number = job.get("service_number") or job.get("commit_sha", "")[:7] or "local"
-    safe = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in number)
-    return f"job-{safe[:80]}"
-
-
 def deliver(
-    plan: Plan, job: dict[str, Any], percent: float, kept: Path | None, say: Callable[[str], None]
+    plan: Plan,
+    job: Document,
+    pieces: Sequence[bytes],
+    percent: float,
+    kept: Path | None,
+    say: Callable[[str], None],
 ) -> Sent | Failed:
     """Send a job that was built and kept, and remove what was kept once it is accepted."""
     assert plan.token is not None
     try:
-        body = document.with_token(document.pieces(job), plan.token.secret)
+        body = document.with_token(pieces, plan.token.secret)
         # Without a number each job that arrives is a build of its own.
-        answer = post(plan, "/api/v1/jobs", body, say, is_repeatable="service_number" in job)
+        is_repeatable = "service_number" in job.identity
+        answer = post(plan, "/api/v1/jobs", body, say, is_repeatable=is_repeatable)
         verdict = diagnosis.judge(answer, diagnosis.JOB_ROWS, plan.facts)
         if verdict.accepted:
             return _accepted(plan, job, percent, kept, verdict, answer)
@@ -212,41 +210,37 @@ def fault(error: BaseException) -> Failed:
 
 def _accepted(
     plan: Plan,
-    job: dict[str, Any],
+    job: Document,
     percent: float,
     kept: Path | None,
     verdict: diagnosis.Verdict,
     answer: Answer,
 ) -> Sent:
-    if kept is not None:
-        kept.unlink(missing_ok=True)
-    number = job.get("service_number")
+    trouble = None if kept is None else outbox.remove(kept)
+    number = job.identity.get("service_number")
+    is_open = job.identity.get("parallel")
     return Sent(
-        files=file_totals(job),
+        files=job.totals,
         percent=percent,
         url=verdict.url,
         message=verdict.message,
-        finish=(
-            finish_command(number, plan.settings.host) if number and job.get("parallel") else None
-        ),
+        finish=finish_command(number, plan.settings.host) if number and is_open else None,
         details=(_effort(answer),),
-        notices=_tell_gitlab(plan, job, percent, verdict.url),
+        notices=(*([trouble] if trouble else []), *_tell_gitlab(plan, job, percent, verdict.url)),
     )
 
 
-def _tell_gitlab(
-    plan: Plan, job: dict[str, Any], percent: float, url: str | None
-) -> tuple[str, ...]:
+def _tell_gitlab(plan: Plan, job: Document, percent: float, url: str | None) -> tuple[str, ...]:
     """Give the commit a status on GitLab, where the user wants that; say what became of it."""
     settings = plan.settings
     if not settings.gitlab_status:
         return ()
     if settings.gitlab_token is None:
         return ("gitlab_status needs a token with the scope api in COVERALLS_GITLAB_TOKEN",)
-    commit = job.get("git", {}).get("head", {})
+    commit = job.identity.get("git", {}).get("head", {})
     if "id" not in commit:
         return ("GitLab was not told: the commit is not known",)
-    flag = job.get("flag_name")
+    flag = job.identity.get("flag_name")
     try:
         done = gitlab.announce(
             plan.env,
@@ -255,7 +249,7 @@ def _tell_gitlab(
             git.Commit(**commit),
             coverage=percent,
             url=url,
-            ref=job.get("service_branch"),
+            ref=job.identity.get("service_branch"),
             name=f"coveralls/{flag}" if flag else "coveralls",
         )
     except GitLabError as error:
@@ -314,14 +308,3 @@ def _attempt(progress: Progress) -> str:
 def _effort(answer: Answer) -> str:
     attempts = "1 attempt" if answer.attempts == 1 else f"{answer.attempts} attempts"
     return f"{answer.size:,} bytes sent in {answer.seconds:.2f} s, {attempts}"
-
-
-def file_totals(job: dict[str, Any]) -> tuple[FileTotal, ...]:
-    """Return how much of each source file of a job is covered."""
-    totals = []
-    for file in job["source_files"]:
-        lines = [line for line in file["coverage"] if line is not None]
-        hits = lines + file.get("branches", [])[3::4]
-        covered_lines, covered = sum(map(bool, lines)), sum(map(bool, hits))
-        totals.append(FileTotal(file["name"], covered, len(hits), covered_lines, len(lines)))
-    return tuple(totals)

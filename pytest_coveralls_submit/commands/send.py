@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from ..identity.token import GITHUB_ACTIONS, GITHUB_SERVICE
 from ..job import other_tools
+from ..job.document import Document, pieces
 from ..outcome import Built, Outcome
 from ..plan import Plan, why_no_token
-from ..submit import deliver, file_totals
+from ..submit import deliver
 from .console import ACCEPTED, REFUSED, Console
 
 HELP = "send a job from a file, and remove it once accepted"
@@ -35,34 +35,31 @@ def run(console: Console) -> int:
     return ACCEPTED if isinstance(outcome, Built) else REFUSED
 
 
-def _outcome(console: Console, job: dict[str, Any], path: Path) -> Outcome:
+def _outcome(console: Console, job: Document, path: Path) -> Outcome:
     plan = console.plan
-    totals = file_totals(job)
-    covered, relevant = sum(file.covered for file in totals), sum(file.relevant for file in totals)
-    percent = 100.0 * covered / relevant if relevant else 100.0
     if plan.settings.dry_run:
-        return Built(files=totals, percent=percent, notices=plan.notices)
+        return Built(files=job.totals, percent=job.percent, notices=plan.notices)
     if plan.token is None:
         return replace(why_no_token(plan), notices=plan.notices)
     kept = None if str(path) == "-" else path.absolute()
-    return deliver(plan, job, percent, kept, console.say)
+    return deliver(plan, job, pieces(job), job.percent, kept, console.say)
 
 
-def _completed(job: dict[str, Any], plan: Plan) -> dict[str, Any]:
+def _completed(job: Document, plan: Plan) -> Document:
     """Return a job that can be sent: with an identity, and with the service that fits the token.
 
     Another tool's file may hold source files alone; then the job is that of this checkout. Flags
     win over what the file says; variables, which may be another job's, do not.
     """
-    identity = plan.identity.as_json()
-    if set(job) == {"source_files"}:
-        return {**identity, **job}
+    here = plan.identity.as_json()
+    if not job.identity:
+        return replace(job, identity=here)
     flags = {name for name, origin in plan.settings.origins.items() if origin.kind == "flag"}
-    job.update({name: identity[name] for name in flags & identity.keys()})
-    if job.get("service_name") in {GITHUB_ACTIONS, GITHUB_SERVICE} and plan.token:
+    identity = {**job.identity, **{name: here[name] for name in flags & here.keys()}}
+    if identity.get("service_name") in {GITHUB_ACTIONS, GITHUB_SERVICE} and plan.token:
         is_github = plan.token.is_github
-        job["service_name"] = GITHUB_SERVICE if is_github else GITHUB_ACTIONS
+        identity["service_name"] = GITHUB_SERVICE if is_github else GITHUB_ACTIONS
         repo_name = plan.settings.repo_name or plan.build.repo_name
         if is_github and repo_name:
-            job.setdefault("repo_name", repo_name)
-    return job
+            identity.setdefault("repo_name", repo_name)
+    return replace(job, identity=identity)

@@ -55,10 +55,11 @@ class SourceFile:
     @property
     def total(self) -> FileTotal:
         """How many of the lines and branches are covered."""
-        taken = self.branches[3::4]
-        relevant = len(self.coverage) - self.coverage.count(None) + len(taken)
-        missed = self.coverage.count(0) + taken.count(0)
-        return FileTotal(self.name, relevant - missed, relevant)
+        branches = self.branches[3::4]
+        lines = len(self.coverage) - self.coverage.count(None)
+        covered = lines - self.coverage.count(0)
+        taken = len(branches) - branches.count(0)
+        return FileTotal(self.name, covered + taken, lines + len(branches), covered, lines)
 
     def as_json(self) -> SourceFileJson:
         """Return the entry as it is sent, with the same lists; nothing empty but ``coverage``."""

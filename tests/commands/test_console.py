@@ -103,7 +103,7 @@ def test_an_interruption_is_one_line(command: Command) -> None:
     """Ctrl-C while standard input is waited for: the usual status, no traceback."""
 
     class Waits:
-        def read(self) -> bytes:
+        def read(self, _: int) -> bytes:
             raise KeyboardInterrupt
 
     command.monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=Waits()))

@@ -1,27 +1,22 @@
-"""The job: what it is composed of, which documented fields it may have, and how it is written."""
+"""Who built what: the fields of a job beside its source files, and its flag."""
 
 from __future__ import annotations
 
-import json
 import platform
 import sys
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from standin import check as check_as_server
 
-from pytest_coveralls_submit.errors import JobError, SettingsError
+from pytest_coveralls_submit.errors import SettingsError
 from pytest_coveralls_submit.identity import head
 from pytest_coveralls_submit.identity.detect import detect
 from pytest_coveralls_submit.identity.git import Commit, Git, Remote
 from pytest_coveralls_submit.identity.service import Build
 from pytest_coveralls_submit.identity.token import Token
-from pytest_coveralls_submit.job import document as job
 from pytest_coveralls_submit.secret import Secret
 from pytest_coveralls_submit.settings.resolve import Origin, Text, resolve
 from pytest_coveralls_submit.settings.table import Settings
@@ -47,7 +42,6 @@ GITHUB = Build(
 )
 COVERALLS_TOKEN = Token(Secret("c0ffee"), "COVERALLS_REPO_TOKEN", is_github=False)
 GITHUB_TOKEN = Token(Secret("ghs_x"), "GITHUB_TOKEN", is_github=True)
-DIGEST = "0123456789abcdef" * 2
 
 
 def settings(**texts: str) -> Settings:
@@ -72,17 +66,6 @@ def composed(
         chosen or Settings(), build or Build(), git, token, flag=flag, run_at=NOW
     )
     return identity.as_json()
-
-
-def a_file(**changes: Any) -> dict[str, Any]:
-    """A source file as documented, with changes; None takes a field away."""
-    file = {"name": "a.py", "source_digest": DIGEST, "coverage": [1, None, 0], **changes}
-    return {name: value for name, value in file.items() if value is not None}
-
-
-def a_job(**changes: Any) -> dict[str, Any]:
-    """A job as documented, with changes."""
-    return {"service_name": "ci", "source_files": [a_file()], **changes}
 
 
 # -- composing ---------------------------------------------------------------------------------
@@ -285,7 +268,7 @@ def test_composing_leaves_no_empty_value() -> None:
     }
 
 
-# -- tokens and service names ------------------------------------------------------------------
+# -- the service's name ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -404,242 +387,3 @@ def test_job_ids_differ_between_the_legs_of_a_matrix(service: str) -> None:
 def test_a_job_run_again_has_the_same_id() -> None:
     """So that it takes the place of the first attempt."""
     assert composed(build=GITHUB, flag="a") == composed(build=GITHUB, flag="a")
-
-
-# -- checking ----------------------------------------------------------------------------------
-
-TEXTS = (
-    "service_name",
-    "service_number",
-    "service_job_id",
-    "service_job_number",
-    "service_pull_request",
-    "service_branch",
-    "service_build_url",
-    "service_job_url",
-    "service_attempt",
-    "service_event_type",
-    "commit_sha",
-    "repo_name",
-    "flag_name",
-    "compare_ref",
-    "compare_sha",
-    "run_at",
-)
-
-
-def refusal(checked: Mapping[str, Any]) -> str:
-    """What is said about a job that is not as documented."""
-    with pytest.raises(JobError) as caught:
-        job.check(checked)
-    return str(caught.value)
-
-
-def test_a_job_with_every_documented_field_passes() -> None:
-    """All of them at once."""
-    texts = dict.fromkeys(TEXTS, "x")
-    file = a_file(branches=[1, 0, 0, 1, 1, 0, 1, 0], source="")
-    head = dict.fromkeys(
-        ("id", "author_name", "author_email", "committer_name", "committer_email", "message"), "x"
-    )
-    git = {"head": head, "branch": "b", "remotes": [{"name": "origin", "url": "u"}]}
-
-    job.check({**texts, "parallel": False, "git": git, "source_files": [file]})
-
-
-@pytest.mark.parametrize("name", TEXTS)
-@pytest.mark.parametrize("value", ["", " \n", None, 7, True, ["x"], "\udc80"])
-def test_each_text_field_takes_text_that_is_not_blank(name: str, value: object) -> None:
-    """No number, no null, nothing empty, nothing that is no Unicode."""
-    shown = json.dumps(value)
-
-    assert refusal(a_job(**{name: value})) == f'the job: "{name}" cannot be {shown}'
-
-
-@pytest.mark.parametrize("value", [1, "true", None])
-def test_parallel_is_true_or_false(value: object) -> None:
-    """Not a word for it."""
-    assert refusal(a_job(parallel=value)).startswith('the job: "parallel" cannot be ')
-
-
-@pytest.mark.parametrize(
-    "git",
-    [
-        None,
-        {},
-        [],
-        {"head": {}},
-        {"head": {"id": ""}},
-        {"head": {"id": SHA, "author_name": None}},
-        {"head": {"id": SHA, "date": "today"}},
-        {"branch": ""},
-        {"branch": "HEAD"},
-        {"remotes": []},
-        {"remotes": ["origin"]},
-        {"remotes": [{"name": "origin", "url": ""}]},
-        {"remotes": [{"name": "origin", "fetch": "u"}]},
-        {"tags": ["v1"]},
-    ],
-)
-def test_git_has_a_head_a_branch_and_remotes_and_nothing_empty(git: object) -> None:
-    """HEAD is no branch."""
-    assert refusal(a_job(git=git)).startswith('the job: "git" cannot be ')
-
-
-@pytest.mark.parametrize("name", ["repo_token", "environment", "Source_files", ""])
-def test_an_unknown_field_of_a_job_is_refused(name: str) -> None:
-    """The token least of all: a job that is checked has none yet."""
-    expected = f'the job has a field "{name}" that Coveralls does not document'
-
-    assert refusal({**a_job(), name: "x"}) == expected
-
-
-def test_a_job_needs_source_files() -> None:
-    """They may be none, but a list."""
-    assert refusal({"service_name": "ci"}) == 'the job has no "source_files"'
-    assert refusal({"source_files": None}) == 'the job: "source_files" cannot be null'
-    job.check({"source_files": []})
-
-
-@pytest.mark.parametrize("file", [None, "a.py", 3, []])
-def test_a_source_file_is_an_object(file: object) -> None:
-    """Its place is named."""
-    assert refusal(a_job(source_files=[a_file(), file])) == "source file 2 is no object"
-
-
-@pytest.mark.parametrize("field", ["name", "coverage"])
-def test_a_source_file_needs_name_and_coverage(field: str) -> None:
-    """The place and, if there is one, the name are given."""
-    file = a_file(**{field: None})
-
-    assert refusal(a_job(source_files=[file])) == (
-        f'source file 1 ({file.get("name")}) has no "{field}"'
-    )
-
-
-NO_NAMES: tuple[object, ...] = (
-    *("", " ", 7, "/etc/passwd", "C:\\a.py", "c:a.py", "..", ".", "../a.py", "./a.py"),
-    *("a/../b.py", "a/..", "a/./b.py", "a//b.py", "a\\b.py", "a\udc80.py"),
-)
-NO_COVERAGE: tuple[object, ...] = (
-    *({}, "1,0", [1.0], [True], ["1"], [-1], [float("nan")], [[1]], 3),
-)
-NO_BRANCHES: tuple[object, ...] = (
-    *([], [1, 0, 0], [1, 0, 0, -1], [1, 0, 0, 1.0], [1, 0, 0, True], [1, 0, 0, None]),
-    *([1, 0, 0, 1, 1, 0, 0, 0], {}, "x"),
-)
-NO_DIGEST: tuple[object, ...] = ("", "0" * 31, "G" * 32, "A" * 32, 7, "0" * 33)
-NO_SOURCE: tuple[object, ...] = (7, ["x"], "\udc80")
-
-
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        *(("name", value) for value in NO_NAMES),
-        *(("source_digest", value) for value in NO_DIGEST),
-        *(("coverage", value) for value in NO_COVERAGE),
-        *(("branches", value) for value in NO_BRANCHES),
-        *(("source", value) for value in NO_SOURCE),
-    ],
-)
-def test_each_field_of_a_source_file_takes_its_documented_values(field: str, value: object) -> None:
-    """Everything else is refused with place, name and field, and names are relative and plain."""
-    file = a_file(**{field: value})
-
-    told = refusal(a_job(source_files=[file]))
-
-    assert told.startswith(f'source file 1 ({file["name"]}): "{field}" cannot be ')
-
-
-def test_null_is_no_value_of_a_source_files_field() -> None:
-    """Outside of the hits there is no null."""
-    for name in ("source_digest", "branches", "source", "name"):
-        file = {**a_file(), name: None}
-        assert f'"{name}" cannot be null' in refusal(a_job(source_files=[file]))
-
-
-def test_an_unknown_field_of_a_source_file_is_refused() -> None:
-    """Named with the file."""
-    assert refusal(a_job(source_files=[a_file(language="js")])) == (
-        'source file 1 (a.py) has a field "language" that Coveralls does not document'
-    )
-
-
-def test_a_name_stands_once() -> None:
-    """Of two files with one name the server would take either."""
-    files = [a_file(), a_file(name="b.py"), a_file()]
-
-    expected = 'source file 3: the name "a.py" stands twice'
-
-    assert refusal(a_job(source_files=files)) == expected
-
-
-def test_a_long_value_is_cut_in_the_message() -> None:
-    """A wrong field may be a whole file."""
-    assert len(refusal(a_job(service_name=["x" * 5000]))) < 200
-
-
-# -- copying and writing -----------------------------------------------------------------------
-
-JSON = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**53), 2**53)
-    | st.text(st.characters(codec="utf-8")),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
-    ),
-    max_leaves=8,
-)
-JOBS = st.builds(
-    lambda fields, files: {**fields, "source_files": files},
-    st.dictionaries(st.text(min_size=1, max_size=5), JSON, max_size=4),
-    st.lists(st.dictionaries(st.text(max_size=5), JSON, max_size=3), max_size=4),
-)
-
-
-@given(JOBS)
-def test_a_job_reads_back_as_it_was_written(written: dict[str, Any]) -> None:
-    """Written in pieces, a source file at a time, it is JSON equal to the job."""
-    pieces = list(job.pieces(written))
-
-    assert json.loads(b"".join(pieces)) == written
-    assert pieces[0].startswith(b"{")
-    assert len(pieces) == len(written["source_files"]) + 2
-
-
-@given(JOBS, st.text(st.characters(codec="utf-8"), min_size=1))
-def test_the_token_is_put_in_front_and_nothing_else_changes(
-    written: dict[str, Any], token: str
-) -> None:
-    """Job and token meet on the wire alone."""
-    sent = b"".join(job.with_token(job.pieces(written), Secret(token)))
-
-    assert json.loads(sent) == {"repo_token": token, **written}
-
-
-def test_what_json_does_not_have_is_not_written() -> None:
-    """``NaN`` would make the whole job unreadable."""
-    with pytest.raises(ValueError, match="JSON compliant"):
-        list(job.pieces({"source_files": [a_file(coverage=[float("nan")])]}))
-
-
-def test_a_copy_may_be_changed_and_the_job_stays() -> None:
-    """Hooks get a copy: of what they damage, nothing is sent."""
-    original = a_job(
-        git={"head": {"id": SHA}, "branch": "b", "remotes": [{"name": "origin", "url": "u"}]},
-        source_files=[a_file(branches=[1, 0, 0, 1])],
-    )
-    before = json.loads(json.dumps(original))
-
-    copied = job.copy(original)
-    assert copied == original
-    copied["service_name"] = "other"
-    copied["git"]["head"]["id"] = OTHER
-    copied["git"]["remotes"][0]["url"] = "v"
-    copied["git"]["remotes"].append({})
-    copied["source_files"][0]["coverage"][0] = 0
-    copied["source_files"][0]["branches"].clear()
-    copied["source_files"].clear()
-
-    assert original == before

@@ -208,9 +208,9 @@ def test_totals_count_lines_and_branches() -> None:
     made = Document({}, files)
 
     assert [tuple(total) for total in made.totals] == [
-        ("a.py", 2, 4),
-        ("b.py", 0, 0),
-        ("c.py", 4, 4),
+        ("a.py", 2, 4, 1, 2),
+        ("b.py", 0, 0, 0, 0),
+        ("c.py", 4, 4, 4, 4),
     ]
     assert (made.percent, Document({}, ()).percent) == (75.0, 100.0)
 
