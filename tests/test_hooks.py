@@ -149,7 +149,7 @@ DAMAGE = {
     ),
     "deleted": ("del job['source_files']", 'the job has no "source_files"'),
     "cleared": ("job.clear()", 'the job has no "source_files"'),
-    "recursive": ("job['git']['head'] = job", "Circular reference detected"),
+    "recursive": ("job['git']['head'] = job", '"git" cannot be {"branch"'),
 }
 
 

@@ -65,7 +65,7 @@ def from_job(job: Mapping[str, Any]) -> Document:
     identity = dict(job)
     files = identity.pop("source_files", None)
     if not isinstance(files, list):
-        raise JobError('the job has no list "source_files"')
+        raise JobError('the job has no "source_files" list')
     check_fields(identity, files)
     return Document(deepcopy(identity), tuple(map(_source_file, files)))
 

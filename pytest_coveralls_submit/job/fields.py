@@ -186,7 +186,5 @@ def _shown(value: object, quote: str = '"') -> str:
     """Return the start of a value in one line, however long, deep or odd it is."""
     if isinstance(value, str):
         return f"{quote}{escaped(value[:SHOWN])}{quote}"
-    encoder = JSONEncoder(
-        default=lambda odd: type(odd).__name__, check_circular=False, skipkeys=True
-    )
+    encoder = JSONEncoder(default=repr, check_circular=False, skipkeys=True)
     return escaped("".join(islice(encoder.iterencode(value), SHOWN))[:SHOWN])

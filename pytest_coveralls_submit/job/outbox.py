@@ -14,16 +14,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ..errors import JobError
-
 KEPT = 20
 """Jobs that stay in a folder."""
 DAY = 24 * 60 * 60
 """Seconds after which nobody is writing a half-written job any more."""
 PART = ".job-", ".part"
 """Start and end of a half-written job's name; ``pytest --looponfail`` passes over dot files."""
-# A pipe that nobody reads is not waited for. Windows knows text files.
-_WRITING = os.O_WRONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+_WITHOUT_WAITING = os.O_WRONLY | getattr(os, "O_NONBLOCK", 0)  # for somebody to read a pipe
 
 
 def own_folder(temporary: Path) -> Path:
@@ -146,17 +143,10 @@ def waiting(folder: Path) -> tuple[Path, ...]:
 
 
 def jobs_in(path: Path) -> tuple[Path, ...]:
-    """Return the jobs in a folder that the user names, the oldest first; a file is one itself.
-
-    Raises:
-        JobError: the folder cannot be read.
-    """
-    if not os.path.isdir(path):  # noqa: PTH112  raises nothing
-        return (path,)
-    try:
+    """Return the jobs in a folder that the user names, the oldest first; all else is one itself."""
+    with suppress(OSError):
         return tuple(job for _, job in sorted(_files(path, "job", ".json")))
-    except OSError as error:
-        raise JobError(f"{path} cannot be read: {error.strerror or error}") from None
+    return (path,)
 
 
 def remove(path: Path) -> str | None:
@@ -185,7 +175,8 @@ def write(pieces: Iterable[bytes], path: Path) -> None:
     except FileNotFoundError:
         status = None
     if status is not None and (stream := _standard_stream(status)):
-        _write_into(os.dup(stream), pieces)
+        with os.fdopen(os.dup(stream), "wb") as file:
+            file.writelines(pieces)
     elif status is None or stat.S_ISREG(status.st_mode):
         target = Path(os.path.realpath(path))
         part = _written(pieces, target.parent)
@@ -194,10 +185,12 @@ def write(pieces: Iterable[bytes], path: Path) -> None:
         finally:
             part.unlink(missing_ok=True)
     else:
-        handle = os.open(path, _WRITING)
-        if sys.platform != "win32":
-            os.set_blocking(handle, True)
-        _write_into(handle, pieces)
+        reader = os.open(path, _WITHOUT_WAITING)
+        try:
+            with path.open("wb") as file:
+                file.writelines(pieces)
+        finally:
+            os.close(reader)
 
 
 def _standard_stream(status: os.stat_result) -> int | None:
@@ -208,8 +201,3 @@ def _standard_stream(status: os.stat_result) -> int | None:
             if status.st_ino and os.path.samestat(status, os.fstat(stream)):
                 return stream
     return None
-
-
-def _write_into(handle: int, pieces: Iterable[bytes]) -> None:
-    with os.fdopen(handle, "wb") as file:
-        file.writelines(pieces)

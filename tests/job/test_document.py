@@ -95,7 +95,7 @@ def test_what_has_to_be_there_is_missed_by_name() -> None:
     """Source files, though there may be none; of each a name and its hits."""
     nones: tuple[Any, ...] = ({}, {"source_files": None}, {"source_files": {}})
     for none in nones:
-        assert refusal(none) == 'the job has no list "source_files"'
+        assert refusal(none) == 'the job has no "source_files" list'
     assert refusal(a_job(source_files=[a_file(name=None)])) == 'source file 1 (null) has no "name"'
     assert refusal(a_job(source_files=[a_file(), a_file(name="b.py", coverage=None)])) == (
         'source file 2 (b.py) has no "coverage"'

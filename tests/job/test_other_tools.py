@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pytest_coveralls_submit.errors import JobError
-from pytest_coveralls_submit.job import document, fields
+from pytest_coveralls_submit.job import document, fields, other_tools
 from pytest_coveralls_submit.job.files import SourceFile
 from pytest_coveralls_submit.job.other_tools import FILES_LIMIT, load, merge_file
 from pytest_coveralls_submit.values import escaped
@@ -126,53 +127,48 @@ def test_too_many_files_are_no_job(path: Path) -> None:
     assert refusal(path) == f"{path}: a job has at most 100,000 source files"
 
 
-LIMITED = """
-import sys
-from pathlib import Path
-from pytest_coveralls_submit.errors import JobError
-from pytest_coveralls_submit.job import other_tools
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="needs an endless file")
+def test_an_endless_file_ends_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device, or standard input that somebody fills for ever; here with a smaller limit."""
+    assert other_tools.SIZE_LIMIT == 512 * 1024**2
+    monkeypatch.setattr(other_tools, "SIZE_LIMIT", 8 * 1024**2)
+    with Path("/dev/zero").open("rb") as endless:
+        monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=endless))
 
-other_tools.SIZE_LIMIT = int(sys.argv[2])
-try:
-    other_tools.load(Path(sys.argv[1]))
-except JobError as error:
-    print(error)
+        for name in ("/dev/zero", "-"):
+            assert refusal(Path(name)) == f"{name}: a job has at most 8 MiB"
+
+
+LOADING = """
+import resource, sys
+from pathlib import Path
+from pytest_coveralls_submit.job.other_tools import load
+
+resource.setrlimit(resource.RLIMIT_AS, (2**29, 2**29))
+load(Path(sys.argv[1]))
 """
 
 
-@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="needs an endless file")
-@pytest.mark.parametrize("name", ["/dev/zero", "-"])
-def test_an_endless_file_ends_at_the_limit(name: str) -> None:
-    """A device, or standard input that somebody fills for ever; here with a smaller limit."""
-    with Path("/dev/zero").open("rb") as endless:
-        ended = subprocess.run(
-            [sys.executable, "-c", LIMITED, name, str(8 * 1024**2)],
-            stdin=endless,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-
-    assert ended.stdout == f"{name}: a job has at most 8 MiB\n", ended.stderr
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a limit on memory")
-def test_a_job_that_does_not_fit_into_memory_is_one_line(path: Path) -> None:
+def test_a_job_that_does_not_fit_into_memory_is_one_line(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Small text may be large values."""
-    import resource
-
     path.write_text('{"source_files": [' + "[]," * 20_000_000 + "0]}")
     ended = subprocess.run(
-        [sys.executable, "-c", LIMITED, str(path), str(512 * 1024**2)],
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (2**29, 2**29)),
+        [sys.executable, "-c", LOADING, str(path)],
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
+    assert ended.stderr.endswith(f"JobError: {path} does not fit into memory\n")
 
-    assert ended.stdout == f"{path} does not fit into memory\n", ended.stderr
+    def fill(_: int) -> bytes:
+        raise MemoryError
+
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=SimpleNamespace(read=fill)))
+    assert refusal(Path("-")) == "- does not fit into memory"
 
 
 ODD: st.SearchStrategy[Any] = st.sampled_from(
