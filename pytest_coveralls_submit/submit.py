@@ -5,21 +5,19 @@ How each of these is done is left to the rooms; what is printed of it, to ``outp
 
 from __future__ import annotations
 
-import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from .delivery import diagnosis, sender
-from .delivery.messages import Answer, Call, Policy, Progress
-from .errors import GitLabError, JobError, MeasurementError, ProcessError
-from .identity import git, gitlab
+from .errors import JobError, MeasurementError
+from .identity import git
 from .job import document, files, names, other_tools, outbox
 from .job.document import Document
 from .measurement.records import Measurement
-from .outcome import Built, Failed, Interrupted, NotSent, Outcome, Sent
-from .plan import Plan, asker, finish_command, why_no_token
+from .outcome import Built, Failed, NotSent, Outcome
+from .plan import Plan, why_no_token
+from .upload import upload
 from .values import one_line
 
 NAMED = 5
@@ -164,147 +162,8 @@ def _send(plan: Plan, run: Run, job: Document, pieces: Sequence[bytes], percent:
     places = (run.folder(), outbox.own_folder(plan.temporary))
     folders = [folder for folder in places if folder is not None]
     kept = outbox.keep(pieces, folders, outbox.stem_of(job.identity))
-    outcome = deliver(plan, job, pieces, percent, kept, run.say)
+    outcome = upload(plan, job, pieces, percent, kept, run.say)
     if kept is None:
         notice = "the job could not be kept on disk: no directory takes it"
         return replace(outcome, notices=(notice, *outcome.notices))
     return outcome
-
-
-def deliver(
-    plan: Plan,
-    job: Document,
-    pieces: Sequence[bytes],
-    percent: float,
-    kept: Path | None,
-    say: Callable[[str], None],
-) -> Sent | Failed:
-    """Send a job that was built and kept, and remove what was kept once it is accepted."""
-    assert plan.token is not None
-    try:
-        body = document.with_token(pieces, plan.token.secret)
-        # Without a number each job that arrives is a build of its own.
-        is_repeatable = "service_number" in job.identity
-        answer = post(plan, "/api/v1/jobs", body, say, is_repeatable=is_repeatable)
-        verdict = diagnosis.judge(answer, diagnosis.JOB_ROWS, plan.facts)
-        if verdict.accepted:
-            return _accepted(plan, job, percent, kept, verdict, answer)
-    except KeyboardInterrupt:
-        return Interrupted(reason="interrupted while sending", kept=kept)
-    except (ProcessError, OSError) as error:
-        return Failed(reason=str(error), kept=kept)
-    except Exception as error:  # noqa: BLE001  a fault of ours must not hide where the job is
-        return replace(fault(error), kept=kept)
-    return Failed(
-        reason=verdict.reason, advice=verdict.advice, kept=kept, details=(_effort(answer),)
-    )
-
-
-def fault(error: BaseException) -> Failed:
-    """Return the outcome of an error that nobody expected."""
-    return Failed(
-        reason=f"internal fault: {one_line(error)}",
-        traceback="".join(traceback.format_exception(error)),
-    )
-
-
-def _accepted(
-    plan: Plan,
-    job: Document,
-    percent: float,
-    kept: Path | None,
-    verdict: diagnosis.Verdict,
-    answer: Answer,
-) -> Sent:
-    trouble = None if kept is None else outbox.remove(kept)
-    number = job.identity.get("service_number")
-    is_open = job.identity.get("parallel")
-    return Sent(
-        files=job.totals,
-        percent=percent,
-        url=verdict.url,
-        message=verdict.message,
-        finish=finish_command(number, plan.settings.host) if number and is_open else None,
-        details=(_effort(answer),),
-        notices=(*([trouble] if trouble else []), *_tell_gitlab(plan, job, percent, verdict.url)),
-    )
-
-
-def _tell_gitlab(plan: Plan, job: Document, percent: float, url: str | None) -> tuple[str, ...]:
-    """Give the commit a status on GitLab, where the user wants that; say what became of it."""
-    settings = plan.settings
-    if not settings.gitlab_status:
-        return ()
-    if settings.gitlab_token is None:
-        return ("gitlab_status needs a token with the scope api in COVERALLS_GITLAB_TOKEN",)
-    commit = job.identity.get("git", {}).get("head", {})
-    if "id" not in commit:
-        return ("GitLab was not told: the commit is not known",)
-    flag = job.identity.get("flag_name")
-    try:
-        done = gitlab.announce(
-            plan.env,
-            settings.gitlab_token,
-            asker(plan.env, *plan.secrets),
-            git.Commit(**commit),
-            coverage=percent,
-            url=url,
-            ref=job.identity.get("service_branch"),
-            name=f"coveralls/{flag}" if flag else "coveralls",
-        )
-    except GitLabError as error:
-        return (str(error),)
-    except ProcessError as error:
-        return (f"GitLab was not told: {error}",)
-    return (done,)
-
-
-def post(
-    plan: Plan,
-    path: str,
-    body: Iterable[bytes],
-    say: Callable[[str], None],
-    *,
-    is_repeatable: bool,
-) -> Answer:
-    """Post ``body`` to ``path`` of the host, as a job where it is the jobs' path.
-
-    Args:
-        plan: says where to and how patiently.
-        path: of the server's interface.
-        body: in pieces.
-        say: prints a line while it goes on.
-        is_repeatable: whether it does no harm if it arrives twice.
-
-    Raises:
-        ProcessError: the sending process did not start or ended without a word.
-    """
-    settings = plan.settings
-    call = Call(
-        method="POST",
-        url=settings.host + path,
-        form="json_file" if path.endswith("/jobs") else "json",
-        compress=settings.compress,
-    )
-    policy = Policy(
-        retries=settings.retries,
-        connect_timeout=settings.connect_timeout,
-        read_timeout=settings.read_timeout,
-        deadline=settings.deadline,
-        retry_ambiguous=is_repeatable,
-        ca_bundle=str(settings.ca_bundle) if settings.ca_bundle else None,
-        verify=not settings.skip_ssl_verify,
-    )
-    return sender.send(call, body, policy, plan.env, lambda p: say(_attempt(p)), plan.secrets)
-
-
-def _attempt(progress: Progress) -> str:
-    return (
-        f"attempt {progress.attempt} of {progress.of}: {progress.problem}; "
-        f"again in {progress.wait:.1f} s"
-    )
-
-
-def _effort(answer: Answer) -> str:
-    attempts = "1 attempt" if answer.attempts == 1 else f"{answer.attempts} attempts"
-    return f"{answer.size:,} bytes sent in {answer.seconds:.2f} s, {attempts}"

@@ -22,12 +22,13 @@ BELOW = {
     "job": TOOLS | {"measurement"},
     "delivery": TOOLS,
     "plan": TOOLS | {"settings", "identity", "delivery"},
-    "submit": TOOLS | {"settings", "plan", "identity", "measurement", "job", "delivery"},
+    "upload": TOOLS | {"settings", "plan", "identity", "job", "delivery"},
+    "submit": TOOLS | {"settings", "plan", "identity", "measurement", "job", "upload"},
     "output": TOOLS | {"plan", "settings", "identity"},
-    "session": TOOLS | {"settings", "plan", "measurement", "submit", "output"},
+    "session": TOOLS | {"settings", "plan", "measurement", "submit", "upload", "output"},
     "commands": TOOLS
     | {"settings", "plan", "identity", "measurement", "job", "delivery"}
-    | {"submit", "output"},
+    | {"submit", "upload", "output"},
 }
 """What each room may import beside itself; a run goes through them in about this order."""
 ALONE = {

@@ -12,10 +12,11 @@ import pytest
 
 from ..errors import SettingsError
 from ..outcome import Outcome
+from ..output.ci_pages import pages
 from ..output.lines import PREFIX, lines
 from ..output.terminal import write
 from ..plan import Plan, make_plan
-from ..secret import Environment, redact
+from ..secret import Environment, redact, redacted
 from ..settings.read import gather
 from ..values import escaped
 
@@ -42,9 +43,24 @@ class Console:
         """Print a line of ours."""
         write(sys.stdout, redact(PREFIX + escaped(text), self.plan.secrets))
 
-    def tell(self, outcome: Outcome) -> None:
-        """Print what became of a job."""
-        for line in lines(outcome, self.options.verbose, self.plan.start):
+    def complain(self, text: str) -> None:
+        """Print on the standard error what could not be used."""
+        write(sys.stderr, redact(PREFIX + escaped(text), self.plan.secrets))
+
+    def tell(self, outcome: Outcome, *, is_trusted: bool = True) -> None:
+        """Print what became of a job, and show it on the CI service's own page.
+
+        Args:
+            outcome: to tell of.
+            is_trusted: whether the job is of this checkout, not out of a file from elsewhere.
+        """
+        settings, env = self.plan.settings, self.plan.env
+        shown = redacted(outcome, self.plan.secrets)
+        told = lines(shown, self.options.verbose, self.plan.start)
+        commands = pages(
+            shown, env, self.plan.top, annotate=settings.annotate, is_trusted=is_trusted
+        )
+        for line in (*told, *commands):
             write(sys.stdout, redact(line, self.plan.secrets))
 
 

@@ -8,7 +8,7 @@ import json
 from ..delivery import diagnosis
 from ..errors import SettingsError
 from ..plan import Plan, why_no_token
-from ..submit import post
+from ..upload import post
 from .console import ACCEPTED, REFUSED, Console
 
 HELP = "close a parallel build once all jobs are in"

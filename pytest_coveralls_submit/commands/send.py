@@ -5,33 +5,53 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from ..errors import JobError
 from ..identity.token import GITHUB_ACTIONS, GITHUB_SERVICE
 from ..job import other_tools
 from ..job.document import Document, pieces
+from ..job.outbox import jobs_in
 from ..outcome import Built, Outcome
 from ..plan import Plan, why_no_token
-from ..submit import deliver
-from .console import ACCEPTED, REFUSED, Console
+from ..upload import upload
+from ..values import commit_id
+from .console import ACCEPTED, REFUSED, USAGE, Console
 
-HELP = "send a job from a file, and remove it once accepted"
+HELP = "send jobs from files and folders, and remove each file once its job is accepted"
+# Of a file that a pull request may have written, only this is taken; who built what, the event
+# says.
+OF_THE_FILE = ("flag_name", "parallel", "run_at", "service_job_id", "service_job_number")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what the command takes beside settings."""
-    parser.add_argument("file", type=Path, help='file with a job, "-" for standard input')
+    parser.add_argument(
+        "files",
+        metavar="FILE",
+        nargs="+",
+        type=Path,
+        help='file with a job, folder of kept jobs, or "-" for standard input',
+    )
 
 
 def run(console: Console) -> int:
-    """Send the job; return the exit status.
+    """Send the jobs, the oldest of a folder first; return the exit status."""
+    named: list[Path] = console.options.files
+    paths = [job for path in named for job in ([path] if str(path) == "-" else jobs_in(path))]
+    if not paths:
+        console.say("there is no job to send in " + ", ".join(map(str, named)))
+    return max((_send(console, path) for path in paths), default=ACCEPTED)
 
-    Raises:
-        JobError: the file holds no job.
-    """
-    path: Path = console.options.file
-    job = _completed(other_tools.load(path), console.plan)
+
+def _send(console: Console, path: Path) -> int:
+    try:
+        job = _identified(other_tools.load(path), path, console.plan)
+    except JobError as error:
+        console.complain(str(error))
+        return USAGE
     outcome = _outcome(console, job, path)
-    console.tell(outcome)
+    console.tell(outcome, is_trusted=False)
     return ACCEPTED if isinstance(outcome, Built) else REFUSED
 
 
@@ -42,16 +62,21 @@ def _outcome(console: Console, job: Document, path: Path) -> Outcome:
     if plan.token is None:
         return replace(why_no_token(plan), notices=plan.notices)
     kept = None if str(path) == "-" else path.absolute()
-    return deliver(plan, job, pieces(job), job.percent, kept, console.say)
+    return upload(plan, job, pieces(job), job.percent, kept, console.say)
 
 
-def _completed(job: Document, plan: Plan) -> Document:
-    """Return a job that can be sent: with an identity, and with the service that fits the token.
+def _identified(job: Document, path: Path, plan: Plan) -> Document:
+    """Return a job that can be sent: it says who built what, and with a service fit for the token.
 
     Another tool's file may hold source files alone; then the job is that of this checkout. Flags
     win over what the file says; variables, which may be another job's, do not.
+
+    Raises:
+        JobError: the file is not of the commit that a trusted event names.
     """
     here = plan.identity.as_json()
+    if plan.build.is_workflow_run:
+        return replace(job, identity=_of_the_event(job, path, plan))
     if not job.identity:
         return replace(job, identity=here)
     flags = {name for name, origin in plan.settings.origins.items() if origin.kind == "flag"}
@@ -63,3 +88,28 @@ def _completed(job: Document, plan: Plan) -> Document:
         if is_github and repo_name:
             identity.setdefault("repo_name", repo_name)
     return replace(job, identity=identity)
+
+
+def _of_the_event(job: Document, path: Path, plan: Plan) -> dict[str, Any]:
+    """Return who built what by GitHub's ``workflow_run`` event, never by the file.
+
+    The file comes from a run that may be a fork's: it could name another commit, or ``main``.
+    """
+    commit = plan.settings.commit_sha or plan.build.commit_sha
+    if commit is None:
+        raise JobError(
+            f"{path} is not sent: the event of this workflow_run names no commit, so that it "
+            "cannot be told whose coverage this is"
+        )
+    git_head = job.identity.get("git", {}).get("head", {})
+    of_file = commit_id(job.identity.get("commit_sha") or git_head.get("id"))
+    if job.identity and of_file != commit:
+        raise JobError(
+            f"{path} is not sent: it is of commit {of_file or 'unknown'}, and the run that "
+            f"started this workflow of {commit}"
+        )
+    taken = {name: job.identity[name] for name in OF_THE_FILE if name in job.identity}
+    own = {
+        name: value for name, value in plan.identity.as_json().items() if name not in OF_THE_FILE
+    }
+    return {**own, **taken}

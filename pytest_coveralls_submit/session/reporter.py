@@ -22,7 +22,8 @@ from ..output.lines import PREFIX, header, lines
 from ..plan import Plan, make_plan, problems
 from ..secret import Environment, redact, redacted
 from ..settings.read import gather
-from ..submit import Edit, fault, submit
+from ..submit import Edit, submit
+from ..upload import fault
 from ..values import escaped
 from . import nesting
 from .pytest_cov import controller_of, finished, reported_by
@@ -164,7 +165,9 @@ class Reporter:
     def _tell_service(self) -> None:
         assert self.outcome is not None
         try:
-            self.commands = pages(self.outcome, self.plan.env, self.plan.top)
+            self.commands = pages(
+                self.outcome, self.plan.env, self.plan.top, annotate=self.plan.settings.annotate
+            )
         except Exception as error:  # noqa: BLE001  it is an extra
             self.say(f"internal fault: {type(error).__name__}: {error}")
 
