@@ -63,8 +63,9 @@ def submit(plan: Plan, run: Run) -> Outcome:
         return NotSent(reason="no data was collected")
     reading = _read(plan, measured)
     outcome = _submit(plan, run, reading, measured.percent)
-    notices = (*_narrowed(run), *_left_out(reading, measured), *reading.notices)
-    return replace(outcome, notices=(*notices, *outcome.notices))
+    notices = (*_narrowed(run), *measured.notices, *_left_out(reading, measured), *reading.notices)
+    details = (*measured.details, *outcome.details)
+    return replace(outcome, notices=(*notices, *outcome.notices), details=details)
 
 
 def _narrowed(run: Run) -> tuple[str, ...]:

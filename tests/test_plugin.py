@@ -678,7 +678,7 @@ def test_what_pytest_cov_will_report_with_is_listened_to(
         reporter = reporter_of(tmp_path, **plugins)
         reporter.pytest_runtestloop()
         reporter.pytest_unconfigure()
-        kept.append(reporter.keeper)
+        kept.append(reporter.recorder)
 
     assert kept[0] is not None
     assert kept[0].cov is cov

@@ -1,93 +1,91 @@
-"""pytest-cov's and coverage's live objects: is the data whole, and what was analysed.
+"""A Coverage object whose data is complete -> what it reports of every file.
 
-Each file is analysed once: what pytest-cov's report analyses is kept in passing. What lines and
-branches become in a job is left to ``source_files``.
+Each file is analysed once: what a report has analysed is recorded in passing. Where that cannot
+be done the public JSON report gives the same, slower.
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
 import os
 import tempfile
-import warnings
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from json import loads
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import MeasurementError
+from ..values import one_line
+from .processes import analyse_all
+from .recorder import (
+    Recorder,
+    analyse_by_reporting,
+    is_reported,
+    number_branches,
+    warnings_unheard,
+)
+from .records import Analyses, FileCoverage, Measurement
 
 if TYPE_CHECKING:
     from coverage import Coverage
-from .recorder import Keeper, describe, is_reported, number_branches
-from .records import FileCoverage, Found, Measurement
-
-Together = Callable[["Coverage"], "Found | None"]
 
 
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Let coverage warn of what it already warned of, or of what we say ourselves, unheard."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
-def measure(
-    cov: Coverage, keeper: Keeper | None, folder: Path, together: Together | None = None
+def of(
+    cov: Coverage, *, start: Path, env: Mapping[str, str], recorder: Recorder | None = None
 ) -> Measurement:
-    """Return what coverage reports of every file, from ``keeper`` where it was kept in passing.
+    """Return what ``cov`` reports of every file, and release its recorder.
 
     Args:
         cov: with its data complete.
-        keeper: of the same object, or None where there is none.
-        folder: the directory of session start, which relative paths are relative to.
-        together: analyses all files in several processes, where that is worth it.
+        start: the directory of session start, which relative paths are relative to.
+        env: the environment of session start, for processes that share the work.
+        recorder: of what ``cov`` has analysed so far, if anybody made one.
 
+    Raises:
+        MeasurementError: coverage's report cannot be written.
     """
-    with quiet():
+    if recorder is None or recorder.cov is not cov:
+        recorder = Recorder(cov)
+    with recorder, warnings_unheard():
         measured = cov.get_data().measured_files()
         if not measured:
             return Measurement((), {})
-        if keeper is not None:
-            complete(cov, keeper, together)
-        if keeper is None or not keeper.files or not keeper.is_whole:
-            files, failed = _from_json(cov, measured)
+        analyse_rest(recorder, start, env)
+        trouble = recorder.trouble
+        if trouble is None and not recorder.files:
+            trouble = "its reports do not use what is recorded"
+        if trouble is None:
+            analyses = recorder.files, recorder.failed
         else:
-            files, failed = list(keeper.files.values()), dict(keeper.failed)
-    located = (
-        FileCoverage(str(folder / file.path), file.executed, file.missing, file.branches)
-        for file in files
-    )
-    return Measurement(tuple(sorted(located, key=lambda file: file.path)), failed)
+            analyses = _from_json(cov, measured)
+    files = [
+        FileCoverage(str(start / file.path), file.executed, file.missing, file.branches)
+        for file in analyses[0].values()
+    ]
+    files.sort(key=lambda file: file.path)
+    return Measurement(tuple(files), dict(analyses[1]), trouble if files else None)
 
 
-def complete(cov: Coverage, keeper: Keeper, together: Together | None) -> None:
+def analyse_rest(recorder: Recorder, start: Path, env: Mapping[str, str]) -> None:
     """Let coverage report what no report has analysed yet; a file that fails is left out once."""
-    if not keeper.files and together is not None and (found := together(cov)) is not None:
-        keeper.files, keeper.failed = found
-        return
-    if not keeper.files:
-        report(cov, None)
+    cov = recorder.cov
+    if recorder.trouble is None and not recorder.files:
+        analyses = analyse_all(cov, start, env)
+        if analyses is not None:
+            recorder.files, recorder.failed = analyses
+            return
+        analyse_by_reporting(cov, None)
     before: set[str] = set()
-    # Only a report maps paths ([paths] of the configuration): the names of files come after one.
-    while rest := cov.get_data().measured_files() - keeper.files.keys() - keeper.failed.keys():
-        if rest == before:
+    while recorder.trouble is None:
+        # Only a report maps paths ([paths] of the configuration): files have their names after it.
+        rest = cov.get_data().measured_files() - recorder.files.keys() - recorder.failed.keys()
+        if not rest or rest == before:
             return
         before = rest
-        report(cov, rest)
+        analyse_by_reporting(cov, rest)
 
 
-def report(cov: Coverage, morfs: Iterable[str] | None) -> None:
-    """Make coverage's cheapest report, for the analyses that it makes."""
-    # It may find nothing to report, or fail at a file that the keeper has noted.
-    with contextlib.suppress(Exception):
-        cov.report(morfs, file=io.StringIO(), output_format="total", ignore_errors=True)
-
-
-def _from_json(cov: Coverage, measured: Iterable[str]) -> tuple[list[FileCoverage], dict[str, str]]:
+def _from_json(cov: Coverage, measured: Iterable[str]) -> Analyses:
     """Build the same from the public JSON report; slower, and equal."""
     report = _json_report(cov, None)
     failed: dict[str, str] = {}
@@ -101,8 +99,8 @@ def _from_json(cov: Coverage, measured: Iterable[str]) -> tuple[list[FileCoverag
         if not isinstance(one, Exception):
             report.update(one)
         elif type(one).__name__ != "NoDataError" and is_reported(path, one):  # else omitted
-            failed[path] = describe(one)
-    return [_from_report(cov, name, file) for name, file in report.items()], failed
+            failed[path] = one_line(one)
+    return {name: _from_report(cov, name, file) for name, file in report.items()}, failed
 
 
 def _json_report(cov: Coverage, morfs: list[str] | None) -> dict[str, Any] | Exception:
@@ -140,10 +138,10 @@ def _from_report(cov: Coverage, name: str, file: Mapping[str, Any]) -> FileCover
 
 
 def _destinations(arcs: Iterable[tuple[int, int]]) -> dict[int, set[int]]:
-    found: dict[int, set[int]] = {}
+    of_line: dict[int, set[int]] = {}
     for line, destination in arcs:
-        found.setdefault(line, set()).add(destination)
-    return found
+        of_line.setdefault(line, set()).add(destination)
+    return of_line
 
 
 def current() -> Coverage | None:

@@ -1,4 +1,4 @@
-"""Analyses many files in several processes, where pytest-cov made no report.
+"""Analyses many files in several processes, where no report has analysed them yet.
 
 Gives what one process would, or None where it cannot or where it would not pay; 500 files of
 150 lines took 60 % of the time on two cores.
@@ -17,15 +17,16 @@ from typing import IO, TYPE_CHECKING, Any
 
 from .. import process
 from ..errors import ProcessError
-from .measure import quiet, report
-from .recorder import Keeper
-from .records import Found
+from .recorder import Recorder, analyse_by_reporting, warnings_unheard
+from .records import Analyses
 
 if TYPE_CHECKING:
     from coverage import Coverage
 
 FEWEST = 300
 """Files from which on it is worth starting processes."""
+MOST = 8
+"""Processes; more of them mostly wait for each other."""
 PATIENCE = 600.0
 """Seconds after which the work is done here instead."""
 BOOT = """
@@ -37,35 +38,33 @@ work(request, sys.stdout.buffer)
 """
 
 
-def analyse(cov: Coverage, folder: Path, env: Mapping[str, str]) -> Found | None:
+def analyse_all(cov: Coverage, start: Path, env: Mapping[str, str]) -> Analyses | None:
     """Analyse all that ``cov`` has measured.
 
     Args:
         cov: with its data complete.
-        folder: the directory of session start.
+        start: the directory of session start.
         env: the environment of session start.
 
     Returns:
-        what was found, or None: too few files or cores, plugins of coverage that may depend on
+        the analyses, or None: too few files or cores, plugins of coverage that may depend on
         this process, or something went wrong.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    if (cores or 1) < 2 or len(cov.get_data().measured_files()) < FEWEST:  # noqa: PLR2004
+    if cores is None or cores == 1 or len(cov.get_data().measured_files()) < FEWEST:
         return None
     try:
-        if cov.config.plugins:
-            return None
-        return _gather(cov, folder, env, min(cores or 1, 8))
+        return None if cov.config.plugins else _gather(cov, start, env, min(cores, MOST))
     except Exception:  # noqa: BLE001  it is only faster: the caller does without
         return None
 
 
-def _gather(cov: Coverage, folder: Path, env: Mapping[str, str], count: int) -> Found:
+def _gather(cov: Coverage, start: Path, env: Mapping[str, str], count: int) -> Analyses:
     config, data = pickle.dumps(vars(cov.config)), cov.get_data().dumps()
     files: dict[str, Any] = {}
     failed: dict[str, str] = {}
     with contextlib.ExitStack() as stack:
-        children = [_start(stack, folder, env) for _ in range(count)]
+        children = [_start(stack, start, env) for _ in range(count)]
         for index, child in enumerate(children):
             assert child.stdin is not None
             request = (_version(), config, data, index, count)
@@ -73,9 +72,9 @@ def _gather(cov: Coverage, folder: Path, env: Mapping[str, str], count: int) -> 
             child.stdin.close()
         for child in children:
             assert child.stdout is not None
-            some_files, some_failed = pickle.load(child.stdout)  # noqa: S301  of our own child
-            files.update(some_files)
-            failed.update(some_failed)
+            share = pickle.load(child.stdout)  # noqa: S301  of our own child
+            files.update(share[0])
+            failed.update(share[1])
     return files, failed
 
 
@@ -96,7 +95,7 @@ def _version() -> str:
 
 
 def work(request: tuple[str, bytes, bytes, int, int], stdout: IO[bytes]) -> None:
-    """Analyse one share of the files, in a process of its own, and write what was found."""
+    """Analyse one share of the files, in a process of its own, and write the analyses."""
     import coverage
 
     version, config, data, index, count = request
@@ -105,11 +104,13 @@ def work(request: tuple[str, bytes, bytes, int, int], stdout: IO[bytes]) -> None
     cov = coverage.Coverage(data_file=None, config_file=False)
     vars(cov.config).update(pickle.loads(config))  # noqa: S301  from our own parent
     cov.get_data().loads(data)
-    with quiet():
-        report(cov, ["a report maps paths, even one of nothing"])
+    with warnings_unheard():
+        analyse_by_reporting(cov, ["a report maps paths, even one of nothing"])
         share = set(sorted(cov.get_data().measured_files())[index::count])
-        keeper = Keeper(cov)
-        report(cov, share)
-        for path in share - keeper.files.keys() - keeper.failed.keys():
-            report(cov, [path])
-    pickle.dump((keeper.files, keeper.failed), stdout)
+        recorder = Recorder(cov)
+        analyse_by_reporting(cov, share)
+        for path in share - recorder.files.keys() - recorder.failed.keys():
+            analyse_by_reporting(cov, [path])
+    if recorder.trouble is not None:
+        raise ProcessError(recorder.trouble)
+    pickle.dump((recorder.files, recorder.failed), stdout)

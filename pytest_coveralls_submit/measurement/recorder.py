@@ -1,19 +1,80 @@
-"""Keeps what a Coverage object analyses, while it does so for any report."""
+"""Records what a Coverage object analyses, while it does so for any report."""
 
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import pickle
+import warnings
 import weakref
 import zlib
 from array import array
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
+
+from ..values import one_line
+from .records import FileCoverage
 
 if TYPE_CHECKING:
     from coverage import Coverage
-from .records import FileCoverage
+
+
+class Recorder(contextlib.AbstractContextManager["Recorder"]):
+    """Records what a Coverage object analyses, until it is released.
+
+    Wraps ``Coverage._analyze``, the one private call used here; where it is missing or gives
+    something else, :attr:`trouble` says so and the public JSON report is used instead.
+
+    A file is analysed once, however many reports there are: pytest-cov 7.1 makes one for the
+    total before those that were asked for. What the first has found is kept packed for the others.
+    """
+
+    def __init__(self, cov: Coverage) -> None:
+        self.cov = cov
+        self.files: dict[str, FileCoverage] = {}
+        self.failed: dict[str, str] = {}
+        self.trouble: str | None = None
+        """Why not all that was analysed could be recorded; None where it could."""
+        self._packed = Store()
+        self._analyze: Callable[..., Any]
+        try:
+            self._analyze = cov._analyze  # noqa: SLF001  see above
+            cov._analyze = self._record  # type: ignore[method-assign]  # noqa: SLF001
+        except Exception as error:  # noqa: BLE001  the name is gone, or does not let itself be set
+            self.trouble = one_line(error)
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def release(self) -> None:
+        """Give the Coverage object its own method back; may be called again."""
+        with contextlib.suppress(TypeError):  # an object without attributes was never wrapped
+            vars(self.cov).pop("_analyze", None)
+        self._packed.clear()
+
+    def _record(self, morf: Any, *args: Any, **kwargs: Any) -> Any:
+        # The precision of the report is part of an analysis, for its percentages.
+        identity = (str(morf), getattr(self.cov.config, "precision", None))
+        if identity in self._packed:
+            for reporter in (*args, *kwargs.values()):  # an argument since coverage 7.15.2
+                make_ready(reporter)
+            return self._packed.get(identity)
+        try:
+            analysis = self._analyze(morf, *args, **kwargs)
+        except Exception as error:
+            if is_reported(str(morf), error):
+                self.failed[str(morf)] = one_line(error)
+            raise
+        try:
+            file = from_analysis(analysis)
+            self.files[file.path] = file
+        except Exception as error:  # noqa: BLE001  coverage's own report must not notice it
+            self.trouble = one_line(error)
+            return analysis
+        with contextlib.suppress(Exception):  # then it is analysed again
+            self._packed.put(identity, analysis)
+        return analysis
 
 
 class Store:
@@ -52,55 +113,6 @@ class Store:
         self._places.clear()
 
 
-class Keeper:
-    """Keeps what a Coverage object analyses, while it does so for any report.
-
-    Wraps ``Coverage._analyze``, the one private name used here; where it is missing or gives
-    something else, nothing is kept and :func:`measure` falls back on the public JSON report.
-
-    A file is analysed once, however many reports there are: pytest-cov 7.1 makes one for the
-    total before those that were asked for. What the first has found is kept packed for the others.
-    """
-
-    def __init__(self, cov: Coverage) -> None:
-        self.cov = cov
-        self.files: dict[str, FileCoverage] = {}
-        self.failed: dict[str, str] = {}
-        self.is_whole = True
-        """Whether all that was analysed could be kept."""
-        self._packed = Store()
-        self._analyze: Callable[..., Any] = cov._analyze  # noqa: SLF001  see above
-        cov._analyze = self._keep  # type: ignore[method-assign]  # noqa: SLF001
-
-    def release(self) -> None:
-        """Give the Coverage object its own method back."""
-        vars(self.cov).pop("_analyze", None)
-        self._packed.clear()
-
-    def _keep(self, morf: Any, *args: Any, **kwargs: Any) -> Any:
-        # The precision of the report is part of an analysis, for its percentages.
-        identity = (str(morf), getattr(self.cov.config, "precision", None))
-        if identity in self._packed:
-            for reporter in (*args, *kwargs.values()):
-                make_ready(reporter)
-            return self._packed.get(identity)
-        try:
-            analysis = self._analyze(morf, *args, **kwargs)
-        except Exception as error:
-            if is_reported(str(morf), error):
-                self.failed[str(morf)] = describe(error)
-            raise
-        try:
-            file = from_analysis(analysis)
-            self.files[file.path] = file
-        except Exception:  # noqa: BLE001  coverage's own report must not notice a changed analysis
-            self.is_whole = False
-            return analysis
-        with contextlib.suppress(Exception):  # then it is analysed again
-            self._packed.put(identity, analysis)
-        return analysis
-
-
 def make_ready(reporter: Any) -> None:
     """Let a file reporter whose file was not analysed again describe arcs all the same.
 
@@ -124,11 +136,6 @@ def is_reported(path: str, error: Exception) -> bool:
     extension = os.path.splitext(path)[1]  # noqa: PTH122  a name, perhaps of no file
     is_python = not extension or extension.startswith(".py")
     return is_python or type(error).__name__ != "NotPython"
-
-
-def describe(error: BaseException) -> str:
-    """Return an exception as one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def from_analysis(analysis: Any) -> FileCoverage:
@@ -179,9 +186,21 @@ def number_branches(
     return branches
 
 
-def keep_from(cov: Any) -> Keeper | None:
-    """Start keeping what ``cov`` analyses; None where it cannot be done."""
-    try:
-        return Keeper(cov)
-    except Exception:  # noqa: BLE001  a private name is missing or does not let itself be wrapped
-        return None
+def analyse_by_reporting(cov: Coverage, morfs: Iterable[str] | None) -> None:
+    """Make coverage's cheapest report, for the analyses that it makes.
+
+    Args:
+        cov: with its data complete, and a recorder at work.
+        morfs: the files, as the data names them; None for all.
+    """
+    # It may find nothing to report, or fail at a file that the recorder has noted.
+    with contextlib.suppress(Exception):
+        cov.report(morfs, file=io.StringIO(), output_format="total", ignore_errors=True)
+
+
+@contextlib.contextmanager
+def warnings_unheard() -> Iterator[None]:
+    """Let coverage warn of what it already warned of, or of what we say ourselves, unheard."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

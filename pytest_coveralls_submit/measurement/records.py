@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +19,8 @@ class FileCoverage:
     """``line, hit`` for each branch, in the order of lines and branches; None: not measured."""
 
 
-Found = tuple[dict[str, FileCoverage], dict[str, str]]
-"""Path -> what was found, and path -> why it could not be analysed."""
+Analyses = tuple[dict[str, FileCoverage], dict[str, str]]
+"""Path -> what coverage says of the file, and path -> why it could not be analysed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,18 @@ class Measurement:
     files: tuple[FileCoverage, ...]
     failed: Mapping[str, str]
     """Path -> why coverage could not analyse the file."""
+    slow_reason: str | None = field(default=None, compare=False)
+    """Why coverage had to analyse all files again; None where it did not."""
+    notices: tuple[str, ...] = ()
+    """What the user should know of the measured data, a line each."""
+
+    @property
+    def details(self) -> tuple[str, ...]:
+        """For ``-v``: how the measurement was made, where that is worth a line."""
+        if self.slow_reason is None:
+            return ()
+        text = "coverage's analyses could not be kept: the slow way was taken"
+        return (f"{text} ({self.slow_reason})",)
 
     @property
     def percent(self) -> float:

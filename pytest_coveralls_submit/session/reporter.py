@@ -5,6 +5,7 @@ What is built, sent and said is left to ``submit`` and ``summary``.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from functools import partial
 from pathlib import Path
@@ -12,9 +13,8 @@ from typing import Any
 
 import pytest
 
-from ..measurement.measure import measure
-from ..measurement.processes import analyse
-from ..measurement.recorder import Keeper, keep_from
+from ..measurement import measure
+from ..measurement.recorder import Recorder
 from ..measurement.records import Measurement
 from ..outcome import Built, Failed, Interrupted, NotSent, Outcome
 from ..output.ci_pages import pages
@@ -57,7 +57,7 @@ class Reporter:
         self.plan = plan
         self.pid = os.getpid()
         self.outer = nesting.outer()
-        self.keeper: Keeper | None = None
+        self.recorder: Recorder | None = None
         self.problems: tuple[str, ...] = ()  # that the header has shown
         self.stopped: str | None = None
         self.narrowed: str | None = None
@@ -86,11 +86,11 @@ class Reporter:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self) -> None:
-        """Keep what pytest-cov's report analyses; its own hook wraps this one."""
+        """Record what pytest-cov's report analyses; its own hook wraps this one."""
         try:
             controller = controller_of(self.config)
             if controller is not None:
-                self.keeper = keep_from(reported_by(controller))
+                self.recorder = Recorder(reported_by(controller))
         except Exception as error:  # noqa: BLE001  without it the job is made another way
             self.say(f"internal fault: {type(error).__name__}: {error}")
 
@@ -137,14 +137,9 @@ class Reporter:
         Raises:
             MeasurementError: the reason for none.
         """
-        cov = finished(self.config)
-        keeper = keep_from(cov) if controller_of(self.config) is None else self.keeper
-        try:
-            start = self.plan.start
-            return measure(cov, keeper, start, lambda cov: analyse(cov, start, self.plan.env))
-        finally:
-            if keeper is not None:
-                keeper.release()
+        with self.recorder or contextlib.nullcontext():  # released also without whole data
+            cov, plan = finished(self.config), self.plan
+            return measure.of(cov, start=plan.start, env=plan.env, recorder=self.recorder)
 
     def folder(self) -> Path | None:
         """Return the cache's folder for jobs, None where there is no cache."""

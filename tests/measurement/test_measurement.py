@@ -1,28 +1,26 @@
-"""What coverage reports, taken in passing or through its JSON report: the same either way."""
+"""What coverage reports, recorded in passing or through its JSON report: the same either way."""
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 import subprocess
 import sys
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
-from typing import Any, NoReturn, cast
+from types import ModuleType
+from typing import Any, NoReturn
 
 import coverage
 import pytest
 from generated import CALLED, MODULES, Project, names_in, small, unparsable, vanished
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pytest_coveralls_submit.errors import MeasurementError
-from pytest_coveralls_submit.measurement.measure import current, measure, quiet
-from pytest_coveralls_submit.measurement.recorder import describe, keep_from, number_branches
-from pytest_coveralls_submit.measurement.records import FileCoverage, Measurement
-from pytest_coveralls_submit.session.pytest_cov import controller_of, finished, reported_by
-from pytest_coveralls_submit.session.wholeness import cut_short
+from pytest_coveralls_submit.measurement import measure
+from pytest_coveralls_submit.measurement.recorder import Recorder, number_branches
+from pytest_coveralls_submit.measurement.records import Measurement
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +50,7 @@ CONFIGURED = {
     "exclude_also": "[report]\nexclude_also =\n    found \\+= 1\n    elif\n",
     "exclude_lines": "[report]\nexclude_lines =\n    def never\n    else:\n",
     "partial_branches": "[report]\npartial_branches =\n    if flag\n",
+    "omit all": "[report]\nomit = *\n",
     "omit": "[report]\nomit =\n    */choices.py\n    */empty.py\n",
     "include": "[report]\ninclude =\n    */choices.py\n    */loops.py\n",
     "skip": "[report]\nskip_covered = true\nskip_empty = true\nprecision = 3\n",
@@ -62,40 +61,22 @@ CONFIGURED = {
 }
 
 
-@pytest.mark.parametrize("config", CONFIGURED.values(), ids=CONFIGURED)
+@pytest.mark.parametrize("kind", CONFIGURED)
 def test_both_ways_heed_coverages_configuration(
-    project: Project, config: str, monkeypatch: pytest.MonkeyPatch
+    project: Project, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Exclusions, omissions, names: whatever coverage.py would report."""
     monkeypatch.chdir(project.folder)
-    cov = project.run(True, config=config, branch=True)
+    cov = project.run(True, config=CONFIGURED[kind], branch=True)
 
     fast = project.measured(cov)
 
     assert fast == project.measured_slowly(cov)
-    expected = {"omit": len(MODULES) - 2, "include": 2}
-    kind = next(kind for kind in CONFIGURED if CONFIGURED[kind] == config)
+    expected = {"omit": len(MODULES) - 2, "omit all": 0, "include": 2}
     assert len(fast.files) == expected.get(kind, len(MODULES))
+    assert fast.failed == {}
     assert all(Path(file.path).is_file() for file in fast.files)
     assert all(Path(file.path).is_absolute() for file in fast.files)
-
-
-def test_what_is_omitted_from_reports_has_not_failed(project: Project) -> None:
-    """It is left out without a word."""
-    cov = project.run(True, config=CONFIGURED["omit"])
-
-    assert project.measured(cov).failed == project.measured_slowly(cov).failed == {}
-
-
-def test_nothing_left_to_report_is_an_empty_measurement(project: Project) -> None:
-    """All files are omitted; that is no error."""
-    cov = project.run(True, config="[report]\nomit = *\n")
-
-    expected = Measurement((), {})
-
-    assert project.measured_slowly(cov) == expected
-    keeper = keep_from(cov)
-    assert measure(cov, keeper, project.folder) == expected
 
 
 def test_paths_are_remapped_as_for_a_report(
@@ -116,119 +97,64 @@ def test_paths_are_remapped_as_for_a_report(
         assert [file.path for file in fast.files] == [str(tmp_path / "src" / "choices.py")]
 
 
-def test_what_a_report_analysed_is_kept_and_the_rest_is_added(project: Project) -> None:
+def test_what_a_report_analysed_is_recorded_and_the_rest_is_added(project: Project) -> None:
     """pytest-cov may report a part; the job has it all, and nothing is analysed twice."""
     cov = project.run(True, branch=True)
     expected = project.measured_slowly(cov)
-    keeper = keep_from(cov)
-    assert keeper is not None
-    analyse, analysed = keeper._analyze, []
+    recorder = Recorder(cov)
+    analyse, analysed = recorder._analyze, []
 
     def counted(morf: Any, *arguments: Any, **keywords: Any) -> Any:
         analysed.append(str(morf))
         return analyse(morf, *arguments, **keywords)
 
-    keeper._analyze = counted
+    recorder._analyze = counted
     cov.report([str(project.folder / "choices.py")], file=io.StringIO())
-    assert list(keeper.files) == [str(project.folder / "choices.py")]
+    assert list(recorder.files) == [str(project.folder / "choices.py")]
 
-    found = measure(cov, keeper, project.folder)
-    keeper.release()
-
-    assert found == expected
+    assert project.of(cov, recorder) == expected
     assert sorted(analysed) == sorted(set(analysed))
 
 
-def test_a_module_that_somebody_asked_about_counts_once(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_module_that_somebody_asked_about_counts_once(project: Project) -> None:
     """``Coverage.analysis2`` takes modules too, which are written otherwise than paths."""
     cov = project.run(True)
     expected = project.measured_slowly(cov)
     module = ModuleType("choices")
     module.__file__ = str(project.folder / "choices.py")
-    keeper = keep_from(cov)
-    assert keeper is not None
+    recorder = Recorder(cov)
 
     cov.analysis2(module)
-    found = measure(cov, keeper, project.folder)
-    keeper.release()
 
-    assert found == expected
+    assert project.of(cov, recorder) == expected
 
 
-def test_a_released_object_is_as_it_was(project: Project) -> None:
-    """Its method is its class's own again."""
-    cov = project.run(True)
-    keeper = keep_from(cov)
-    assert keeper is not None
-    assert "_analyze" in vars(cov)
-
-    keeper.release()
-    keeper.release()
-
-    assert "_analyze" not in vars(cov)
-
-
-def test_a_report_is_the_same_with_and_without_a_keeper(project: Project) -> None:
-    """pytest-cov's own report does not notice."""
-    texts = []
-    for keeps in (False, True):
-        cov = project.run(True, branch=True)
-        if keeps:
-            assert keep_from(cov) is not None
-        texts.append(io.StringIO())
-        cov.report(file=texts[-1], show_missing=True)
-
-    assert texts[0].getvalue() == texts[1].getvalue()
-    assert "choices.py" in texts[0].getvalue()
-
-
-def test_several_processes_are_asked_where_no_report_was_made(project: Project) -> None:
-    """What they found is the measurement; where it does not pay, it is made here."""
+def test_reports_are_the_same_with_and_without_a_recorder(project: Project) -> None:
+    """pytest-cov's own do not notice, a second one neither, whatever the precision."""
     cov = project.run(True, branch=True)
-    expected = project.measured(cov)
-    one = expected.files[0]
-    asked = []
 
-    def together(of: coverage.Coverage) -> tuple[dict[str, FileCoverage], dict[str, str]] | None:
-        asked.append(of)
-        return ({one.path: one}, {"/gone.py": "NoSource"}) if len(asked) == 1 else None
-
-    found = measure(cov, keep_from(cov), project.folder, together)
-    again = measure(cov, keep_from(cov), project.folder, together)
-
-    assert asked == [cov, cov]
-    assert found == Measurement((one,), {"/gone.py": "NoSource"})
-    assert again == expected
-
-
-def test_several_processes_are_not_asked_after_a_report(project: Project) -> None:
-    """Each file is analysed once."""
-    cov = project.run(True)
-    expected = project.measured(cov)
-    keeper = keep_from(cov)
-    cov.report(file=io.StringIO())
-
-    def together(_: coverage.Coverage) -> NoReturn:
-        raise AssertionError("asked")
-
-    assert measure(cov, keeper, project.folder, together) == expected
-
-
-def test_a_second_report_is_the_same_as_the_first(project: Project) -> None:
-    """What was analysed is kept for it, whatever the precision."""
-    cov = project.run(True, branch=True)
-    plain = [io.StringIO() for _ in range(3)]
-    kept = [io.StringIO() for _ in range(3)]
-    for streams in (plain, kept):
-        if streams is kept:
-            assert keep_from(cov) is not None
+    def reports() -> list[str]:
+        streams = [io.StringIO() for _ in range(3)]
         for precision, stream in zip((0, 2, 0), streams, strict=True):
             cov.report(file=stream, show_missing=True, precision=precision)
+        return [stream.getvalue() for stream in streams]
 
-    assert [stream.getvalue() for stream in kept] == [stream.getvalue() for stream in plain]
-    assert plain[0].getvalue() != plain[1].getvalue()
+    plain = reports()
+    with Recorder(cov) as recorder:
+        assert "_analyze" in vars(cov)
+        assert reports() == plain
+        assert recorder.trouble is None
+    assert "_analyze" not in vars(cov)
+    assert reports() == plain
+    assert plain[0] != plain[1]
+
+
+def test_a_recorder_of_another_object_is_not_used(project: Project) -> None:
+    """Whatever made it, the data that is whole counts."""
+    cov = project.run(True)
+    other = Recorder(project.run(False, names=["choices"]))
+
+    assert project.of(cov, other) == project.measured(cov)
 
 
 # -- files that fail ---------------------------------------------------------------------------
@@ -267,32 +193,21 @@ def test_a_file_that_fails_is_named_and_stops_no_other(
     assert fast == project.measured_slowly(cov)
 
 
-def test_several_files_that_fail_are_all_named(tmp_path: Path) -> None:
-    """Coverage's own report would end at the first of them."""
+@pytest.mark.parametrize("left", [["loops.py"], []])
+def test_files_that_fail_are_all_named(tmp_path: Path, left: list[str]) -> None:
+    """Coverage's own report would end at the first of them; there may be none left."""
     project = small(tmp_path, "choices", "loops", "straight")
     cov = project.run(True, names=["choices", "loops", "straight"])
     vanished(project.folder / "choices.py")
     unparsable(project.folder / "straight.py")
+    if not left:
+        vanished(project.folder / "loops.py")
 
-    fast = project.measured(cov)
+    measurement = project.of(cov)
 
-    assert names_in(fast) == ["loops.py"]
-    assert len(fast.failed) == 2
-    assert fast == project.measured_slowly(cov)
-
-
-def test_every_file_may_fail(tmp_path: Path) -> None:
-    """There is a measurement then, of nothing."""
-    project = small(tmp_path, "choices")
-    cov = project.run(True, names=["choices"])
-    vanished(project.folder / "choices.py")
-    keeper = keep_from(cov)
-
-    found = measure(cov, keeper, project.folder)
-
-    assert found.files == ()
-    assert list(found.failed) == [str(project.folder / "choices.py")]
-    assert found == project.measured_slowly(cov)
+    assert names_in(measurement) == left
+    assert len(measurement.failed) == 3 - len(left)
+    assert measurement == project.measured_slowly(cov)
 
 
 def test_a_file_that_was_emptied_has_no_lines(tmp_path: Path) -> None:
@@ -326,14 +241,10 @@ def test_code_that_is_no_python_file_is_left_out_alike(tmp_path: Path) -> None:
 
 
 def test_no_data_is_an_empty_measurement(tmp_path: Path) -> None:
-    """Whether an empty job is sent is the user's choice; no other process is asked."""
+    """Whether an empty job is sent is the user's choice."""
     cov = coverage.Coverage(data_file=None, config_file=False)
 
-    def together(_: coverage.Coverage) -> NoReturn:
-        raise AssertionError("there is nothing to analyse")
-
-    for keeper in (None, keep_from(cov)):
-        assert measure(cov, keeper, tmp_path, together) == Measurement((), {})
+    assert measure.of(cov, start=tmp_path, env={}) == Measurement((), {})
 
 
 @pytest.mark.filterwarnings("error")
@@ -346,22 +257,6 @@ def test_coverages_warnings_are_not_raised(tmp_path: Path) -> None:
 
     assert names_in(project.measured(cov)) == ["loops.py"]
     assert names_in(project.measured_slowly(cov)) == ["loops.py"]
-
-
-def test_warnings_are_silent_for_a_while_only() -> None:
-    """Afterwards they are what they were."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        with quiet():
-            warnings.warn("within", stacklevel=1)
-        warnings.warn("after", stacklevel=1)
-
-    assert [str(one.message) for one in caught] == ["after"]
-
-
-def test_an_error_is_described_in_one_line() -> None:
-    """Its kind and its message, whatever line ends are in it."""
-    assert describe(ValueError("a\n  b\r\nc")) == "ValueError: a b c"
 
 
 # -- a file tracer -----------------------------------------------------------------------------
@@ -400,19 +295,18 @@ from django.template.loader import get_template
 get_template("page.html").render({"garden": "Eden", "beds": [1, 2]})
 cov.stop()
 
-from pytest_coveralls_submit.measurement.recorder import keep_from
-from pytest_coveralls_submit.measurement.measure import measure
+from pytest_coveralls_submit.measurement import measure
+from pytest_coveralls_submit.measurement.recorder import Recorder
 
-keeper = keep_from(cov)
-fast = measure(cov, keeper, folder)
-keeper.release()
-slow = measure(cov, None, folder)
+fast = measure.of(cov, start=folder, env={})
+recorder = Recorder(cov)
+recorder.trouble = "as if the private call were gone"
+slow = measure.of(cov, start=folder, env={}, recorder=recorder)
 pages = [file for file in fast.files if file.path.endswith("page.html")]
 print(
     json.dumps(
         {
             "same": fast == slow,
-            "kept": len(keeper.files),
             "pages": [[list(page.executed), list(page.missing)] for page in pages],
         }
     )
@@ -453,8 +347,8 @@ def test_branches_are_numbered_alike_whatever_was_taken(project: Project, name: 
     """Two jobs that took different branches are laid over each other by these numbers."""
     triples = []
     for flags in ((), (True,), (False,), (True, False)):
-        found = project.measured(project.run(*flags, names=[name], branch=True))
-        triples.append([branch[:3] for branch in project.quadruples(found, name)])
+        measurement = project.measured(project.run(*flags, names=[name], branch=True))
+        triples.append([branch[:3] for branch in project.quadruples(measurement, name)])
 
     assert triples[0] == triples[1] == triples[2] == triples[3]
     assert len(set(triples[0])) == len(triples[0])
@@ -462,12 +356,12 @@ def test_branches_are_numbered_alike_whatever_was_taken(project: Project, name: 
 
 def test_the_branch_that_was_taken_keeps_its_number(project: Project) -> None:
     """The two ways of one ``if`` are 0 and 1, whichever was taken."""
-    taken = {}
+    hits = {}
     for flag in (True, False):
-        found = project.measured(project.run(flag, names=["choices"], branch=True))
-        taken[flag] = [hit for line, _, _, hit in project.quadruples(found, "choices") if line == 2]
+        measurement = project.measured(project.run(flag, names=["choices"], branch=True))
+        hits[flag] = [row[3] for row in project.quadruples(measurement, "choices") if row[0] == 2]
 
-    assert taken == {True: [1, 0], False: [0, 1]}
+    assert hits == {True: [1, 0], False: [0, 1]}
 
 
 @pytest.mark.parametrize("flags", [(), (True,), (False,), (True, False)])
@@ -476,11 +370,11 @@ def test_totals_and_taken_per_line_are_coverages_own(
 ) -> None:
     """Line by line what ``Coverage.branch_stats`` says, of every module."""
     cov = project.run(*flags, branch=True)
-    found = project.measured(cov)
+    measurement = project.measured(cov)
 
     for name in MODULES:
         sums: dict[int, tuple[int, int]] = {}
-        for line, _, _, hit in project.quadruples(found, name):
+        for line, _, _, hit in project.quadruples(measurement, name):
             total, taken = sums.get(line, (0, 0))
             sums[line] = (total + 1, taken + hit)
         stats = cov.branch_stats(str(project.folder / f"{name}.py"))
@@ -507,28 +401,47 @@ def test_nothing_to_cover_is_covered() -> None:
 @pytest.mark.parametrize(
     ("stats", "executed", "missing", "excluded", "branches"),
     [
-        ({}, {}, {}, set(), []),
         ({4: (2, 1)}, {4: [5]}, {4: [7]}, set(), [4, 1, 4, 0]),
         ({4: (2, 1)}, {4: [7]}, {4: [5]}, set(), [4, 0, 4, 1]),
         ({4: (2, 1)}, {4: [5]}, {4: [-1]}, set(), [4, 0, 4, 1]),
-        ({9: (1, 1), 4: (2, 2)}, {4: [5, 7], 9: [1]}, {}, set(), [4, 1, 4, 1, 9, 1]),
         ({4: (1, 1)}, {4: [5, 7]}, {}, {7}, [4, 1]),
-        ({4: (1, 0)}, {}, {4: [5, 7]}, {7}, [4, 0]),
-        ({4: (2, 1)}, {4: [5]}, {}, set(), [4, 1, 4, 0]),
         ({4: (3, 2)}, {4: [5]}, {4: [7]}, set(), [4, 1, 4, 1, 4, 0]),
-        ({4: (2, 0)}, {}, {}, set(), [4, 0, 4, 0]),
         ({4: (2, 2)}, {4: [5]}, {4: [5, 7]}, set(), [4, 1, 4, 1]),
     ],
 )
-def test_branches_are_ordered_by_destination_and_counted_by_statistics(
+def test_branches_are_ordered_by_destination(
     stats: dict[int, tuple[int, int]],
     executed: dict[int, list[int]],
     missing: dict[int, list[int]],
     excluded: set[int],
     branches: list[int],
 ) -> None:
-    """Where destinations and statistics disagree, the statistics rule."""
+    """Also where some lead out of the function, or to excluded lines."""
     assert list(number_branches(stats, executed, missing, excluded)) == branches
+
+
+LINES = st.integers(1, 9)
+DESTINATIONS = st.dictionaries(LINES, st.sets(st.integers(-9, 9)), max_size=3)
+STATS = st.dictionaries(LINES, st.tuples(st.integers(0, 4), st.integers(0, 4)).map(sorted))
+
+
+@given(STATS, DESTINATIONS, DESTINATIONS, st.sets(LINES))
+def test_where_destinations_and_statistics_disagree_the_statistics_rule(
+    stats: dict[int, list[int]],
+    executed: dict[int, set[int]],
+    missing: dict[int, set[int]],
+    excluded: set[int],
+) -> None:
+    """Totals and taken ones of each line are coverage's own, lines come in their order."""
+    own = {line: (total, taken) for line, (taken, total) in stats.items()}
+
+    flat = list(number_branches(own, executed, missing, excluded))
+
+    lines, hits = flat[::2], flat[1::2]
+    assert lines == sorted(lines)
+    for line, (total, taken) in own.items():
+        of_line = [hit for number, hit in zip(lines, hits, strict=True) if number == line]
+        assert (len(of_line), sum(of_line)) == (total, taken)
 
 
 # -- the private name --------------------------------------------------------------------------
@@ -580,253 +493,85 @@ class _Odd:
         return getattr(self.analysis, name)
 
 
-@pytest.mark.parametrize("kind", [_Frozen, _Nameless, _Elsewhere])
-def test_without_the_private_call_the_json_report_gives_the_same(
-    project: Project, kind: type[coverage.Coverage]
-) -> None:
-    """Whatever a later coverage.py does to it, the job is the same."""
-    expected = project.measured(project.run(True, branch=True))
-    rc = project.folder / "coveragerc"
-    cov = kind(data_file=None, config_file=str(rc), branch=True, source=[str(project.folder)])
-    cov.start()
-    for name in CALLED:
-        path = project.folder / f"{name}.py"
-        space: dict[str, Any] = {"__name__": name}
-        exec(compile(path.read_bytes(), str(path), "exec"), space)
-        space["run"](True)
-    cov.stop()
-    keeper = keep_from(cov)
+def test_on_the_coverage_that_is_installed_the_fast_way_is_taken(project: Project) -> None:
+    """A test run says when a new release of coverage.py has changed the private call."""
+    with Recorder(project.run(True, branch=True)) as recorder:
+        recorder.cov.report(file=io.StringIO())
 
-    found = measure(cov, keeper, project.folder)
-
-    assert (keeper is None) is (kind is not _Elsewhere)
-    assert keeper is None or not keeper.files
-    assert found == expected
+        assert recorder.trouble is None
+        assert len(recorder.files) == len(MODULES)
+        assert project.of(recorder.cov, recorder).slow_reason is None
 
 
 @pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        (_Frozen, "AttributeError: _analyze"),
+        (_Nameless, "AttributeError: _analyze"),
+        (_Elsewhere, "its reports do not use what is recorded"),
+    ],
+)
+def test_without_the_private_call_the_slow_way_gives_the_same(
+    project: Project, kind: type[coverage.Coverage], reason: str
+) -> None:
+    """Whatever a later coverage.py does to it, the job is the same, and ``-v`` says so."""
+    expected = project.measured(project.run(True, branch=True))
+    cov = project.run(True, branch=True, kind=kind)
+
+    measurement = project.of(cov)
+
+    assert measurement == expected
+    assert measurement.details == (
+        f"coverage's analyses could not be kept: the slow way was taken ({reason})",
+    )
+    assert expected.details == ()
+
+
+@pytest.mark.parametrize("where", ["", "loops"])
+@pytest.mark.parametrize(
     "hidden", ["filename", "executed", "missing", "has_arcs", "branch_stats", "excluded"]
 )
-def test_an_analysis_of_another_form_leads_to_the_json_report(
-    project: Project, hidden: str
+def test_an_analysis_of_another_form_leads_to_the_slow_way(
+    project: Project, hidden: str, where: str
 ) -> None:
-    """A name that is gone is noticed, coverage's own report goes on, the job is the same."""
-    cov = project.run(True, branch=True)
-    expected = project.measured(cov)
-    analyse = cov._analyze
-
-    def changed(*arguments: Any, **keywords: Any) -> Any:
-        return _Odd(analyse(*arguments, **keywords), hidden)
-
-    cov._analyze = changed  # type: ignore[method-assign]
-    keeper = keep_from(cov)
-    assert keeper is not None
-
-    found = measure(cov, keeper, project.folder)
-
-    assert keeper.files == {}
-    assert found == expected
-
-
-def test_a_keeper_that_kept_a_part_does_not_hide_the_rest(project: Project) -> None:
-    """An analysis that fails us for some files only must not make them vanish."""
+    """A name that is gone, in all analyses or some, hides no file; coverage's report goes on."""
     cov = project.run(True, branch=True)
     expected = project.measured(cov)
     analyse = cov._analyze
 
     def changed(morf: Any, *arguments: Any, **keywords: Any) -> Any:
         analysis = analyse(morf, *arguments, **keywords)
-        return _Odd(analysis, "executed") if "loops" in str(morf) else analysis
+        return _Odd(analysis, hidden) if where in str(morf) else analysis
 
     cov._analyze = changed  # type: ignore[method-assign]
-    keeper = keep_from(cov)
 
-    assert measure(cov, keeper, project.folder) == expected
+    measurement = project.of(cov)
+
+    assert measurement == expected
+    assert measurement.slow_reason == f"AttributeError: {hidden}"
 
 
-def test_what_cannot_be_wrapped_is_not_kept() -> None:
+@pytest.mark.parametrize("thing", [object(), None])
+def test_what_cannot_be_wrapped_is_not_recorded(thing: Any) -> None:
     """Anything may stand where pytest-cov's object is expected."""
-    assert keep_from(object()) is None
-    assert keep_from(None) is None
-
-
-# -- whose data, and is it whole ---------------------------------------------------------------
-
-
-@pytest.fixture
-def unmeasured(monkeypatch: pytest.MonkeyPatch) -> list[coverage.Coverage]:
-    """Nothing measures this process, even where the tests themselves are measured."""
-    instances: list[coverage.Coverage] = []
-    monkeypatch.setattr(coverage.Coverage, "_instances", instances)
-    return instances
-
-
-def config(plugin: object = None, *, loaded: bool = True, **options: object) -> pytest.Config:
-    """A configuration in which pytest-cov's plugin is what is given; ``loaded`` has its module."""
-    names = {"pytest_cov"} if loaded else set()
-    names |= {"dsession"} if options.pop("spread", False) else set()
-    manager = SimpleNamespace(get_plugin=lambda _: plugin, hasplugin=names.__contains__)
-    made = SimpleNamespace(pluginmanager=manager, option=SimpleNamespace(**options))
-    return cast("pytest.Config", made)
-
-
-def controller(**changes: object) -> SimpleNamespace:
-    """pytest-cov's controller after a run that was whole."""
-    cov = object()
-    return SimpleNamespace(
-        **{"cov": cov, "combining_cov": cov, "started": False, "failed_workers": [], **changes}
-    )
-
-
-def reason(of: pytest.Config) -> str:
-    """Why there is no whole measurement."""
-    with pytest.raises(MeasurementError) as caught:
-        finished(of)
-    return str(caught.value)
-
-
-def test_pytest_covs_controller_is_found_where_it_measures() -> None:
-    """It is absent without ``--cov``, and under ``--no-cov`` disabled."""
-    found = controller()
-
-    assert controller_of(config(SimpleNamespace(cov_controller=found))) is found
-    assert controller_of(config(SimpleNamespace(_disabled=True, cov_controller=found))) is None
-    assert controller_of(config(SimpleNamespace())) is None
-    assert controller_of(config(None)) is None
-
-
-def test_the_object_that_reports_is_the_one_that_combines() -> None:
-    """Older and other controllers have only one."""
-    cov, combining = object(), object()
-
-    assert reported_by(SimpleNamespace(cov=cov, combining_cov=combining)) is combining
-    assert reported_by(SimpleNamespace(cov=cov, combining_cov=None)) is cov
-    assert reported_by(SimpleNamespace(cov=cov)) is cov
-
-
-def test_a_controller_that_has_combined_has_whole_data() -> None:
-    """Its object is the one to report."""
-    whole = controller()
-
-    assert finished(config(SimpleNamespace(cov_controller=whole))) is whole.cov
-
-
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        (
-            {"failed_workers": ["gw1"]},
-            "a worker crashed, so that its coverage is missing",
-        ),
-        ({"started": True}, "the run was cut short before pytest-cov combined its data"),
-        ({"cov": object()}, "the run was cut short before pytest-cov combined its data"),
-    ],
-)
-def test_a_controller_that_has_not_combined_has_none(
-    changes: dict[str, object], expected: str
-) -> None:
-    """A part of the data would look like a drop in coverage."""
-    assert reason(config(SimpleNamespace(cov_controller=controller(**changes)))) == expected
-
-
-def test_a_process_measured_from_outside_is_reported(
-    unmeasured: list[coverage.Coverage], project: Project
-) -> None:
-    """``coverage run -m pytest``: the Coverage object that is already on."""
-    cov = project.run(True)
-    unmeasured.append(cov)
-
-    assert current() is cov
-    assert finished(config(None)) is cov
-    assert reason(config(None, spread=True)) == (
-        "`coverage run` does not measure the workers of xdist: use --cov instead"
-    )
-
-
-@pytest.mark.parametrize(
-    ("of", "expected"),
-    [
-        (config(None, no_cov=True), "--no-cov switched coverage off"),
-        (
-            config(None, loaded=False),
-            "pytest-cov is not loaded, so that nothing was measured",
-        ),
-        (config(None), "nothing was measured"),
-    ],
-)
-def test_where_nothing_measured_the_reason_is_given(
-    unmeasured: list[coverage.Coverage], of: pytest.Config, expected: str
-) -> None:
-    """In the user's words."""
-    assert reason(of) == expected
-
-
-def session(**changes: object) -> pytest.Session:
-    """A session that ran whole."""
-    values = {"shouldfail": False, "shouldstop": False, "config": config(), **changes}
-    return cast("pytest.Session", SimpleNamespace(**values))
-
-
-@pytest.mark.parametrize(
-    ("changes", "status", "expected"),
-    [
-        ({}, 0, None),
-        ({}, 1, None),
-        ({"config": config(collectonly=True)}, 0, "--collect-only runs no tests"),
-        (
-            {"shouldfail": "stopping after 1 failures"},
-            1,
-            "the run was stopped early: stopping after 1 failures",
-        ),
-        ({}, 2, "the run was interrupted: not all tests could be collected"),
-        ({"shouldstop": "2 errors"}, 2, "the run was interrupted: 2 errors"),
-        ({"shouldstop": "enough"}, 0, "the run was interrupted: enough"),
-        ({}, 3, "pytest ended with exit status 3"),
-        ({}, 4, "pytest ended with exit status 4"),
-        ({}, 5, "no tests ran"),
-        ({}, 7, "pytest ended with exit status 7"),
-    ],
-)
-def test_a_session_that_was_cut_short_says_how(
-    changes: dict[str, object], status: int, expected: str | None
-) -> None:
-    """Every ending but all passed and some failed."""
-    assert cut_short(session(**changes), status) == expected
+    with Recorder(thing) as recorder:
+        assert recorder.trouble is not None
 
 
 # -- the data of others ------------------------------------------------------------------------
 
 
-@contextlib.contextmanager
-def counting_files(folder: Path) -> Iterator[list[str]]:
-    """The names that stand in a directory afterwards and did not before."""
-    before = {path.name for path in folder.iterdir()}
-    added: list[str] = []
-    yield added
-    added += sorted({path.name for path in folder.iterdir()} - before)
-
-
-def test_measuring_leaves_no_file_behind(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The JSON report is made in the temporary directory, and goes."""
-    temporary = project.folder / "temporary"
-    temporary.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(temporary))
-    cov = project.run(True)
-
-    with counting_files(temporary) as added:
-        project.measured_slowly(cov)
-
-    assert added == []
-
-
-def test_a_temporary_directory_that_is_full_costs_no_exception(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+def test_measuring_leaves_no_file_behind(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The story goes on with the reason why there is no measurement."""
-    monkeypatch.setattr("tempfile.tempdir", str(project.folder / "gone"))
+    """The JSON report is made in the temporary directory, and goes; one that is gone is said."""
     cov = project.run(True)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert project.measured_slowly(cov).files
+    assert list(tmp_path.iterdir()) == []
 
-    with pytest.raises(MeasurementError):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
+    with pytest.raises(MeasurementError, match="report cannot be written"):
         project.measured_slowly(cov)
 
 
@@ -876,7 +621,6 @@ def test_an_analysis_that_is_interrupted_interrupts(project: Project) -> None:
         raise KeyboardInterrupt
 
     cov._analyze = interrupted  # type: ignore[method-assign]
-    keeper = keep_from(cov)
 
     with pytest.raises(KeyboardInterrupt):
-        measure(cov, keeper, project.folder)
+        project.of(cov)

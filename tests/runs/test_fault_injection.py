@@ -56,13 +56,13 @@ BEFORE_TESTS = (
     "identity.head.compose",
     "plan.plan",
     "output.lines.header",
-    "measurement.recorder.keep_from",
+    "measurement.recorder.Recorder",
 )
 AFTER_TESTS = (
     "session.wholeness.reason_to_skip",
     "session.wholeness.narrowed",
     "session.pytest_cov.finished",
-    "measurement.measure.measure",
+    "measurement.measure.of",
     "identity.git.tracked",
     "job.names.Names",
     "job.files.read",
@@ -77,7 +77,7 @@ AFTER_TESTS = (
 PRINTING = ("output.lines.lines", "output.ci_pages.pages")
 EVERY = (*BEFORE_TESTS, *AFTER_TESTS, *PRINTING)
 # Beside the submission: where one of these breaks, the job may still arrive.
-BESIDE = ("output.lines.header", "measurement.recorder.keep_from", *PRINTING)
+BESIDE = ("output.lines.header", "measurement.recorder.Recorder", *PRINTING)
 KEPT = ("job.document.with_token", "delivery.sender.send", "delivery.diagnosis.judge")
 """By then the job is on disk."""
 KINDS = ("Exception", "MemoryError", "RecursionError")

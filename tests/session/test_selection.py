@@ -57,9 +57,33 @@ def test_a_loop_sends_nothing(of: pytest.Config) -> None:
     assert reason_to_skip(session(of), 0, SEND, None) == expected
 
 
-def test_a_run_that_was_cut_short_sends_nothing() -> None:
-    """Whatever the settings are."""
-    assert reason_to_skip(session(config()), 5, SEND, None) == "no tests ran"
+@pytest.mark.parametrize(
+    ("changes", "status", "expected"),
+    [
+        ({}, 0, None),
+        ({}, 1, None),
+        ({"config": config(collectonly=True)}, 0, "--collect-only runs no tests"),
+        (
+            {"shouldfail": "stopping after 1 failures"},
+            1,
+            "the run was stopped early: stopping after 1 failures",
+        ),
+        ({}, 2, "the run was interrupted: not all tests could be collected"),
+        ({"shouldstop": "2 errors"}, 2, "the run was interrupted: 2 errors"),
+        ({"shouldstop": "enough"}, 0, "the run was interrupted: enough"),
+        ({}, 3, "pytest ended with exit status 3"),
+        ({}, 5, "no tests ran"),
+        ({}, 7, "pytest ended with exit status 7"),
+    ],
+)
+def test_a_run_that_was_cut_short_sends_nothing(
+    changes: dict[str, object], status: int, expected: str | None
+) -> None:
+    """Whatever the settings are; tests that failed are no such ending."""
+    run = session(config())
+    vars(run).update(changes)
+
+    assert reason_to_skip(run, status, SEND, None) == expected
 
 
 @pytest.mark.parametrize("stats", [{"failed": [1]}, {"error": [1]}])

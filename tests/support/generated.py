@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,8 @@ from typing import Any
 import coverage
 
 from pytest_coveralls_submit.job.files import read
-from pytest_coveralls_submit.measurement.measure import measure
-from pytest_coveralls_submit.measurement.recorder import keep_from
+from pytest_coveralls_submit.measurement import measure
+from pytest_coveralls_submit.measurement.recorder import Recorder
 from pytest_coveralls_submit.measurement.records import Measurement
 
 # Modules with all that branches and exclusions can be; each has `run(flag)`.
@@ -230,6 +231,7 @@ class Project:
         *flags: bool,
         names: list[str] | None = None,
         config: str = "",
+        kind: type[coverage.Coverage] = coverage.Coverage,
         **options: Any,
     ) -> coverage.Coverage:
         """Run modules under a new Coverage object, in a call of ``run`` for each flag."""
@@ -237,7 +239,7 @@ class Project:
         if "source" not in config:
             options.setdefault("source", [str(self.folder)])
         options = {"data_file": None, "config_file": str(self.folder / "coveragerc"), **options}
-        cov = coverage.Coverage(**options)
+        cov = kind(**options)
         cov.start()
         try:
             for name in CALLED if names is None else names:
@@ -252,18 +254,19 @@ class Project:
 
     def measured(self, cov: coverage.Coverage) -> Measurement:
         """What the package makes of it through the private call."""
-        keeper = keep_from(cov)
-        assert keeper is not None
-        try:
-            found = measure(cov, keeper, self.folder)
-        finally:
-            keeper.release()
-        assert keeper.files
-        return found
+        measurement = self.of(cov)
+        assert measurement.slow_reason is None
+        return measurement
 
     def measured_slowly(self, cov: coverage.Coverage) -> Measurement:
         """What the package makes of it through the JSON report alone."""
-        return measure(cov, None, self.folder)
+        recorder = Recorder(cov)
+        recorder.trouble = "as if the private call were gone"
+        return self.of(cov, recorder)
+
+    def of(self, cov: coverage.Coverage, recorder: Recorder | None = None) -> Measurement:
+        """What the package makes of it."""
+        return measure.of(cov, start=self.folder, env=os.environ, recorder=recorder)
 
     def quadruples(self, found: Measurement, name: str) -> list[tuple[int, int, int, int]]:
         """The branches of a module as they are sent."""

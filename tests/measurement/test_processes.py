@@ -6,7 +6,6 @@ import io
 import os
 import pickle
 import subprocess
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,14 @@ from generated import CALLED, MODULES, Project, small, unparsable, vanished
 
 from pytest_coveralls_submit import process
 from pytest_coveralls_submit.errors import ProcessError
-from pytest_coveralls_submit.measurement import processes as parallel
-from pytest_coveralls_submit.measurement.measure import complete, quiet
-from pytest_coveralls_submit.measurement.processes import analyse, work
-from pytest_coveralls_submit.measurement.recorder import keep_from
-from pytest_coveralls_submit.measurement.records import Found
+from pytest_coveralls_submit.measurement import measure, processes
+from pytest_coveralls_submit.measurement.processes import analyse_all, work
+from pytest_coveralls_submit.measurement.recorder import (
+    Recorder,
+    analyse_by_reporting,
+    warnings_unheard,
+)
+from pytest_coveralls_submit.measurement.records import Analyses
 
 ENV = dict(os.environ)
 """Of session start: it has what a process needs to run."""
@@ -30,7 +32,7 @@ ENV = dict(os.environ)
 @pytest.fixture(autouse=True)
 def _worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two cores, and two files are many."""
-    monkeypatch.setattr(parallel, "FEWEST", 2)
+    monkeypatch.setattr(processes, "FEWEST", 2)
     cores(monkeypatch, 2)
 
 
@@ -42,15 +44,15 @@ def cores(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
     """The processes that are started from now on."""
-    found: list[subprocess.Popen[bytes]] = []
+    children: list[subprocess.Popen[bytes]] = []
 
     def start(*arguments: Any, **keywords: Any) -> subprocess.Popen[bytes]:
-        found.append(start_really(*arguments, **keywords))
-        return found[-1]
+        children.append(start_really(*arguments, **keywords))
+        return children[-1]
 
     start_really = process.start
     monkeypatch.setattr(process, "start", start)
-    return found
+    return children
 
 
 @pytest.fixture(scope="module")
@@ -59,52 +61,43 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return Project(tmp_path_factory.mktemp("project").resolve(), MODULES)
 
 
-def alone(cov: coverage.Coverage) -> Found:
-    """What one process finds."""
-    keeper = keep_from(cov)
-    assert keeper is not None
-    with quiet():
-        cov.get_data()  # as measure() does: it takes over what was traced
-        complete(cov, keeper, None)
-    keeper.release()
-    return keeper.files, keeper.failed
+def alone(cov: coverage.Coverage) -> Analyses:
+    """What one process makes of it."""
+    with Recorder(cov) as recorder, warnings_unheard():
+        cov.get_data()  # it takes over what was traced
+        analyse_by_reporting(cov, None)
+        measured = cov.get_data().measured_files()
+        for path in measured - recorder.files.keys() - recorder.failed.keys():
+            analyse_by_reporting(cov, [path])
+        assert recorder.trouble is None
+    return recorder.files, recorder.failed
 
 
-def both(made: Callable[[], coverage.Coverage], folder: Path) -> tuple[Found | None, Found]:
-    """What several processes find of a measurement, and what one finds of an equal one."""
-    return analyse(made(), folder, ENV), alone(made())
+def both(run: Callable[[], coverage.Coverage], folder: Path) -> tuple[Analyses | None, Analyses]:
+    """What several processes make of a measurement, and what one makes of an equal one."""
+    return analyse_all(run(), folder, ENV), alone(run())
 
 
 # -- the same ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("branch", [True, False])
-def test_several_processes_find_what_one_does(
-    project: Project, branch: bool, started: list[subprocess.Popen[bytes]]
+@pytest.mark.parametrize(("branch", "count"), [(True, 2), (False, 3), (True, 100)])
+def test_several_processes_make_of_it_what_one_does(
+    project: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    started: list[subprocess.Popen[bytes]],
+    branch: bool,
+    count: int,
 ) -> None:
-    """Every file, line and branch, whatever the modules hold; all children are gone."""
+    """One for each core up to eight, however the files are shared out; all children are gone."""
+    cores(monkeypatch, count)
+
     many, one = both(lambda: project.run(True, branch=branch), project.folder)
 
     assert many == one
     assert len(one[0]) == len(MODULES)
-    assert len(started) == 2
-    assert all(child.returncode is not None for child in started)
-
-
-@pytest.mark.parametrize("count", [3, 100])
-def test_each_core_has_a_share_up_to_eight(
-    project: Project,
-    monkeypatch: pytest.MonkeyPatch,
-    started: list[subprocess.Popen[bytes]],
-    count: int,
-) -> None:
-    """Whether the files can be shared out evenly or not."""
-    cores(monkeypatch, count)
-
-    many, one = both(lambda: project.run(False, branch=True), project.folder)
-
-    assert many == one
     assert len(started) == min(count, 8)
+    assert all(child.returncode is not None for child in started)
 
 
 CONFIGURED: Mapping[str, tuple[str, int]] = {
@@ -149,24 +142,22 @@ def test_files_that_cannot_be_analysed_are_named(tmp_path: Path) -> None:
     vanished(project.folder / "choices.py")
     unparsable(project.folder / "straight.py")
 
-    many = analyse(first, project.folder, ENV)
+    many = analyse_all(first, project.folder, ENV)
 
     assert many == alone(second)
     assert many is not None
-    files, failed = many
-    assert {Path(path).name for path in files} == {"loops.py", "classes.py"}
-    assert {Path(path).name for path in failed} == {"choices.py", "straight.py"}
+    assert {Path(path).name for path in many[0]} == {"loops.py", "classes.py"}
+    assert {Path(path).name for path in many[1]} == {"choices.py", "straight.py"}
 
 
 def test_a_share_of_the_work_can_be_done_anywhere(project: Project) -> None:
-    """The same function, in this process."""
+    """The same function, in this process; never with another version of coverage."""
     files: dict[str, Any] = {}
     for index in range(3):
         written = io.BytesIO()
         cov = project.run(True, branch=True)
-        config = pickle.dumps(vars(cov.config))
-        request = (coverage.__version__, config, cov.get_data().dumps(), index, 3)
-        work(request, written)
+        config, measured = pickle.dumps(vars(cov.config)), cov.get_data().dumps()
+        work((coverage.__version__, config, measured, index, 3), written)
         share, failed = pickle.loads(written.getvalue())
         assert failed == {}
         assert share
@@ -174,60 +165,63 @@ def test_a_share_of_the_work_can_be_done_anywhere(project: Project) -> None:
         files.update(share)
 
     assert files == alone(project.run(True, branch=True))[0]
+    with pytest.raises(ProcessError, match="another version"):
+        work(("0.0", config, measured, 0, 1), io.BytesIO())
+
+
+def test_they_are_asked_where_no_report_was_made(
+    project: Project, started: list[subprocess.Popen[bytes]]
+) -> None:
+    """Each file is analysed once, wherever."""
+    expected = project.measured_slowly(project.run(True, branch=True))
+    assert started == []
+    assert project.of(project.run(True, branch=True)) == expected
+    assert len(started) == 2
+
+    cov = project.run(True, branch=True)
+    recorder = Recorder(cov)
+    cov.report(file=io.StringIO())
+    assert project.of(cov, recorder) == expected
+    assert len(started) == 2
 
 
 # -- none --------------------------------------------------------------------------------------
 
 
-def test_a_few_files_are_not_worth_it(
-    project: Project, monkeypatch: pytest.MonkeyPatch, started: list[subprocess.Popen[bytes]]
-) -> None:
-    """Starting takes longer than they do."""
-    monkeypatch.setattr(parallel, "FEWEST", len(CALLED) * 10)
-
-    assert analyse(project.run(True), project.folder, ENV) is None
-    assert started == []
-
-
-def test_one_core_does_the_work_itself(
-    project: Project, monkeypatch: pytest.MonkeyPatch, started: list[subprocess.Popen[bytes]]
-) -> None:
-    """Also where the system counts processors only, or does not know."""
-    cov = project.run(True)
+def one_core(monkeypatch: pytest.MonkeyPatch, _: coverage.Coverage) -> None:
+    """There is no second one."""
     cores(monkeypatch, 1)
-    assert analyse(cov, project.folder, ENV) is None
 
+
+def unknown_cores(monkeypatch: pytest.MonkeyPatch, _: coverage.Coverage) -> None:
+    """The system does not know how many there are."""
     monkeypatch.delattr(os, "sched_getaffinity")
-    for count in (1, None):
-        monkeypatch.setattr(os, "cpu_count", lambda count=count: count)
-        assert analyse(cov, project.folder, ENV) is None
-    assert started == []
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
 
 
-def test_plugins_of_coverage_stay_in_this_process(
-    project: Project, started: list[subprocess.Popen[bytes]]
-) -> None:
-    """They may depend on what was imported and configured here."""
-    cov = project.run(True)
+def few_files(monkeypatch: pytest.MonkeyPatch, _: coverage.Coverage) -> None:
+    """Starting takes longer than they do."""
+    monkeypatch.setattr(processes, "FEWEST", len(CALLED) * 10)
+
+
+def plugins(_: pytest.MonkeyPatch, cov: coverage.Coverage) -> None:
+    """They may depend on what was imported and configured in this process."""
     cov.config.plugins = ["some_plugin"]
 
-    assert analyse(cov, project.folder, ENV) is None
-    assert started == []
 
-
-def test_another_version_of_coverage_is_not_asked(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("change", [one_core, unknown_cores, few_files, plugins])
+def test_where_it_would_not_pay_this_process_does_the_work(
+    project: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    started: list[subprocess.Popen[bytes]],
+    change: Callable[[pytest.MonkeyPatch, coverage.Coverage], None],
 ) -> None:
-    """A test may have changed where imports come from."""
+    """No other is started."""
     cov = project.run(True)
-    request = ("0.0", pickle.dumps(vars(cov.config)), cov.get_data().dumps(), 0, 1)
-    written = io.BytesIO()
-    with pytest.raises(ProcessError, match="another version"):
-        work(request, written)
-    assert written.getvalue() == b""
+    change(monkeypatch, cov)
 
-    monkeypatch.setattr(parallel, "_version", lambda: "0.0")
-    assert analyse(cov, project.folder, ENV) is None
+    assert analyse_all(cov, project.folder, ENV) is None
+    assert started == []
 
 
 DEATHS = {
@@ -237,6 +231,7 @@ DEATHS = {
     "raises": "raise MemoryError",
     "answers something else": "import sys; sys.stdin.buffer.read(); print('hello')",
     "breaks off": "import sys; sys.stdin.buffer.read(); sys.stdout.buffer.write(b'\\x80\\x04')",
+    "stands still": "import time; time.sleep(60)",
 }
 
 
@@ -248,9 +243,11 @@ def test_a_child_that_dies_costs_only_time(
     boot: str,
 ) -> None:
     """There is no answer then, and no child left."""
-    monkeypatch.setattr(parallel, "BOOT", boot)
+    if "sleep" in boot:
+        monkeypatch.setattr(processes, "PATIENCE", 0.3)
+    monkeypatch.setattr(processes, "BOOT", boot)
 
-    assert analyse(project.run(True), project.folder, ENV) is None
+    assert analyse_all(project.run(True), project.folder, ENV) is None
     assert started
     assert all(child.returncode is not None for child in started)
 
@@ -259,7 +256,7 @@ def test_one_of_the_children_is_enough_to_miss(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A part of the files would look like a drop in coverage."""
-    boots = iter([parallel.BOOT, DEATHS["exits once it was asked"]])
+    boots = iter([processes.BOOT, DEATHS["exits once it was asked"]])
     really = process.start
 
     def start(command: list[str], **keywords: Any) -> subprocess.Popen[bytes]:
@@ -267,20 +264,7 @@ def test_one_of_the_children_is_enough_to_miss(
 
     monkeypatch.setattr(process, "start", start)
 
-    assert analyse(project.run(True), project.folder, ENV) is None
-
-
-def test_a_child_that_stands_still_is_not_waited_for(
-    project: Project, monkeypatch: pytest.MonkeyPatch, started: list[subprocess.Popen[bytes]]
-) -> None:
-    """It is killed once patience is at its end."""
-    monkeypatch.setattr(parallel, "BOOT", "import time; time.sleep(60)")
-    monkeypatch.setattr(parallel, "PATIENCE", 0.3)
-    began = time.monotonic()
-
-    assert analyse(project.run(True), project.folder, ENV) is None
-    assert time.monotonic() - began < 20
-    assert all(child.returncode is not None for child in started)
+    assert analyse_all(project.run(True), project.folder, ENV) is None
 
 
 def test_a_process_that_does_not_start_costs_nothing(
@@ -288,8 +272,9 @@ def test_a_process_that_does_not_start_costs_nothing(
 ) -> None:
     """``sys.executable`` may be gone."""
     monkeypatch.setattr("sys.executable", str(project.folder / "gone"))
+    cov = project.run(True)
 
-    assert analyse(project.run(True), project.folder, ENV) is None
+    assert measure.of(cov, start=project.folder, env=ENV) == project.measured_slowly(cov)
 
 
 def test_children_measure_nothing_and_heed_no_variable(
@@ -312,8 +297,8 @@ def test_children_measure_nothing_and_heed_no_variable(
         "PYTHONHOME": "/gone",
     }
 
-    found = analyse(project.run(True, branch=True), project.folder, {**ENV, **steering})
+    analyses = analyse_all(project.run(True, branch=True), project.folder, {**ENV, **steering})
 
-    assert found == alone(project.run(True, branch=True))
+    assert analyses == alone(project.run(True, branch=True))
     assert len(given) == 2
     assert all(not steering.keys() & env.keys() for env in given)
