@@ -22,6 +22,7 @@ from pytest_coveralls_submit import (
 )
 from pytest_coveralls_submit.delivery import sender  # noqa: F401
 from pytest_coveralls_submit.job.outbox import own_folder
+from pytest_coveralls_submit.errors import MeasurementError
 from pytest_coveralls_submit.measurement import processes  # noqa: F401
 from pytest_coveralls_submit.plan import make_plan
 from pytest_coveralls_submit.secret import Environment
@@ -683,6 +684,24 @@ def test_what_pytest_cov_will_report_with_is_listened_to(
     assert kept[0] is not None
     assert kept[0].cov is cov
     assert kept[1] is None
+
+
+def test_coverages_object_is_let_go_of_without_whole_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pytest-cov may still use it; nothing of ours stays in it."""
+    monkeypatch.delenv(SESSION_MARK, raising=False)
+    cov = coverage.Coverage(data_file=None, config_file=False)
+    controller = SimpleNamespace(cov=object(), combining_cov=cov)
+    reporter = reporter_of(tmp_path, _cov=SimpleNamespace(cov_controller=controller))
+    reporter.pytest_runtestloop()
+    assert "_analyze" in vars(cov)
+
+    with pytest.raises(MeasurementError):
+        reporter._measure()
+    reporter.pytest_unconfigure()
+
+    assert "_analyze" not in vars(cov)
 
 
 def test_what_happens_while_sending_is_said_where_somebody_listens(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 # What stands between the last of these directories and the file is the installed name.
-_INSTALLED = re.compile(r"(?:.*/)?(?:site|dist)-packages/(?P<name>.+)", re.DOTALL)
+INSTALLED = re.compile(r"(?:.*/)?(?:site|dist)-packages/(?P<name>.+)", re.DOTALL)
 # setuptools' copy: build/lib or build/lib.linux-x86_64-cpython-312
 _BUILT = re.compile(r"(?:.*/)?build/lib(?:\.[^/]+)?/(?P<name>.+)", re.DOTALL)
 _SOURCES = ("", "src/", "lib/", "python/")  # where packages live when git cannot list them
@@ -121,7 +121,7 @@ class Names:
         if name is not None and self.is_tracked(name):
             return name
         path = name or PurePath(real).as_posix()
-        if installed := _INSTALLED.fullmatch(path):
+        if installed := INSTALLED.fullmatch(path):
             return self._identical(real, installed["name"])
         if built := _BUILT.fullmatch(path):
             # Unlike site-packages this may be a directory of the project's own.
@@ -135,7 +135,7 @@ class Names:
         else:
             candidates = [
                 name
-                for name in self._by_end.get(_end(installed, 2), ())
+                for name in self._by_end.get(end_of(installed, 2), ())
                 if name == installed or name.endswith(f"/{installed}")
             ]
         candidates.sort(key=lambda name: (len(name), name))
@@ -162,12 +162,19 @@ class Names:
 
     @cached_property
     def _by_end(self) -> dict[str, list[str]]:
-        # By two components, for there may be thousands of `__init__.py`.
-        return _grouped(self._tracked or (), lambda name: {_end(name, 1), _end(name, 2)})
+        return by_end(self._tracked or ())
 
     @cached_property
     def _by_fold(self) -> dict[str, list[str]]:
         return _grouped(self._tracked or (), lambda name: {_fold(name)})
+
+
+def by_end(names: Iterable[str]) -> dict[str, list[str]]:
+    """Group names by their last component, and by their last two.
+
+    By two, for there may be thousands of `__init__.py`.
+    """
+    return _grouped(names, lambda name: {end_of(name, 1), end_of(name, 2)})
 
 
 def _grouped(names: Iterable[str], keys: Callable[[str], Iterable[str]]) -> dict[str, list[str]]:
@@ -178,7 +185,8 @@ def _grouped(names: Iterable[str], keys: Callable[[str], Iterable[str]]) -> dict
     return groups
 
 
-def _end(name: str, components: int) -> str:
+def end_of(name: str, components: int) -> str:
+    """Return the last components of a name."""
     return "/".join(name.rsplit("/", components)[-components:])
 
 

@@ -1,0 +1,496 @@
+"""Data files become what ``coverage combine`` and ``coverage json`` make of them, unchanged."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import coverage
+import pytest
+
+from pytest_coveralls_submit.errors import MeasurementError
+from pytest_coveralls_submit.job.checkout import Checkout
+from pytest_coveralls_submit.measurement import processes
+from pytest_coveralls_submit.measurement.data_files import measure_files
+from pytest_coveralls_submit.measurement.records import Measurement
+
+FILES = {
+    "src/garden/__init__.py": "",
+    "src/garden/beds.py": """\
+def bed(flag):
+    if flag:
+        kind = 1
+    else:
+        kind = 2
+    for _ in range(kind):
+        if kind == 3:  # pragma: no cover
+            break
+    return kind
+
+
+def never():
+    return 3
+""",
+    "src/garden/paths/__init__.py": "from garden.beds import bed\n",
+    "src/garden/paths/beds.py": "def area(size):\n    return size if size > 1 else 1\n",
+    "tests/test_one.py": """\
+import unittest
+from garden.beds import bed
+
+class TestOne(unittest.TestCase):
+    def test_true(self):
+        assert bed(True) == 1
+""",
+    "tests/test_two.py": """\
+import unittest
+from garden import beds
+from garden.paths.beds import area
+
+class TestTwo(unittest.TestCase):
+    def test_false(self):
+        assert beds.bed(False) == area(2) == 2
+""",
+}
+
+
+class Scene:
+    """A project whose tests ran under ``coverage run``, and what is made of its data."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.resolve() / "project"
+        for name, text in FILES.items():
+            self.write(name, text)
+        self.env = {**os.environ, "PYTHONPATH": "src"}
+
+    def write(self, name: str, text: str) -> Path:
+        """Write a file of the project."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    def coverage(self, *words: str, cwd: Path | None = None, env: Mapping[str, str] = {}) -> None:
+        """Run coverage's own command."""
+        subprocess.run(
+            [sys.executable, "-W", "ignore", "-m", "coverage", *words],
+            cwd=cwd or self.folder,
+            env={**self.env, **env},
+            capture_output=True,
+            timeout=60,
+            check=True,
+        )
+
+    def run(self, config: str = "", tests: Iterable[str] = ("one", "two"), **env: str) -> None:
+        """Run tests, each in a process that writes a data file of its own."""
+        self.write(".coveragerc", f"[run]\nparallel = true\nsource = src\n{config}")
+        for test in tests:
+            self.coverage("run", "-m", "unittest", "-q", f"tests/test_{test}.py", env=env)
+
+    def measure(self, *arguments: str | Path, **keywords: Any) -> Measurement:
+        """What the package makes of the data; the project's files are what they were."""
+        before = self.state()
+        names = {path for path in before if path.startswith(("src", "tests"))}
+        keywords = {"rcfile": None, "checkout": Checkout(self.folder, frozenset(names)), **keywords}
+        try:
+            return measure_files(
+                [Path(path) for path in arguments], start=self.folder, env=self.env, **keywords
+            )
+        finally:
+            assert self.state() == before
+
+    def state(self) -> dict[str, tuple[bytes, float]]:
+        """Every file of the project, its content and when it was written."""
+        return {
+            path.relative_to(self.folder).as_posix(): (path.read_bytes(), path.stat().st_mtime)
+            for path in sorted(self.folder.rglob("*"))
+            if path.is_file() and path.suffix != ".pyc"
+        }
+
+    def expected(self) -> dict[str, Any]:
+        """What ``coverage combine`` and ``coverage json`` say of the parallel data files."""
+        beside = self.folder.parent / "combined"
+        beside.mkdir(exist_ok=True)
+        place = f"--data-file={beside / '.coverage'}"
+        self.coverage("combine", "--keep", place, *map(str, self.data_files()))
+        self.coverage("json", "-q", place, f"-o{beside / 'report.json'}")
+        report: dict[str, Any] = json.loads((beside / "report.json").read_text())
+        return report
+
+    def data_files(self) -> list[Path]:
+        """The data files that the tests' processes wrote."""
+        return sorted({*self.folder.glob(".coverage.*"), *self.folder.glob("out/.measured.*")})
+
+
+@pytest.fixture
+def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
+    """The project; it is the current directory."""
+    scene = Scene(tmp_path)
+    monkeypatch.chdir(scene.folder)
+    return scene
+
+
+def same(measurement: Measurement, report: Mapping[str, Any], folder: Path) -> bool:
+    """Whether each file has the lines and branches of coverage's JSON report."""
+    assert measurement.percent == pytest.approx(report["totals"]["percent_covered"])
+    assert measurement.slow_reason is None
+    assert sorted(file.path for file in measurement.files) == sorted(
+        str(folder / name) for name in report["files"]
+    )
+    for name, file in report["files"].items():
+        (ours,) = [one for one in measurement.files if one.path == str(folder / name)]
+        assert list(ours.missing) == file["missing_lines"]
+        assert set(ours.executed) <= set(file["executed_lines"])
+        assert len(ours.executed) == file["summary"]["covered_lines"]
+        hits = list((ours.branches or [])[1::2])
+        assert len(hits) == file["summary"].get("num_branches", 0)
+        assert sum(hits) == file["summary"].get("covered_branches", 0)
+    return True
+
+
+# -- the same as coverage's own ----------------------------------------------------------------
+
+CONFIGURED = {
+    "lines": "",
+    "branches": "branch = true\n",
+    "relative": "branch = true\nrelative_files = true\n",
+    "omit": "branch = true\n[report]\nomit = */paths/*\n",
+    "exclude": "branch = true\n[report]\nexclude_also = def never\n",
+    "contexts": "branch = true\ndynamic_context = test_function\n",
+    "folder": "data_file = out/.measured\n",
+    "paths": "branch = true\n[paths]\nsource =\n    src\n    */elsewhere\n",
+}
+
+
+@pytest.mark.parametrize("kind", CONFIGURED)
+def test_parallel_data_files_are_combined_as_coverage_combines_them(
+    scene: Scene, kind: str
+) -> None:
+    """Of the configuration, without arguments; only beside its data file are they looked for."""
+    (scene.folder / "out").mkdir()
+    scene.run(CONFIGURED[kind])
+
+    begun: list[int] = []
+    measurement = scene.measure(begin=begun.append)
+
+    assert same(measurement, scene.expected(), scene.folder)
+    assert begun == [4]
+    assert measurement.notices == ()
+
+
+def test_the_data_file_of_the_configuration_comes_first(scene: Scene) -> None:
+    """As in coverage's own reports; parallel ones beside it are not combined again."""
+    scene.run("branch = true\n")
+    report = scene.expected()
+    scene.coverage("combine")
+    scene.run("branch = true\n", ["one"])
+
+    assert same(scene.measure(), report, scene.folder)
+
+
+def test_several_processes_share_the_work(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many files, as for a test run."""
+    monkeypatch.setattr(processes, "FEWEST", 2)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    scene.run("branch = true\nrelative_files = true\n")
+
+    assert same(scene.measure(), scene.expected(), scene.folder)
+
+
+@pytest.mark.parametrize("arguments", [["down"], ["down/one", "down/two"], ["down", "down/one"]])
+def test_folders_are_searched_one_level_down(scene: Scene, arguments: list[str]) -> None:
+    """As downloads of artifacts leave them; what is named twice counts once."""
+    scene.run("branch = true\n")
+    report = scene.expected()
+    one, two = scene.data_files()
+    for path, place in ((one, "down/one"), (two, "down/two")):
+        (scene.folder / place).mkdir(parents=True)
+        path.rename(scene.folder / place / (".coverage" if path == two else path.name))
+    scene.write("down/one/.coverage.x-journal", "SQLite's own")
+
+    assert same(scene.measure(*arguments), report, scene.folder)
+
+
+def test_files_are_taken_by_any_name(scene: Scene) -> None:
+    """Also the same data twice."""
+    scene.run()
+    report = scene.expected()
+    one, two = scene.data_files()
+    shutil.copy(one.rename("first.db"), "again.db")
+    two.rename("second")
+
+    assert same(scene.measure("first.db", "second", "again.db"), report, scene.folder)
+
+
+def test_coverages_configuration_is_found_as_coverage_finds_it(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its variables, in ``pyproject.toml``, or in the file that is named."""
+    scene.run("branch = true\n")
+    (scene.folder / ".coveragerc").unlink()
+    scene.write("pyproject.toml", '[tool.coverage.report]\nomit = ["*/__init__.py"]\n')
+    other = scene.write("other.ini", "[report]\nomit =\n    */beds.py\n")
+
+    assert {Path(file.path).name for file in scene.measure().files} == {"beds.py"}
+    assert {Path(file.path).name for file in scene.measure(rcfile=other).files} == {"__init__.py"}
+    monkeypatch.setenv("COVERAGE_RCFILE", str(other))
+    assert {Path(file.path).name for file in scene.measure().files} == {"__init__.py"}
+    monkeypatch.setenv("COVERAGE_FILE", ".other")
+    with pytest.raises(MeasurementError, match=r"neither .*\.other nor"):
+        scene.measure()
+
+
+def test_templates_that_a_plugin_traces_are_measured(scene: Scene) -> None:
+    """A file tracer of others, in data files too."""
+    pytest.importorskip("django_coverage_plugin")
+    scene.write("src/page.html", "{% if garden %}\n  <p>{{ garden }}</p>\n{% endif %}\n")
+    scene.write(
+        "render.py",
+        "import django\nfrom django.conf import settings\n"
+        "settings.configure(TEMPLATES=[{'BACKEND': 'django.template.backends.django."
+        "DjangoTemplates', 'DIRS': ['src'], 'OPTIONS': {'debug': True}}])\n"
+        "django.setup()\nfrom django.template.loader import get_template\n"
+        "get_template('page.html').render({'garden': 'Eden'})\n",
+    )
+    plugin = "[run]\nparallel = true\nplugins = django_coverage_plugin\nsource = src\n"
+    scene.write(".coveragerc", plugin)
+    scene.coverage("run", "render.py")
+
+    measurement = scene.measure()
+
+    assert same(measurement, scene.expected(), scene.folder)
+    assert "page.html" in {Path(file.path).name for file in measurement.files}
+
+
+# -- data of other machines --------------------------------------------------------------------
+
+
+def moved(path: Path, rename: Callable[[str], str]) -> None:
+    """Write a data file anew as if its sources had lain elsewhere."""
+    old, new = coverage.CoverageData(str(path)), coverage.CoverageData(f"{path}-new")
+    old.read()
+    renamed = {name: rename(name) for name in old.measured_files()}
+    if old.has_arcs():
+        new.add_arcs({renamed[name]: old.arcs(name) or [] for name in renamed})
+    else:
+        new.add_lines({renamed[name]: old.lines(name) or [] for name in renamed})
+    new.write()
+    Path(f"{path}-new").replace(path)
+
+
+ELSEWHERE = {
+    "container": ("", "/app/", "/"),
+    "part of a tree": ("src/", "/app/", "/"),
+    "Windows": ("", "C:\\work\\proj\\", "\\"),
+    "tox": ("src/", "/work/.tox/py312/lib/python3.12/site-packages/", "/"),
+    "Windows' virtual environment": ("src/", "D:\\venv\\Lib\\site-packages\\", "\\"),
+}
+
+
+@pytest.mark.parametrize("config", ["branch = true\n", "relative_files = true\n"])
+@pytest.mark.parametrize(("here", "there", "separator"), ELSEWHERE.values(), ids=ELSEWHERE)
+def test_data_of_another_machine_finds_its_files(
+    scene: Scene, config: str, here: str, there: str, separator: str
+) -> None:
+    """All of it or a part; the sources that were measured are out of reach."""
+    scene.run(config)
+    report = scene.expected()
+    first, second = scene.data_files()
+
+    def rename(path: str) -> str:
+        name = path.removeprefix(f"{scene.folder}/")
+        return there + name.removeprefix(here).replace("/", separator)
+
+    moved(first, rename)
+    mixed = scene.measure()
+    moved(second, rename)
+    foreign = scene.measure()
+
+    assert same(mixed, report, scene.folder)
+    assert same(foreign, report, scene.folder)
+    assert mixed.notices == foreign.notices == ()
+    assert mixed.failed == foreign.failed == {}
+
+
+def stored(path: Path, lines: Mapping[str, Iterable[int]]) -> None:
+    """Write a data file."""
+    measured = coverage.CoverageData(str(path))
+    measured.add_lines({name: set(numbers) for name, numbers in lines.items()})
+    measured.write()
+
+
+def test_what_is_not_here_is_left_out_and_named(scene: Scene) -> None:
+    """Also what may be one file or another, and what has other lines than the file here."""
+    scene.write("tests/beds.py", "a = 1\nb = 2\n")
+    lines = {
+        str(scene.folder / "src/garden/beds.py"): [1, 2, 3],
+        "/x/tests/beds.py": [1, 2],
+        "/y/garden/paths/beds.py": [1, 2, 3],
+        "/z/beds.py": [1],
+        **{f"/gone/m{number}.py": [1] for number in range(6)},
+    }
+    stored(scene.folder / ".coverage", lines)
+
+    measurement = scene.measure()
+
+    names = [Path(file.path).relative_to(scene.folder).as_posix() for file in measurement.files]
+    assert names == ["src/garden/beds.py", "tests/beds.py"]
+    assert measurement.failed == {}
+    (notice,) = measurement.notices
+    assert notice == (
+        "left out 8 files whose sources are not here: /gone/m0.py, /gone/m1.py, /gone/m2.py, "
+        "/gone/m3.py, /gone/m4.py, ...; name both places in [paths] of coverage's configuration, "
+        "or measure with `[run] relative_files = true`"
+    )
+
+
+def test_what_may_be_two_files_is_neither(scene: Scene) -> None:
+    """It is named, with both."""
+    for place in ("src/a", "src/b"):
+        scene.write(f"{place}/shed/tool.py", "a = 1\n")
+    here = str(scene.folder / "src/garden/beds.py")
+    stored(scene.folder / ".coverage", {here: [1], "/app/shed/tool.py": [1]})
+
+    (notice,) = scene.measure().notices
+
+    assert notice.startswith(
+        "left out /app/shed/tool.py, which may be src/a/shed/tool.py or src/b/shed/tool.py; "
+    )
+
+
+def test_data_without_any_source_is_no_measurement(scene: Scene) -> None:
+    """The error says how many files it is about."""
+    stored(scene.folder / ".coverage", {f"/gone/m{number}.py": [1] for number in range(7)})
+
+    with pytest.raises(MeasurementError) as caught:
+        scene.measure()
+
+    assert str(caught.value).startswith("left out 7 files whose sources are not here: /gone/m0.py")
+    assert str(caught.value).endswith("`[run] relative_files = true`")
+
+
+def test_data_that_is_older_than_its_sources_is_told(scene: Scene) -> None:
+    """A source was edited; a checkout that was made later as a whole says nothing."""
+    scene.run()
+    beds = scene.folder / "src/garden/beds.py"
+    later = beds.stat().st_mtime + 100
+    os.utime(beds, (later, later))
+    assert scene.measure().notices == (
+        "the data is older than 1 file that it measured: src/garden/beds.py",
+    )
+
+    for name in FILES:
+        os.utime(scene.folder / name, (later, later))
+    assert scene.measure().notices == ()
+
+
+# -- what cannot be used -----------------------------------------------------------------------
+
+
+def no_data(_: Scene) -> list[str]:
+    """Nothing ran."""
+    return []
+
+
+def no_folder(_: Scene) -> list[str]:
+    """The download went elsewhere."""
+    return ["down"]
+
+
+def empty_folder(scene: Scene) -> list[str]:
+    """Hidden files were not uploaded."""
+    scene.write("down/report.txt", "")
+    return ["down"]
+
+
+def no_database(scene: Scene) -> list[str]:
+    """A report in place of the data."""
+    scene.write("coverage.xml", "<?xml version='1.0'?>")
+    return ["coverage.xml"]
+
+
+def cut_off(scene: Scene) -> list[str]:
+    """A download that broke off."""
+    scene.run(tests=["one"])
+    (path,) = scene.data_files()
+    path.write_bytes(path.read_bytes()[:5000])
+    return [path.name]
+
+
+def newer(scene: Scene) -> list[str]:
+    """A later coverage.py wrote it."""
+    scene.run(tests=["one"])
+    with sqlite3.connect(scene.data_files()[0]) as database:
+        database.execute("update coverage_schema set version = 99")
+    database.close()
+    return []
+
+
+def other_database(scene: Scene) -> list[str]:
+    """SQLite's, but not coverage's."""
+    with sqlite3.connect(scene.folder / "other.db") as database:
+        database.execute("create table a (b)")
+    database.close()
+    return ["other.db"]
+
+
+def mixed(scene: Scene) -> list[str]:
+    """One run measured branches, the other did not."""
+    scene.run("branch = true\n", ["one"])
+    scene.run("", ["two"])
+    return []
+
+
+def nothing_measured(scene: Scene) -> list[str]:
+    """The tests used nothing of the project."""
+    stored(scene.folder / ".coverage", {})
+    return [".coverage"]
+
+
+def odd_configuration(scene: Scene) -> list[str]:
+    """A plugin that is not installed."""
+    scene.run(tests=["one"])
+    scene.write(".coveragerc", "[run]\nplugins = no_such_plugin\n")
+    return []
+
+
+def a_directory(scene: Scene) -> list[str]:
+    """A file that nobody can open."""
+    scene.write("down/.coverage.a/file", "")
+    (scene.folder / ".coverage.b").symlink_to("gone")
+    return [".coverage.b"]
+
+
+@pytest.mark.parametrize(
+    ("arrange", "reason"),
+    [
+        (no_data, r"no coverage data: neither .*\.coverage nor \.coverage\.\* beside it exists"),
+        (no_folder, r"no coverage data: down does not exist"),
+        (empty_folder, r"no coverage data in down: .*`include-hidden-files: true`"),
+        (no_database, r"coverage\.xml is no coverage data file"),
+        (cut_off, r"\.coverage\.\S+ .*"),
+        (newer, r"\.coverage\.\S+: wrong schema: 99 instead of \d+; coverage \S+ reads it here"),
+        (other_database, r"other\.db"),
+        (mixed, r"\S+ measured branches and \S+ did not, .* set `\[run\] branch` alike"),
+        (nothing_measured, r"nothing was measured: \.coverage"),
+        (odd_configuration, r"coverage cannot be configured: .*no_such_plugin"),
+        (a_directory, r"no coverage data: \.coverage\.b does not exist"),
+    ],
+)
+def test_what_cannot_be_used_is_named_with_its_fix(
+    scene: Scene, arrange: Callable[[Scene], list[str]], reason: str
+) -> None:
+    """In one line; nothing of the copies that were opened is in it."""
+    arguments = arrange(scene)
+
+    with pytest.raises(MeasurementError, match=reason) as caught:
+        scene.measure(*arguments)
+
+    assert "\n" not in str(caught.value)
+    assert "coveralls-" not in str(caught.value)
