@@ -63,11 +63,12 @@ class Names:
         base_dir: str | None = None,
         src_dir: str | None = None,
     ) -> None:
-        self._top = Path(os.path.realpath(top))
+        self._top = os.path.realpath(top)
         self._tracked = tracked
         self._base = _directory(base_dir)
         self._source = _directory(src_dir)
         self._directories: dict[str, tuple[str, str | None]] = {}
+        """Directory -> its real path, and the start of names below it; None outside."""
 
     def of(self, path: str) -> str | None:
         """The name of the file at `path`, None if it is outside the repository.
@@ -79,16 +80,18 @@ class Names:
         """
         if "\0" in path:
             return None
-        real, name = self._locate(os.path.join(self._top, path))  # noqa: PTH118
-        name = self._in_repository(real, name)
+        directory, below, file = self._located(os.path.join(self._top, path))  # noqa: PTH118
+        name = None if below is None or file in {"", ".", ".."} else f"{below}{file}"
+        if name is None or self._tracked is None or name not in self._tracked:
+            name = self._in_repository(os.path.join(directory, file), name)  # noqa: PTH118
         return None if name is None else self._as_sent(name)
 
     def is_tracked(self, name: str) -> bool | None:
         """Whether git tracks the file of that name; None if git cannot say."""
         return None if self._tracked is None else name in self._tracked
 
-    def _locate(self, path: str) -> tuple[str, str | None]:
-        """The real path of a file, and its name below the top level.
+    def _located(self, path: str) -> tuple[str, str | None, str]:
+        """The real directory of a file, the start of names below it, and the file's own name.
 
         Resolving costs a system call for each directory on the way, so it is done once for each
         directory; a file then costs one call, which tells whether it is a symlink itself.
@@ -99,15 +102,13 @@ class Names:
         if directory not in self._directories:
             real = os.path.realpath(directory)
             self._directories[directory] = real, self._below_top(Path(real))
-        real, below = self._directories[directory]
-        name = None if below is None or file in {"", ".", ".."} else f"{below}{file}"
-        return os.path.join(real, file), name  # noqa: PTH118
+        return *self._directories[directory], file
 
     def _below_top(self, directory: Path) -> str | None:
         """A real directory's path below the top level: empty, or with a `/` at its end."""
-        if directory == self._top:
+        if str(directory) == self._top:
             return ""
-        name = relative(directory, self._top)
+        name = relative(directory, Path(self._top))
         if name is not None:
             return f"{name}/"
         # The same directory in another spelling: macOS keeps the case that was typed.
@@ -118,8 +119,7 @@ class Names:
         return None
 
     def _in_repository(self, real: str, name: str | None) -> str | None:
-        if name is not None and self.is_tracked(name):
-            return name
+        """The name of a file that git does not list as it is."""
         path = name or PurePath(real).as_posix()
         if installed := INSTALLED.fullmatch(path):
             return self._identical(real, installed["name"])
@@ -139,7 +139,7 @@ class Names:
                 if name == installed or name.endswith(f"/{installed}")
             ]
         candidates.sort(key=lambda name: (len(name), name))
-        return next((name for name in candidates if _same_bytes(copy, self._top / name)), None)
+        return next((name for name in candidates if _same_bytes(copy, Path(self._top, name))), None)
 
     def _spelled(self, real: str, name: str) -> str:
         """The name as git has it, where upper and lower case or NFC and NFD are the same file."""
@@ -148,12 +148,13 @@ class Names:
         candidates = [
             other
             for other in self._by_fold.get(_fold(name), ())
-            if _same_file(real, self._top / other)
+            if _same_file(real, Path(self._top, other))
         ]
         return candidates[0] if len(candidates) == 1 else name
 
     def _as_sent(self, name: str) -> str | None:
-        name = f"{self._source}{name.removeprefix(self._base)}"
+        if self._source or self._base:
+            name = f"{self._source}{name.removeprefix(self._base)}"
         try:
             name.encode()
         except UnicodeEncodeError:
@@ -200,7 +201,7 @@ def _directory(setting: str | None) -> str:
     return "".join(f"{part}/" for part in parts if part not in {"", ".", ".."})
 
 
-def _same_file(one: str | Path, other: Path) -> bool:
+def _same_file(one: str | Path, other: str | Path) -> bool:
     try:
         return os.path.samefile(one, other)  # noqa: PTH121
     except (OSError, ValueError):

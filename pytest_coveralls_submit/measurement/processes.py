@@ -106,7 +106,7 @@ def work(request: tuple[str, bytes, bytes, int, int], stdout: IO[bytes]) -> None
     cov.get_data().loads(data)
     with warnings_unheard():
         analyse_by_reporting(cov, ["a report maps paths, even one of nothing"])
-        share = set(sorted(cov.get_data().measured_files())[index::count])
+        share = set(sorted(cov.get_data().measured_files(), key=_size)[index::count])
         recorder = Recorder(cov)
         analyse_by_reporting(cov, share)
         for path in share - recorder.files.keys() - recorder.failed.keys():
@@ -114,3 +114,11 @@ def work(request: tuple[str, bytes, bytes, int, int], stdout: IO[bytes]) -> None
     if recorder.trouble is not None:
         raise ProcessError(recorder.trouble)
     pickle.dump((recorder.files, recorder.failed), stdout)
+
+
+def _size(path: str) -> tuple[int, str]:
+    """By this each share has its part of the large files; a name decides between equal ones."""
+    try:
+        return Path(path).stat().st_size, path
+    except OSError:
+        return 0, path

@@ -56,7 +56,6 @@ BEFORE_TESTS = (
     "identity.head.compose",
     "plan.plan",
     "output.lines.header",
-    "measurement.recorder.Recorder",
 )
 AFTER_TESTS = (
     "session.wholeness.reason_to_skip",
@@ -77,7 +76,7 @@ AFTER_TESTS = (
 PRINTING = ("output.lines.lines", "output.ci_pages.pages")
 EVERY = (*BEFORE_TESTS, *AFTER_TESTS, *PRINTING)
 # Beside the submission: where one of these breaks, the job may still arrive.
-BESIDE = ("output.lines.header", "measurement.recorder.Recorder", *PRINTING)
+BESIDE = ("output.lines.header", *PRINTING)
 KEPT = ("job.document.with_token", "delivery.sender.send", "delivery.diagnosis.judge")
 """By then the job is on disk."""
 KINDS = ("Exception", "MemoryError", "RecursionError")
