@@ -698,7 +698,7 @@ def test_coverages_object_is_let_go_of_without_whole_data(
     assert "_analyze" in vars(cov)
 
     with pytest.raises(MeasurementError):
-        reporter._measure()
+        reporter.measure()
     reporter.pytest_unconfigure()
 
     assert "_analyze" not in vars(cov)
