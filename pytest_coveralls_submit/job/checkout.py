@@ -46,6 +46,7 @@ class Checkout:
 
     def __init__(self, top: Path, tracked: frozenset[str] | None = None) -> None:
         self._top = os.path.realpath(top)
+        self._start = Path(self._top).as_posix().rstrip("/") + "/"
         self._tracked = tracked
         self._lengths: dict[str, int] = {}
 
@@ -91,6 +92,8 @@ class Checkout:
     def _matches(self, path: str, last_line: int) -> Iterator[Match]:
         path = path.replace("\\", "/")
         installed = INSTALLED.fullmatch(path)
+        if not installed and path.startswith(self._start):
+            return  # it was measured here, and has gone since
         least = installed["name"].count("/") + 1 if installed else 1
         names = self._by_end.get(end_of(path, 1), [])
         if len(names) > MANY:

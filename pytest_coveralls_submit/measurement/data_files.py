@@ -175,19 +175,19 @@ def _combine(cov: Coverage, files: Sequence[Path], *, are_configured: bool) -> N
 
     The one file that its configuration names is taken as it is, as coverage's reports do.
     """
-    with tempfile.TemporaryDirectory(
-        prefix="coveralls-",
-        ignore_cleanup_errors=True,  # Windows keeps what is open
-    ) as folder:
-        copies = list(_copies(files, Path(folder)))
-        try:
+    try:
+        # Windows keeps what is still open.
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            copies = list(_copies(files, Path(folder)))
             if are_configured and len(files) == len(copies) == 1:
                 with _opened(files[0], copies[0]) as stored:
                     cov.get_data().update(stored, map_path=lambda path: path)
             elif copies:
                 cov.combine(map(str, copies), keep=True)
-        except Exception as error:  # noqa: BLE001  of coverage's many kinds
-            raise MeasurementError(f"the data cannot be combined: {_text(error)}") from None
+    except MeasurementError:
+        raise
+    except Exception as error:  # noqa: BLE001  the disk's, or one of coverage's many kinds
+        raise MeasurementError(f"the data cannot be combined: {_text(error)}") from None
 
 
 def _copies(files: Iterable[Path], folder: Path) -> Iterator[Path]:
@@ -195,15 +195,11 @@ def _copies(files: Iterable[Path], folder: Path) -> Iterator[Path]:
     kinds: dict[bool, Path] = {}
     for number, file in enumerate(files):
         copy = folder / str(number)
-        try:
-            shutil.copyfile(file, copy)
-            with _opened(file, copy) as stored:
-                has_branches, is_empty = stored.has_arcs(), not stored.measured_files()
-        except OSError as error:
-            raise MeasurementError(f"{file} cannot be read: {error.strerror}") from None
-        if is_empty:
-            continue
-        kinds.setdefault(has_branches, file)
+        shutil.copyfile(file, copy)
+        with _opened(file, copy) as stored:
+            if not stored.measured_files():
+                continue
+            kinds.setdefault(stored.has_arcs(), file)
         if len(kinds) > 1:
             raise MeasurementError(
                 f"{kinds[True]} measured branches and {kinds[False]} did not, so that they cannot "

@@ -104,6 +104,21 @@ def test_what_is_no_file_of_this_checkout_is_left(
     assert counterparts.ambiguous == {}
 
 
+def test_a_file_of_this_place_that_is_gone_is_not_looked_for(tmp_path: Path) -> None:
+    """It was removed or moved since, unless it is an installed copy that was left behind."""
+    top = tmp_path.resolve()
+    here = checkout(top, "src/pkg/a.py", "src/pkg/b.py")
+    (top / "src/pkg/b.py").unlink()
+    copy = f"{top}/.tox/py/lib/python3.12/site-packages/pkg"
+
+    counterparts = here.counterparts(
+        {f"{top}/pkg/a.py": 1, f"{copy}/a.py": 1, f"{copy}/b.py": 1}, []
+    )
+
+    assert counterparts.paths == {f"{copy}/a.py": f"{top}/src/pkg/a.py"}
+    assert here.changed_since(0, [f"{top}/src/pkg/b.py"]) == []
+
+
 def test_among_files_that_were_measured_here_a_like_name_is_not_enough(tmp_path: Path) -> None:
     """Tests write files of their own that are gone: they are no files of the project."""
     here = checkout(tmp_path, "tests/conftest.py", "tests/test_a.py", "mod.py", "pkg/a.py")

@@ -460,11 +460,20 @@ def odd_configuration(scene: Scene) -> list[str]:
     return []
 
 
-def a_directory(scene: Scene) -> list[str]:
-    """A file that nobody can open."""
-    scene.write("down/.coverage.a/file", "")
+def a_dead_link(scene: Scene) -> list[str]:
+    """What it leads to is gone."""
     (scene.folder / ".coverage.b").symlink_to("gone")
     return [".coverage.b"]
+
+
+def two_tracers(scene: Scene) -> list[str]:
+    """Coverage itself refuses to combine them."""
+    for number in range(2):
+        measured = coverage.CoverageData(str(scene.folder / f"data-{number}"))
+        measured.add_lines({"/app/page.html": [1]})
+        measured.add_file_tracers({"/app/page.html": f"plugin{number}"})
+        measured.write()
+    return ["data-0", "data-1"]
 
 
 @pytest.mark.parametrize(
@@ -480,17 +489,34 @@ def a_directory(scene: Scene) -> list[str]:
         (mixed, r"\S+ measured branches and \S+ did not, .* set `\[run\] branch` alike"),
         (nothing_measured, r"nothing was measured: \.coverage"),
         (odd_configuration, r"coverage cannot be configured: .*no_such_plugin"),
-        (a_directory, r"no coverage data: \.coverage\.b does not exist"),
+        (a_dead_link, r"no coverage data: \.coverage\.b does not exist"),
+        (two_tracers, r"the data cannot be combined: Conflicting file tracer name .*page\.html"),
     ],
 )
 def test_what_cannot_be_used_is_named_with_its_fix(
-    scene: Scene, arrange: Callable[[Scene], list[str]], reason: str
+    scene: Scene,
+    arrange: Callable[[Scene], list[str]],
+    reason: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """In one line; nothing of the copies that were opened is in it."""
     arguments = arrange(scene)
+    (scene.folder.parent / "temporary").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(scene.folder.parent / "temporary"))
 
     with pytest.raises(MeasurementError, match=reason) as caught:
         scene.measure(*arguments)
 
     assert "\n" not in str(caught.value)
-    assert "coveralls-" not in str(caught.value)
+    assert str(scene.folder.parent / "temporary") not in str(caught.value)
+
+
+def test_a_temporary_directory_that_is_gone_is_said(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The data is copied there, lest it be changed."""
+    scene.run(tests=["one"])
+    monkeypatch.setattr("tempfile.tempdir", str(scene.folder / "gone"))
+
+    with pytest.raises(MeasurementError, match=r"the data cannot be combined: .*gone"):
+        scene.measure()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -257,86 +256,6 @@ def test_coverages_warnings_are_not_raised(tmp_path: Path) -> None:
 
     assert names_in(project.measured(cov)) == ["loops.py"]
     assert names_in(project.measured_slowly(cov)) == ["loops.py"]
-
-
-# -- a file tracer -----------------------------------------------------------------------------
-
-PAGE = """\
-{% if garden %}
-  <p>{{ garden }}</p>
-{% else %}
-  <p>no garden</p>
-{% endif %}
-{% for bed in beds %}
-  {{ bed }}
-{% endfor %}
-"""
-RENDER = """\
-import json
-import sys
-from pathlib import Path
-
-import coverage
-import django
-from django.conf import settings
-
-folder = Path(sys.argv[1])
-cov = coverage.Coverage(data_file=None, config_file=str(folder / ".coveragerc"))
-cov.start()
-engine = {
-    "BACKEND": "django.template.backends.django.DjangoTemplates",
-    "DIRS": [str(folder)],
-    "OPTIONS": {"debug": True},
-}
-settings.configure(TEMPLATES=[engine])
-django.setup()
-from django.template.loader import get_template
-
-get_template("page.html").render({"garden": "Eden", "beds": [1, 2]})
-cov.stop()
-
-from pytest_coveralls_submit.measurement import measure
-from pytest_coveralls_submit.measurement.recorder import Recorder
-
-fast = measure.of(cov, start=folder, env={})
-recorder = Recorder(cov)
-recorder.trouble = "as if the private call were gone"
-slow = measure.of(cov, start=folder, env={}, recorder=recorder)
-pages = [file for file in fast.files if file.path.endswith("page.html")]
-print(
-    json.dumps(
-        {
-            "same": fast == slow,
-            "pages": [[list(page.executed), list(page.missing)] for page in pages],
-        }
-    )
-)
-"""
-
-
-def test_templates_that_a_plugin_traces_are_measured(tmp_path: Path) -> None:
-    """A file tracer of others: lines of a Django template, the same both ways."""
-    pytest.importorskip("django_coverage_plugin")
-    (tmp_path / "page.html").write_text(PAGE)
-    (tmp_path / ".coveragerc").write_text(
-        f"[run]\nplugins = django_coverage_plugin\nsource = {tmp_path}\n"
-    )
-    (tmp_path / "render.py").write_text(RENDER)
-
-    ended = subprocess.run(
-        [sys.executable, "-W", "ignore", str(tmp_path / "render.py"), str(tmp_path)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-    assert ended.returncode == 0, ended.stderr
-    said = json.loads(ended.stdout)
-    assert said["same"]
-    ((executed, missing),) = said["pages"]
-    assert {1, 2, 6, 7} <= set(executed)
-    assert 4 in missing
 
 
 # -- branches ----------------------------------------------------------------------------------
