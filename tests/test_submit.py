@@ -568,6 +568,19 @@ def test_without_a_cache_a_job_is_kept_in_the_temporary_directory(
     assert outcome.kept == outbox.own_folder(story.temporary) / "job-77.json"
 
 
+def test_what_the_measurement_has_to_say_is_told(story: Story, server: StandIn) -> None:
+    """Its notices always, with ``-v`` also how it was made."""
+    files = tuple(story.files)
+    measured = Measurement(files, {}, slow_reason="it is gone", notices=("the data is older",))
+
+    outcome = submit(story.plan(server), Ran(lambda: measured, story.said.append))
+
+    assert outcome.notices[0] == "the data is older"
+    assert outcome.details[0] == (
+        "coverage's analyses could not be kept: the slow way was taken (it is gone)"
+    )
+
+
 def test_a_job_that_cannot_be_kept_is_sent_all_the_same(story: Story, server: StandIn) -> None:
     """And that is said."""
     story.cache.rmdir()
