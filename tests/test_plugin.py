@@ -21,8 +21,8 @@ from pytest_coveralls_submit import (
     hookspecs,  # noqa: F401
 )
 from pytest_coveralls_submit.delivery import sender  # noqa: F401
-from pytest_coveralls_submit.job.outbox import own_folder
 from pytest_coveralls_submit.errors import MeasurementError
+from pytest_coveralls_submit.job.outbox import own_folder
 from pytest_coveralls_submit.measurement import processes  # noqa: F401
 from pytest_coveralls_submit.plan import make_plan
 from pytest_coveralls_submit.secret import Environment
