@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,8 +66,9 @@ class Repository:
     def at(cls, root: Path, env: Mapping[str, str], seconds: float = SECONDS) -> Repository:
         """Find the one that holds the directory `root`; raises ProcessError where there is none."""
         top = find_repository(root)
-        program = _program(env, without={top, Path(os.path.realpath(root))})
-        return cls(top, program, _environment(env, top), seconds)
+        without = {top, Path(os.path.realpath(root))}
+        program = process.program("git", env, without=without)
+        return cls(top, str(program), _environment(env, top), seconds)
 
     def run(self, *arguments: str, limit: int = SAID) -> process.Completed:
         """Run `git arguments` at the top level; raises ProcessError as `process.output` does."""
@@ -114,21 +114,6 @@ def _trusted(directory: Path, marker: Path) -> bool:
     if sys.platform == "win32":
         return True
     return marker.lstat().st_uid in {0, os.geteuid(), directory.stat().st_uid}
-
-
-def _program(env: Mapping[str, str], *, without: Iterable[Path]) -> str:
-    """The absolute path of git.
-
-    A repository may hold a program of that name, so neither relative entries of PATH nor the
-    repository's directory count (CVE-2023-40590).
-    """
-    name = "git.exe" if sys.platform == "win32" else "git"
-    for directory in map(Path, env.get("PATH", os.defpath).split(os.pathsep)):
-        if directory.is_absolute() and Path(os.path.realpath(directory)) not in without:
-            program = shutil.which(str(directory / name))
-            if program is not None:
-                return program
-    raise ProcessError("git is not installed")
 
 
 def _is_file(path: Path) -> bool:

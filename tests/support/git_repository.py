@@ -44,6 +44,10 @@ class Repository:
 
     def git(self, *arguments: str, text: bytes = b"") -> str:
         """What `git arguments` prints."""
+        return self.git_bytes(*arguments, text=text).decode().strip()
+
+    def git_bytes(self, *arguments: str, text: bytes = b"") -> bytes:
+        """The same, as it is."""
         done = subprocess.run(
             [GIT, "-c", "protocol.file.allow=always", *arguments],
             cwd=self.path,
@@ -52,7 +56,7 @@ class Repository:
             check=True,
             stdout=subprocess.PIPE,
         )
-        return done.stdout.decode().strip()
+        return done.stdout
 
     def commit(self, message: str = "a message", file: str = "a.py") -> str:
         """Commit a file that has the message in it, and all else; the commit's id."""
