@@ -11,10 +11,9 @@ import json
 import re
 import threading
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
-from urllib.parse import parse_qs, parse_qsl, unquote, urlencode, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pytest_httpserver import HTTPServer
 from werkzeug.datastructures import Headers
@@ -34,6 +33,8 @@ BRANCH = "main"
 STATES = ("pending", "running", "success", "failed", "canceled", "skipped")
 OLDER_PATHS = ("/ci/commits", "/ci/api/v1/commits")
 ZEROS = "0" * 40
+
+_PAGE = (("page", "1"), ("per_page", "20"))
 
 Json: TypeAlias = "dict[str, Any]"
 
@@ -105,8 +106,6 @@ class GitLab(HTTPServer):
         pipelines: commit id by number of pipeline.
         announced: commits as the older API shows them, the oldest first.
         older_paths: where the older API is.
-        link_server: put into Link headers in place of this server's address.
-        links: whether there are Link headers.
     """
 
     def __init__(self, *commits: Json) -> None:
@@ -118,8 +117,6 @@ class GitLab(HTTPServer):
         self.pipelines: dict[int, str] = {}
         self.announced: list[Json] = []
         self.older_paths = set(OLDER_PATHS)
-        self.link_server: str | None = None
-        self.links = True
         self._scripted: deque[Response] = deque()
         self._lock = threading.Lock()
 
@@ -133,14 +130,13 @@ class GitLab(HTTPServer):
         """The address of API v4, as in CI_API_V4_URL."""
         return f"{self.url}/api/v4"
 
-    def respond(self, status: int, body: object, headers: Mapping[str, str] | None = None) -> None:
+    def respond(self, status: int, body: object) -> None:
         """Give the next answer by hand: text is sent as a page, anything else as JSON."""
         response = (
             Response(body, status, content_type="text/html")
             if isinstance(body, str)
             else _json(status, body)
         )
-        response.headers.extend(dict(headers or {}))
         self._scripted.append(response)
 
     def thread_target(self) -> None:
@@ -182,7 +178,7 @@ class GitLab(HTTPServer):
             return _json(200, self._commit(unquote(sha)))
         if resource == "statuses" and asked.method == "POST" and sha:
             return self._set_status(asked, unquote(sha))
-        return self._list(asked)
+        raise _RefusedError(405, {"message": "405 Method Not Allowed"})
 
     def _commit(self, name: str) -> Json:
         """The commit by id, shortened id or branch."""
@@ -190,30 +186,6 @@ class GitLab(HTTPServer):
             if commit["id"].startswith(name) or name == BRANCH:
                 return commit
         raise _RefusedError(404, {"message": "404 Commit Not Found"})
-
-    def _list(self, asked: Asked) -> Response:
-        if asked.query.get("ref_name", BRANCH) != BRANCH:
-            return _json(200, [])
-        page, per_page = _page_of(asked, most=100)
-        shown = self.commits[(page - 1) * per_page : page * per_page]
-        more = len(self.commits) > page * per_page
-        response = _json(200, shown)
-        # Neither X-Total nor X-Total-Pages is given for commits.
-        response.headers["X-Page"] = str(page)
-        response.headers["X-Per-Page"] = str(per_page)
-        response.headers["X-Next-Page"] = str(page + 1) if more else ""
-        if self.links:
-            response.headers["Link"] = self._link(asked, page, more=more)
-        return response
-
-    def _link(self, asked: Asked, page: int, *, more: bool) -> str:
-        pages = {"prev": page - 1, "next": page + 1 if more else 0, "first": 1}
-        place = (self.link_server or self.url) + asked.path
-        return ", ".join(
-            f'<{place}?{urlencode({**asked.query, "page": number})}>; rel="{name}"'
-            for name, number in pages.items()
-            if number
-        )
 
     def _set_status(self, asked: Asked, sha: str) -> Response:
         wanted = asked.parameters
@@ -247,7 +219,7 @@ class GitLab(HTTPServer):
 
     def _older_list(self, asked: Asked) -> Response:
         _check_project(asked, "project_id", "project_token")
-        page, per_page = _page_of(asked, most=10_000)
+        page, per_page = (int(asked.query.get(name, first)) for name, first in _PAGE)
         return _json(200, self.announced[(page - 1) * per_page : page * per_page])
 
     def _older_create(self, asked: Asked) -> Response:
@@ -258,17 +230,17 @@ class GitLab(HTTPServer):
             # The service returns false, which the API then asks whether it was stored.
             raise _RefusedError(500, {"message": "500 Internal Server Error"})
         known = next((commit for commit in self.announced if commit["sha"] == sha), None)
-        commit = known or self.announce(push)
+        commit = known or self.announce(sha, push)
         commit["builds"].append({"id": len(commit["builds"]) + 1, "coverage": None})
         return _json(201, commit)
 
-    def announce(self, push: Json) -> Json:
+    def announce(self, sha: str, push: Json | None = None) -> Json:
         """Take in a commit; what git says about it comes from the push's entry with its id."""
-        sha = push.get("checkout_sha") or push["after"]
+        push = push or {"ref": f"refs/heads/{BRANCH}"}
         entries = (entry for entry in push.get("commits", ()) if entry["id"] == sha)
         entry: Json = next(entries, {})
         author = entry.get("author") or {}
-        commit = {
+        commit: Json = {
             "id": len(self.announced) + 1,
             "ref": re.sub(r"\Arefs/(tags|heads)/", "", push["ref"]),
             "sha": sha,
@@ -305,13 +277,6 @@ def _check_project(asked: Asked, *required: str) -> None:
         raise _RefusedError(404, {"message": "404 Not found"})
     if parameters["project_token"] != PROJECT_TOKEN:
         raise _RefusedError(403, {"message": "403 Forbidden"})
-
-
-def _page_of(asked: Asked, *, most: int) -> tuple[int, int]:
-    """Page and items a page."""
-    query = parse_qs(urlsplit(asked.target).query)
-    page = int(query.get("page", ["1"])[0])
-    return page, min(int(query.get("per_page", ["20"])[0]), most)
 
 
 def _json(status: int, document: object) -> Response:
