@@ -74,7 +74,10 @@ class Diff:
                 resource.prlimit(child.pid, resource.RLIMIT_FSIZE, (LIMIT, LIMIT))
 
     def has_ended(self) -> bool:
-        """Tell whether git is done, without waiting; if so it is no child of ours any more."""
+        """Tell whether git is done, without waiting.
+
+        If so it is no child of ours any more: a test that waits for any child does not get it.
+        """
         return self._child.poll() is not None
 
     def read(self, seconds: float = SECONDS) -> bytes:
@@ -94,8 +97,6 @@ class Diff:
                 raise ProcessError("git could not compare the commits")
             self._printed.seek(0)
             return self._printed.read()
-        except OSError as error:
-            raise ProcessError(f"git could not compare the commits: {error}") from error
         finally:
             self.close()
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
-from git_repository import GIT, Repository, fake_git, needs_git, posix
+from git_repository import Repository, fake_git, needs_git, posix
 
 from pytest_coveralls_submit.errors import ProcessError
 from pytest_coveralls_submit.identity import git
@@ -276,13 +275,20 @@ def test_a_diff_that_nobody_reads_is_ended(origin: Repository, tmp_path: Path) -
     assert diff.has_ended()
 
 
+@posix
 def test_a_diff_that_cannot_start_is_an_error(
     origin: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without git, and where there is no room for its output."""
+    """Without git, with one that cannot be run, and where there is no room for its output."""
     origin.commit()
-    with pytest.raises(ProcessError, match="git is not installed"):
-        start_diff(origin.path, {"PATH": ""}, "HEAD", includes_uncommitted=False)
+    broken = fake_git(tmp_path / "bin", "")
+    (tmp_path / "bin" / "git").write_bytes(b"\0")
+    for env, problem in (({"PATH": ""}, "not installed"), (broken, "could not be started")):
+        with pytest.raises(ProcessError, match=problem):
+            start_diff(origin.path, env, "HEAD", includes_uncommitted=False)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "absent"))
+    with pytest.raises(ProcessError, match="no temporary file"):
+        start_diff(origin.path, origin.env, "HEAD", includes_uncommitted=False)
 
 
 @posix
@@ -305,4 +311,3 @@ def test_what_git_reads_is_what_plan_asks_for(origin: Repository, tmp_path: Path
     head = git.read(checkout.path, checkout.env, merge=merge).head
     assert head is not None
     assert base_of(checkout, GITHUB, commit=head.id) == target
-    assert shutil.which("git") == GIT
