@@ -87,27 +87,26 @@ class _Server:
 
     Attributes:
         base: https, or http on this machine.
-        address_from: the variable that holds `base`.
         token: sent to `base` only.
         token_from: the variable that holds the token.
-        advice: what a status means for the user.
         ask: makes the requests.
+        is_older: whether it is the CI API.
 
     Raises:
         GitLabError: address or token cannot be used.
     """
 
     base: str
-    address_from: str
     token: Secret
     token_from: str
-    advice: Mapping[int, str]
     ask: Ask = field(repr=False)
+    is_older: bool = False
 
     def __post_init__(self) -> None:
         if not _is_safe(self.base):
+            variable = "CI_SERVER_URL" if self.is_older else "CI_API_V4_URL"
             raise GitLabError(
-                f"{self.address_from} cannot be used: it has to be an https address without user, "
+                f"{variable} cannot be used: it has to be an https address without user, "
                 "query and fragment, so that nobody else can read the token"
             )
         if not _ADDRESS.fullmatch(self.token.reveal()):
@@ -130,7 +129,8 @@ class _Server:
         problem = answer.problem + (f" ({said})" if said and said not in answer.problem else "")
         if answer.status is None:
             return f"{problem}; check that GitLab can be reached from here"
-        hint = self.advice.get(answer.status, "").format(source=self.token_from)
+        advice = _V1_ADVICE if self.is_older else _V4_ADVICE
+        hint = advice.get(answer.status, "").format(source=self.token_from)
         return f"{problem}; {hint}" if hint else problem
 
 
@@ -151,7 +151,7 @@ def fill(build_sha: str, env: Mapping[str, str], ask: Ask) -> Commit | None:
     if not (sha and base and project and token):
         return None
     try:
-        server = _v4(base, Secret(token), _JOB_TOKEN, ask)
+        server = _Server(base=base, token=Secret(token), token_from=_JOB_TOKEN, ask=ask)
         # https://docs.gitlab.com/ci/jobs/ci_job_token/: a job token can read one commit
         call = Call(
             method="GET",
@@ -203,32 +203,15 @@ def announce(
             "(CI_SERVER_URL where GitLab is too old for it), which jobs of GitLab CI have; under "
             "tox add them to pass_env"
         )
-    if base:
-        server = _v4(base, token, _OWN_TOKEN, ask)
-        return _set_status(server, project, env, head, coverage, url, ref, name)
     server = _Server(
-        base=older,
-        address_from="CI_SERVER_URL",
-        token=token,
-        token_from=_OWN_TOKEN,
-        advice=_V1_ADVICE,
-        ask=ask,
+        base=base or older, token=token, token_from=_OWN_TOKEN, ask=ask, is_older=not base
     )
-    return _announce_commit(server, project, _push(env, head, ref))
+    if server.is_older:
+        return _announce_commit(server, project, _push(env, head, ref))
+    return _set_status(server, project, env, head, coverage, url, ref, name)
 
 
 # --- v4, https://docs.gitlab.com/api/commits/ ----------------------------------------------------
-
-
-def _v4(base: str, token: Secret, token_from: str, ask: Ask) -> _Server:
-    return _Server(
-        base=base,
-        address_from="CI_API_V4_URL",
-        token=token,
-        token_from=token_from,
-        advice=_V4_ADVICE,
-        ask=ask,
-    )
 
 
 def _project(base: str, project: str) -> str:

@@ -72,20 +72,13 @@ def a_sha(number: int) -> str:
 
 def a_commit(number: int, **fields: object) -> Json:
     """A commit as v4 shows it."""
-    date = "2026-09-20T09:06:12.000+03:00"
     return {
         "id": a_sha(number),
-        "short_id": a_sha(number)[:11],
-        "created_at": date,
-        "parent_ids": [a_sha(number - 1)],
-        "title": f"Water bed {number}",
         "message": f"Water bed {number}\n\nIt was dry.\n",
         "author_name": "Ada Gardener",
         "author_email": "ada@example.com",
-        "authored_date": date,
         "committer_name": "Carl Keeper",
         "committer_email": "carl@example.com",
-        "committed_date": date,
         **fields,
     }
 
@@ -202,15 +195,11 @@ class GitLab(HTTPServer):
             missing = "404 Pipeline for pipeline_id, sha and ref Not Found"
             raise _RefusedError(404, {"message": missing})
         status = {
-            "id": 93 + len(self.statuses),
             "sha": commit["id"],
             "ref": wanted.get("ref", BRANCH),
             "status": wanted["state"],
-            "name": wanted.get("name", wanted.get("context", "default")),
-            "target_url": wanted.get("target_url"),
-            "description": wanted.get("description"),
-            "coverage": wanted.get("coverage"),
-            "pipeline_id": pipeline,
+            "name": wanted.get("name", "default"),
+            **{name: wanted.get(name) for name in ("target_url", "coverage", "pipeline_id")},
         }
         self.statuses.append(status)
         return _json(201, status)
@@ -246,10 +235,6 @@ class GitLab(HTTPServer):
             "sha": sha,
             "project_id": PROJECT_ID,
             "before_sha": push.get("before"),
-            "created_at": "2015-09-25T09:46:35.247Z",
-            "status": "pending",
-            "finished_at": None,
-            "duration": None,
             "git_commit_message": entry.get("message"),
             "git_author_name": author.get("name"),
             "git_author_email": author.get("email"),
@@ -260,8 +245,7 @@ class GitLab(HTTPServer):
 
 
 def _authenticate(asked: Asked, *, job_token_may: bool) -> None:
-    bearer = asked.headers.get("Authorization", "").removeprefix("Bearer ")
-    if PRIVATE_TOKEN in {asked.headers.get("PRIVATE-TOKEN"), bearer}:
+    if asked.headers.get("PRIVATE-TOKEN") == PRIVATE_TOKEN:
         return
     if job_token_may and asked.headers.get("JOB-TOKEN") == JOB_TOKEN:
         return
