@@ -138,7 +138,7 @@ def lines_of(content: Content) -> list[bytes]:
 
 def imported(branch: str, tree: dict[bytes, Content]) -> Iterator[bytes]:
     """Yield what makes git fast-import a commit of this tree."""
-    yield f"commit refs/heads/{branch}\ncommitter A <a@b> 0 +0000\ndata 0\n".encode()
+    yield f"commit refs/heads/{branch}\ncommitter A <a@b> 0 +0000\ndata 0\ndeleteall\n".encode()
     for name, content in tree.items():
         quoted = b'"' + b"".join(b"\\%03o" % byte for byte in name) + b'"'
         if content[0] == b"160000":
@@ -149,19 +149,16 @@ def imported(branch: str, tree: dict[bytes, Content]) -> Iterator[bytes]:
             yield b"M %s inline %s\ndata %d\n%s\n" % (content[0], quoted, len(text), text)
 
 
-def added_by_git(repository: Repository) -> dict[str, int]:
-    """How many lines git says were added, by the name after the change."""
-    options = ("-r", "-z", "-M", "--text", "--diff-algorithm=myers", "--ignore-submodules=all")
-    all_is_text = repository.path / ".git" / "all_is_text"  # it counts nothing in a binary file
-    all_is_text.write_text("* diff\n")
-    asked = ("-c", f"core.attributesFile={all_is_text}", "diff-tree", "--numstat")
-    said = repository.git_bytes(*asked, *options, "old", "new")
+def added_by_git(repository: Repository) -> dict[str, int | None]:
+    """How many lines git says were added, by the name after the change; None: it is binary."""
+    options = ("-r", "-z", "-M", "--diff-algorithm=myers", "--ignore-submodules=all")
+    said = repository.git_bytes("diff-tree", "--numstat", *options, "old", "new")
     entries = iter(said.split(b"\0"))
-    counts: dict[str, int] = {}
+    counts: dict[str, int | None] = {}
     for entry in filter(None, entries):
         added, _, path = entry.split(b"\t", 2)
         name = path or (next(entries), next(entries))[1]  # of a moved file both names follow
-        counts[os.fsdecode(name)] = int(added)
+        counts[os.fsdecode(name)] = None if added == b"-" else int(added)
     return counts
 
 
@@ -197,8 +194,10 @@ def test_the_parser_agrees_with_git(
     for file, content in after.items():  # a file that was a link is new, which it does not count
         if content[0] != b"160000" and file in before and before[file][0][:3] != content[0][:3]:
             counts[os.fsdecode(file)] = len(lines_of(content))
+    binary = {name for name, added in counts.items() if added is None}  # git counts nothing there
     counts = {name: added for name, added in counts.items() if added}
-    assert {name: sum(map(len, ranges)) for name, ranges in changed.items()} == counts
+    numbers_of = {name: sum(map(len, ranges)) for name, ranges in changed.items()}
+    assert {name: numbers_of[name] for name in numbers_of if name not in binary} == counts
     for name, ranges in changed.items():
         numbers = {number for numbers in ranges for number in numbers}
         lines = lines_of(after[os.fsencode(name)])
