@@ -11,11 +11,12 @@ import importlib.util
 import os
 import signal
 import sys
+import tempfile
 from _thread import TIMEOUT_MAX, LockType, allocate_lock, start_new_thread
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from .errors import ProcessError
 
@@ -30,15 +31,20 @@ else:
     subprocess = importlib.util.module_from_spec(_spec)
     _spec.loader.exec_module(subprocess)
 
-_CHUNK = 65536  # bytes asked for at a time: what a pipe holds on Linux
-_SLICE = 0.05  # seconds; elapsed time is counted in these, see `output`
+PIPE, DEVNULL = subprocess.PIPE, subprocess.DEVNULL
+_SLICE = 0.05  # seconds between two looks at a child that takes its time
+
+# Tests that change tempfile.tempdir come later.
+_TEMPORARY: str | None = None
+with suppress(OSError):
+    _TEMPORARY = tempfile.gettempdir()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Completed:
     """A child that ended by itself: exit status, what it printed, seconds waited for it.
 
-    `seconds` is counted in steps of 0.05 s without a clock; a quick child counts as 0.
+    `seconds` is counted by pauses, without a clock.
     """
 
     status: int
@@ -88,25 +94,41 @@ def output(
         arguments: the program and its arguments; no shell is involved.
         env: the child's whole environment.
         cwd: its working directory; ours by default.
-        seconds: how long to wait. A process that the child leaves behind with the pipe open
-            counts as the child.
-        limit: the greatest number of bytes read from it.
+        seconds: how long to wait. What the child leaves behind is killed, and not waited for.
+        limit: the greatest number of bytes that it may print.
 
     Raises:
         ProcessError: it could not be started, took too long or printed more than `limit` bytes.
             Its whole group is dead by then.
     """
-    child = start(arguments, env=env, cwd=cwd, bufsize=0)
+    with scratch() as printed:
+
+        def is_too_much() -> bool:
+            return os.fstat(printed.fileno()).st_size > limit
+
+        child = start(arguments, env=env, cwd=cwd, stdout=printed)
+        try:
+            waited = _wait(child, seconds, is_too_much)
+        finally:
+            kill(child)
+        if is_too_much():
+            raise ProcessError(f"{_name(arguments)} printed more than {limit} bytes")
+        if waited is None:
+            raise ProcessError(f"{_name(arguments)} did not answer within {seconds:g} s")
+        printed.seek(0)
+        return Completed(status=child.returncode, stdout=printed.read(), seconds=waited)
+
+
+def scratch() -> IO[bytes]:
+    """Return a file without a name, for what a child prints.
+
+    Raises:
+        ProcessError: no folder takes it.
+    """
     try:
-        reading = _Reading(child, limit)
-        waited = reading.wait(seconds)
-    finally:
-        kill(child)
-    if waited is None:
-        raise ProcessError(f"{_name(arguments)} did not answer within {seconds:g} s")
-    if reading.too_much:
-        raise ProcessError(f"{_name(arguments)} printed more than {limit} bytes")
-    return Completed(status=child.returncode, stdout=bytes(reading.printed), seconds=waited)
+        return tempfile.TemporaryFile(dir=_TEMPORARY, buffering=0)
+    except OSError as error:
+        raise ProcessError(f"no temporary file could be made: {error}") from error
 
 
 def start(
@@ -114,15 +136,14 @@ def start(
     *,
     env: Mapping[str, str],
     cwd: Path | None = None,
-    stdin: int = subprocess.DEVNULL,
-    stdout: int = subprocess.PIPE,
-    stderr: int = subprocess.DEVNULL,
-    bufsize: int = -1,
+    stdin: int | IO[bytes] = DEVNULL,
+    stdout: int | IO[bytes] = PIPE,
+    stderr: int | IO[bytes] = DEVNULL,
 ) -> Popen[bytes]:
     """Start a child that leads a new process group, out of reach of the terminal's Ctrl-C.
 
-    The caller must end it with `watched` or `kill`. `stdin`, `stdout`, `stderr` and `bufsize` are
-    those of `subprocess.Popen`.
+    The caller must end it with `watched` or `kill`. `stdin`, `stdout` and `stderr` are those of
+    `subprocess.Popen`.
 
     Raises:
         ProcessError: the program could not be started; says which and why.
@@ -135,7 +156,6 @@ def start(
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,
-            bufsize=bufsize,
             start_new_session=True,  # ignored on Windows
             creationflags=_creation_flags(),
         )
@@ -164,7 +184,10 @@ def watched(child: Popen[bytes], seconds: float) -> Iterator[Watch]:
         unwatched.release()
 
     try:
-        _in_thread(guard)
+        try:
+            start_new_thread(guard, ())  # the interpreter does not wait for it
+        except RuntimeError as error:  # "can't start new thread"
+            raise ProcessError(f"no thread could be started: {error}") from error
         try:
             yield watch
         finally:
@@ -183,45 +206,15 @@ def kill(child: Popen[bytes]) -> None:
     if child.returncode is not None and pipes and all(pipe.closed for pipe in pipes):
         return  # done before; its number may be another's by now
     _kill_group(child)
-    _reap(child, 1)  # the kernel may be unable to end it now, on a dead network disk
+    _wait(child, 1)  # the kernel may be unable to end it now, on a dead network disk
     for pipe in pipes:
         with suppress(OSError, ValueError):  # e.g. what could not be flushed to a dead child
             pipe.close()
 
 
-class _Reading:
-    """Reads what a child prints in a thread, so that nothing that holds the pipe can hold us."""
-
-    def __init__(self, child: Popen[bytes], limit: int) -> None:
-        self.printed = bytearray()
-        self.too_much = False
-        self._child = child
-        self._limit = limit
-        self._ended = _held_lock()
-        _in_thread(self._run)
-
-    def wait(self, seconds: float) -> float | None:
-        """Seconds until the child ended or said too much; None if they ran out before."""
-        waited = 0.0
-        while not self._ended.acquire(timeout=_waitable(min(_SLICE, seconds - waited))):
-            waited += _SLICE
-            if waited >= seconds:
-                return None
-        # The end of the output is not yet that of the child.
-        while not self.too_much and not _reap(self._child, _SLICE):
-            waited += _SLICE
-            if waited >= seconds:
-                return None
-        return waited
-
-    def _run(self) -> None:  # pragma: no cover - no tracer sees this thread
-        # The pipe may be closed under us once nobody waits for the answer any more.
-        with suppress(OSError, ValueError):
-            pipe = self._child.stdout
-            while pipe is not None and not self.too_much and (chunk := pipe.read(_CHUNK)):
-                self.too_much = len(self.printed) + len(chunk) > self._limit
-                self.printed += chunk
-        self._ended.release()
+def pause(seconds: float) -> None:
+    """Wait, whatever tests have made of clocks and `time.sleep`."""
+    _held_lock().acquire(timeout=_waitable(seconds))
 
 
 def _kill_group(child: Popen[bytes]) -> None:
@@ -234,25 +227,18 @@ def _kill_group(child: Popen[bytes]) -> None:
         child.kill()
 
 
-def _reap(child: Popen[bytes], seconds: float) -> bool:
-    """Collect a child that is about to end; whether it did within that time."""
-    never = _held_lock()
-    pause = 0.001
+def _wait(
+    child: Popen[bytes], seconds: float, is_enough: Callable[[], bool] = lambda: False
+) -> float | None:
+    """Collect a child that ends; the seconds waited, None where they ran out or it is enough."""
+    waited = 0.0
     while child.poll() is None:
-        if pause > seconds:
-            return False
-        never.acquire(timeout=pause)
-        seconds -= pause
-        pause *= 2
-    return True
-
-
-def _in_thread(work: Callable[[], None]) -> None:
-    """Run `work` in a thread that outlives nothing: the interpreter does not wait for it."""
-    try:
-        start_new_thread(work, ())
-    except RuntimeError as error:  # "can't start new thread"
-        raise ProcessError(f"no thread could be started: {error}") from error
+        if waited >= seconds or is_enough():
+            return None
+        step = min(max(0.001, waited / 8), _SLICE, seconds - waited)
+        pause(step)
+        waited += step
+    return waited
 
 
 def _held_lock() -> LockType:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-REASON_LIMIT = 100
-"""Letters of a status line's reason phrase that are used."""
+PROBLEM_LIMIT = 300
+"""Letters that are shown of a problem or of a server's message."""
 BODY_LIMIT = 64 * 1024
 """Bytes of an answer that are read."""
 
@@ -67,5 +67,7 @@ class Answer:
     seconds: float = 0.0
     size: int = 0
     """Bytes of the request's body."""
+    proxy: str = ""
+    """The proxy that stood between, without credentials, and the variable that names it."""
     ambiguous: bool = False
     """Whether the server may have taken the request although it did not say so."""

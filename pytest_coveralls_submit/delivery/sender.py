@@ -6,33 +6,126 @@ requests, blocked sockets, frozen clocks, other variables) reaches it, and it ca
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
+from errno import EINVAL, EPIPE
 from json import dumps, loads
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
-from .. import process
+from .. import children, process
 from ..errors import ProcessError
 from ..secret import Secret, redact
-from .messages import Answer, Call, Policy, Progress
+from .messages import PROBLEM_LIMIT, Answer, Call, Policy, Progress
 
-# -I keeps the current directory, where anything may lie, off the child's path. The path of this
-# process is added behind its own only where the packages are installed elsewhere.
+if TYPE_CHECKING:
+    import subprocess
+
 BOOT = """
-import json, sys
-line = sys.stdin.buffer.readline()
-try:
-    from pytest_coveralls_submit.delivery.transport import serve
-except ImportError:
-    sys.path += [path for path in json.loads(line)["path"] if path not in sys.path]
-    from pytest_coveralls_submit.delivery.transport import serve
-serve(line, sys.stdin.buffer, sys.stdout.buffer)
+import sys
+from pytest_coveralls_submit.delivery.transport import serve
+serve(sys.stdin.buffer, sys.stdout.buffer)
 """
-SCRUBBED = ("COVERAGE_", "COV_CORE_", "PYTEST_", "PYTHON")
 GRACE = 1.0
 """Seconds past the deadline at which the child is killed; it starts and ends within them."""
+
+
+class Waiting:
+    """A child that loads its HTTP library and waits for the one call that it makes.
+
+    It has no token before :meth:`send`, and ends by itself when this process does.
+    """
+
+    def __init__(
+        self, child: subprocess.Popen[bytes], stderr: IO[bytes], secrets: Sequence[Secret]
+    ) -> None:
+        self._child = child
+        self._stderr = stderr
+        self._secrets = secrets
+
+    def send(
+        self,
+        call: Call,
+        body: Iterable[bytes],
+        policy: Policy,
+        progress: Callable[[Progress], None],
+    ) -> Answer:
+        """Make ``call`` and return what the server answered; the child has ended by then.
+
+        Args:
+            call: the request without its body.
+            body: the body in pieces.
+            policy: attempts and time-outs; from now on it takes at most ``policy.deadline`` + 2 s.
+            progress: told of each failed attempt that is made again, while it happens.
+
+        Raises:
+            ProcessError: the child did not say what became of the call.
+        """
+        first_line = dumps({"call": asdict(call), "policy": asdict(policy)}).encode() + b"\n"
+        with process.watched(self._child, policy.deadline + GRACE) as watch:
+            answer = self._converse(first_line, body, progress)
+        if answer is not None:
+            return answer
+        if watch.expired:
+            problem = f"no result within {policy.deadline:g} s"
+            return Answer(problem=problem, seconds=policy.deadline, ambiguous=True)
+        said = children.last_words(self._stderr, self._secrets)
+        why = f"with: {said}" if said else "without a word"
+        raise ProcessError(f"the process that sends the job ended {why}")
+
+    def _converse(
+        self, first_line: bytes, body: Iterable[bytes], progress: Callable[[Progress], None]
+    ) -> Answer | None:
+        stdin, stdout = self._child.stdin, self._child.stdout
+        assert stdin is not None
+        assert stdout is not None
+        try:
+            stdin.write(first_line)
+            stdin.writelines(body)
+            stdin.close()
+        except OSError as error:
+            if error.errno not in {EPIPE, EINVAL}:  # the latter is Windows'
+                raise
+            return None
+        for line in stdout:
+            message = _understood(line)
+            if isinstance(message, Answer):
+                return self._redacted_answer(message)
+            if message is not None:
+                progress(replace(message, problem=self._redacted(message.problem)))
+        return None
+
+    def _redacted_answer(self, answer: Answer) -> Answer:
+        """Return ``answer`` without what the server repeats of our secrets."""
+        return replace(
+            answer,
+            problem=self._redacted(answer.problem),
+            text=redact(answer.text, self._secrets),
+            headers={name: redact(text, self._secrets) for name, text in answer.headers.items()},
+        )
+
+    def _redacted(self, problem: str) -> str:
+        # What was cut before could still show most letters of a secret.
+        return redact(problem, self._secrets)[:PROBLEM_LIMIT]
+
+
+@contextmanager
+def ready(env: Mapping[str, str], secrets: Sequence[Secret] = ()) -> Iterator[Waiting]:
+    """Start the child early; where nothing is sent in the block, it is killed at its end.
+
+    Args:
+        env: the environment of session start.
+        secrets: values that the child's environment must not hold, and that no answer shows.
+
+    Raises:
+        ProcessError: the child did not start.
+    """
+    with process.scratch() as stderr:
+        child = children.start(BOOT, env=children.environment(env, secrets), stderr=stderr)
+        try:
+            yield Waiting(child, stderr, secrets)
+        finally:
+            process.kill(child)
 
 
 def send(
@@ -46,74 +139,14 @@ def send(
     """Make ``call`` in a child process and return what the server answered.
 
     Args:
-        call: the request without its body.
-        body: the body in pieces.
-        policy: attempts and time-outs; the whole takes at most ``policy.deadline`` + 2 seconds.
-        env: the environment of session start.
-        progress: told of each failed attempt that is made again, while it happens.
-        secrets: values that the child's environment must not hold.
+        call, body, policy, progress: as for :meth:`Waiting.send`.
+        env, secrets: as for :func:`ready`.
 
     Raises:
         ProcessError: the child did not start or did not say what became of the call.
     """
-    asked = {
-        "call": asdict(call),
-        "policy": asdict(policy),
-        "path": [str(path) for path in sys.path if path],
-    }
-    child = process.start(
-        [sys.executable or "python", "-I", "-c", BOOT],
-        env=_clean(env, secrets),
-        stdin=subprocess.PIPE,
-    )
-    with process.watched(child, policy.deadline + GRACE) as watch:
-        answer = _converse(child, dumps(asked).encode() + b"\n", body, progress)
-    if answer is None and watch.expired:
-        problem = f"no result within {policy.deadline:g} s"
-        return Answer(problem=problem, seconds=policy.deadline, ambiguous=True)
-    if answer is None:
-        raise ProcessError("the process that sends the job ended without a word")
-    return _redacted(answer, secrets)
-
-
-def _redacted(answer: Answer, secrets: Iterable[Secret]) -> Answer:
-    """Return ``answer`` without what the server repeats of our secrets."""
-    return replace(
-        answer,
-        problem=redact(answer.problem, secrets),
-        text=redact(answer.text, secrets),
-        headers={name: redact(value, secrets) for name, value in answer.headers.items()},
-    )
-
-
-def _clean(env: Mapping[str, str], secrets: Iterable[Secret]) -> dict[str, str]:
-    hidden = [secret.reveal() for secret in secrets]
-    return {
-        name: value
-        for name, value in env.items()
-        if not name.startswith(SCRUBBED) and not any(secret in value for secret in hidden)
-    }
-
-
-def _converse(
-    child: subprocess.Popen[bytes],
-    first_line: bytes,
-    body: Iterable[bytes],
-    progress: Callable[[Progress], None],
-) -> Answer | None:
-    assert child.stdin is not None
-    assert child.stdout is not None
-    try:
-        _hand_over(child.stdin, first_line, body)
-    except BrokenPipeError:
-        return None
-    for line in child.stdout:
-        said = _understood(line)
-        if isinstance(said, Answer):
-            return said
-        if said is not None:
-            progress(said)
-    return None
+    with ready(env, secrets) as waiting:
+        return waiting.send(call, body, policy, progress)
 
 
 def _understood(line: bytes) -> Answer | Progress | None:
@@ -123,10 +156,3 @@ def _understood(line: bytes) -> Answer | Progress | None:
         return Answer(**fields) if kind == "answer" else Progress(**fields)
     except (ValueError, TypeError, AttributeError):
         return None
-
-
-def _hand_over(pipe: IO[bytes], first_line: bytes, body: Iterable[bytes]) -> None:
-    pipe.write(first_line)
-    for piece in body:
-        pipe.write(piece)
-    pipe.close()

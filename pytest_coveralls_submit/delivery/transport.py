@@ -16,28 +16,44 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
-from email.utils import parsedate_to_datetime
-from http.client import BadStatusLine, RemoteDisconnected
+from functools import cached_property
+from http.client import BadStatusLine, HTTPException, RemoteDisconnected
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urljoin, urlsplit
 
 import requests
 import urllib3
+from urllib3.exceptions import NameResolutionError, NewConnectionError, ProtocolError
 
 from .. import __version__
-from .messages import BODY_LIMIT, REASON_LIMIT, Answer, Call, Policy, Progress
+from ..values import is_loopback
+from .messages import BODY_LIMIT, Answer, Call, Policy, Progress
 
 # Statuses that say "not now": https://docs.coveralls.io has none; these were seen in public
 # threads (lemurheavy/coveralls-public#1583, #1821, rgerum/saenopy#87) and at Cloudflare.
 RETRIED = frozenset({408, 429, 500, 502, 503, 504, *range(520, 525), 527, 530})
 # A gateway gave up waiting: the job may have been stored (mattn/goveralls#42).
 AMBIGUOUS = frozenset({504, *range(520, 525)})
+# https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-5xx-errors/
+CLOUDFLARE = {
+    520: "Web Server Returned an Unknown Error",
+    521: "Web Server Is Down",
+    522: "Connection Timed Out",
+    523: "Origin Is Unreachable",
+    524: "A Timeout Occurred",
+    525: "SSL Handshake Failed",
+    526: "Invalid SSL Certificate",
+    527: "Railgun Error",
+    530: "Origin Error",
+}
 RETRY_AFTER_LIMIT = 30.0
 AFTER_DEADLINE = 1.5
 """Seconds after which this process ends itself, should its parent not have killed it before."""
-KEPT_HEADERS = ("cf-ray", "x-request-id", "link", "x-next-page")
+KEPT_HEADERS = ("cf-ray", "cf-mitigated", "x-request-id", "link", "x-next-page")
 UNPARSABLE = re.compile("failed to parse", re.IGNORECASE)
+GZIP_LEVEL = 6
+"""Level 9 takes twelve times as long for a tenth less."""
 
 
 @dataclass(frozen=True)
@@ -49,73 +65,123 @@ class Attempt:
     retry_after: float = 0.0
 
 
-def deliver(
-    call: Call,
-    body: bytes,
-    policy: Policy,
-    progress: Callable[[Progress], None],
-    *,
-    clock: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
-    draw: Callable[[float, float], float] = random.uniform,
-) -> Answer:
-    """Make ``call`` until it is answered for good, the attempts are used up or time runs out.
+@dataclass(frozen=True)
+class Fault:
+    """What an exception means."""
+
+    kind: type[BaseException]
+    problem: str
+    """For people; may name the time-outs and the ``cause``."""
+    retriable: bool = True
+    ambiguous: bool = False
+    """Whether the server may have taken the request, once it was begun to be sent."""
+
+
+# The first that fits; urllib3 1 and 2 wrap the same fault differently.
+CLOSED = "the connection was closed without an answer"
+FAULTS = (
+    Fault(ssl.SSLCertVerificationError, "the certificate is not trusted: {cause}", False),
+    Fault(NameResolutionError, "the host name cannot be found"),
+    Fault(requests.ConnectTimeout, "no connection within {connect:g} s"),
+    Fault(ConnectionRefusedError, "connection refused"),
+    Fault(NewConnectionError, "no connection: {cause}"),
+    Fault(ssl.SSLError, "no secure connection: {cause}"),
+    Fault(requests.ReadTimeout, "no answer within {read:g} s", True, True),
+    Fault(TimeoutError, "the job could not be handed over within {connect:g} s", True, True),
+    Fault(RemoteDisconnected, CLOSED, True, True),
+    Fault(BadStatusLine, "the answer is no HTTP", True, True),
+    Fault(ConnectionResetError, "the connection was reset", True, True),
+    Fault(ProtocolError, CLOSED, True, True),
+    Fault(requests.ConnectionError, "the connection failed", True, True),
+)
+# Before a byte of the request itself, where a proxy stands between. What a proxy answered to
+# CONNECT is in a message alone: http.client, HTTPConnection._tunnel.
+TUNNEL = re.compile(r"Tunnel connection failed: (\d+) ?(.*)")
+REFUSED_BY_PROXY = {
+    407: Fault(OSError, "the proxy asks for a user name and a password: {cause}", False),
+    403: Fault(OSError, "the proxy does not let this host be reached: {cause}", False),
+}
+NOT_REACHED_BY_PROXY = Fault(OSError, "the proxy did not reach the host: {cause}")
+PROXY_FAULTS = (
+    Fault(ssl.SSLCertVerificationError, "the certificate is not trusted: {cause}", False),
+    Fault(NewConnectionError, "the proxy cannot be reached"),
+    Fault(requests.ConnectTimeout, "the proxy cannot be reached within {connect:g} s"),
+    Fault(ConnectionRefusedError, "the proxy cannot be reached"),
+    Fault(BadStatusLine, "the answer of the proxy is no HTTP"),
+    Fault(requests.ConnectionError, "the connection through the proxy was closed"),
+)
+
+
+@dataclass(frozen=True)
+class Deliverer:
+    """Makes a call until it is answered for good, the attempts are used up or time runs out.
 
     Each attempt sends the same bytes. A gzip file that the server cannot parse is sent once
     more uncompressed.
 
-    Args:
+    Attributes:
         call: what to ask for.
         body: the JSON text, not compressed.
         policy: attempts and time-outs.
         progress: told of each failed attempt that is made again.
         clock, sleep, draw: time in seconds and ``random.uniform``.
     """
-    started = clock()
-    answer = _deliver(call, body, policy, progress, started, clock, sleep, draw)
-    refused = answer.status is not None and answer.status >= 400  # noqa: PLR2004
-    is_time_left = clock() - started < policy.deadline
-    if call.compress and refused and is_time_left and UNPARSABLE.search(answer.text):
-        plain, once = replace(call, compress=False), replace(policy, retries=0)
-        again = _deliver(plain, body, once, progress, started, clock, sleep, draw)
-        answer = replace(
-            again,
-            attempts=answer.attempts + again.attempts,
-            ambiguous=answer.ambiguous or again.ambiguous,
-        )
-    return replace(answer, seconds=clock() - started)
 
+    call: Call
+    body: bytes
+    policy: Policy
+    progress: Callable[[Progress], None]
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    draw: Callable[[float, float], float] = random.uniform
 
-def _deliver(
-    call: Call,
-    body: bytes,
-    policy: Policy,
-    progress: Callable[[Progress], None],
-    started: float,
-    clock: Callable[[], float],
-    sleep: Callable[[float], None],
-    draw: Callable[[float, float], float],
-) -> Answer:
-    try:
-        _check_bundle(policy)
-        request = _prepare(call, body)
-    except Exception as error:  # noqa: BLE001  a URL or header that cannot be sent
-        return Answer(problem=_explained(error))
-    ambiguous = False
-    for number in range(1, policy.retries + 2):
-        left = policy.deadline - (clock() - started)
-        attempt = _attempt(request, policy, max(left, 0.1))
-        ambiguous = ambiguous or attempt.answer.ambiguous
-        answer = replace(attempt.answer, attempts=number, ambiguous=ambiguous)
-        if not attempt.retriable or (attempt.answer.ambiguous and not policy.retry_ambiguous):
-            return answer
-        wait = max(draw(0, min(8.0, 2.0**number)), attempt.retry_after)
-        left = policy.deadline - (clock() - started)
-        if number > policy.retries or attempt.retry_after > RETRY_AFTER_LIMIT or wait >= left:
-            return answer
-        progress(Progress(attempt=number, of=policy.retries + 1, problem=answer.problem, wait=wait))
-        sleep(wait)
-    raise AssertionError("the loop returns at the last attempt")
+    @cached_property
+    def end(self) -> float:
+        """When the time is up."""
+        return self.clock() + self.policy.deadline
+
+    def deliver(self) -> Answer:
+        """Return what the server answered at last, or why it did not."""
+        started = self.end - self.policy.deadline
+        answer = self._repeated(self.call, self.policy.retries)
+        refused = answer.status is not None and answer.status >= 400  # noqa: PLR2004
+        is_plain = not self.call.compress or self.call.form != "json_file"
+        if refused and not is_plain and self._left() > 0 and UNPARSABLE.search(answer.text):
+            again = self._repeated(replace(self.call, compress=False), 0)
+            answer = replace(
+                again,
+                attempts=answer.attempts + again.attempts,
+                ambiguous=answer.ambiguous or again.ambiguous,
+            )
+        return replace(answer, seconds=self.clock() - started)
+
+    def _left(self) -> float:
+        return self.end - self.clock()
+
+    def _repeated(self, call: Call, retries: int) -> Answer:
+        try:
+            _check_bundle(self.policy)
+            request = _prepare(call, self.body)
+        except Exception as error:  # noqa: BLE001  a URL or header that cannot be sent
+            return Answer(problem=_explained(error))
+        ambiguous = False
+        for number in range(1, retries + 2):
+            attempt = _attempt(request, self.policy, max(self._left(), 0.1))
+            ambiguous = ambiguous or attempt.answer.ambiguous
+            answer = replace(attempt.answer, attempts=number, ambiguous=ambiguous)
+            if not attempt.retriable or (
+                attempt.answer.ambiguous and not self.policy.retry_ambiguous
+            ):
+                return answer
+            wait = max(self.draw(0, min(8.0, 2.0**number)), attempt.retry_after)
+            is_too_long = attempt.retry_after > RETRY_AFTER_LIMIT or wait >= self._left()
+            if number > retries or is_too_long:
+                return answer
+            self.progress(
+                Progress(attempt=number, of=retries + 1, problem=answer.problem, wait=wait)
+            )
+            self.sleep(wait)
+        raise AssertionError("the loop returns at the last attempt")
 
 
 def _check_bundle(policy: Policy) -> None:
@@ -138,7 +204,7 @@ def _prepare(call: Call, body: bytes) -> requests.PreparedRequest:
     if call.form == "json_file":
         # Form, file name and types: protocol of coverallsapp/coverage-reporter, api/jobs.cr.
         # urllib3's boundary is 32 hexadecimal digits and needs no quotes.
-        content = gzip.compress(body, mtime=0) if call.compress else body
+        content = gzip.compress(body, GZIP_LEVEL, mtime=0) if call.compress else body
         kind = "application/gzip" if call.compress else "application/json"
         request.files = {"json_file": ("json_file", content, kind)}
     elif call.form == "json":
@@ -150,15 +216,42 @@ def _prepare(call: Call, body: bytes) -> requests.PreparedRequest:
 def _attempt(request: requests.PreparedRequest, policy: Policy, left: float) -> Attempt:
     # A bytes body is one send() under the connect time-out; a file is one per block.
     body = io.BytesIO(request.body or b"")  # type: ignore[arg-type]
+    proxies = _proxies(str(request.url))
+    proxy = _proxy(str(request.url), proxies)
     try:
-        return _exchange(request, body, policy, left)
+        attempt = _exchange(request, body, proxies, policy, left)
     except Exception as error:  # noqa: BLE001  not only requests' own: LocationParseError, OSError...
-        return _failed(error, policy, is_begun=body.tell() > 0)
+        attempt = _failed(error, policy, is_begun=body.tell() > 0, has_proxy=bool(proxy))
+    return replace(attempt, answer=replace(attempt.answer, proxy=proxy))
+
+
+def _proxies(url: str) -> dict[str, str]:
+    """Return the proxies of the environment; plain http to this machine goes to none of them."""
+    parts = urlsplit(url)
+    if parts.scheme == "http" and is_loopback(parts.hostname or ""):
+        return {}
+    return dict(requests.utils.get_environ_proxies(url))
+
+
+def _proxy(url: str, proxies: dict[str, str]) -> str:
+    """Return the proxy of a URL and where it is set, without credentials; empty for none."""
+    address = requests.utils.select_proxy(url, proxies)
+    if not address:
+        return ""
+    scheme, _, rest = address.rpartition("://")
+    host = re.split("[/?#]", rest.rpartition("@")[2])[0]
+    variables = [
+        name
+        for name, value in sorted(os.environ.items(), reverse=True)  # lower case wins
+        if name.lower().endswith("_proxy") and value == address
+    ]
+    return f"{scheme or 'http'}://{host} (from {variables[0] if variables else 'the system'})"
 
 
 def _exchange(
     request: requests.PreparedRequest,
     body: io.BytesIO,
+    proxies: dict[str, str],
     policy: Policy,
     left: float,
 ) -> Attempt:
@@ -169,11 +262,12 @@ def _exchange(
     verify = (policy.ca_bundle or True) if policy.verify else False
     timeout = (min(policy.connect_timeout, left), min(policy.read_timeout, left))
     with requests.Session() as session:
-        # Proxies and certificates of the environment, but neither .netrc nor redirects: even
-        # where it does not follow one, Session.send() reads its whole body.
+        # Certificates of the environment, but neither .netrc nor redirects: even where it does
+        # not follow one, Session.send() reads its whole body.
         settings: dict[str, Any] = dict(
             session.merge_environment_settings(request.url, {}, True, verify, None)
         )
+        settings["proxies"] = proxies
         adapter = session.get_adapter(str(request.url))
         with adapter.send(sent, timeout=timeout, **settings) as response:
             text, whole = _bounded_text(response)
@@ -181,6 +275,7 @@ def _exchange(
 
 
 def _bounded_text(response: requests.Response) -> tuple[str, bool]:
+    """Return what is read of the body, and whether it came to its end or the limit."""
     content = bytearray()
     try:
         while len(content) < BODY_LIMIT:
@@ -188,14 +283,15 @@ def _bounded_text(response: requests.Response) -> tuple[str, bool]:
             if not block:
                 break
             content += block
-    except (urllib3.exceptions.HTTPError, OSError):
+    # A ValueError is http.client's for a chunk without a length.
+    except (urllib3.exceptions.HTTPError, HTTPException, OSError, ValueError):
         return content.decode("utf-8", "replace"), False
     return content.decode("utf-8", "replace"), True
 
 
 def _answered(response: requests.Response, text: str, size: int, *, whole: bool) -> Attempt:
     status = response.status_code
-    problem = f"{status} {(response.reason or '')[:REASON_LIMIT]}".strip()
+    problem = f"{status} {CLOUDFLARE.get(status) or response.reason or ''}".strip()
     headers = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
     if response.is_redirect or 300 <= status < 400:  # noqa: PLR2004
         headers["location"] = _origin(response.url, response.headers.get("location", ""))
@@ -226,51 +322,39 @@ def _origin(url: str, location: str) -> str:
 def _seconds(retry_after: str) -> float:
     """Read a Retry-After header: seconds, or a date (RFC 9110, 10.2.3); 0 where it is neither."""
     try:
-        if retry_after.strip().isdigit():
-            return float(retry_after)
-        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
-    except (TypeError, ValueError, OverflowError):
+        seconds = urllib3.Retry().parse_retry_after(retry_after)
+    except (urllib3.exceptions.InvalidHeader, TypeError, ValueError, OverflowError):
         return 0.0
+    return float(min(seconds, 86400))
 
 
-def _failed(error: Exception, policy: Policy, *, is_begun: bool) -> Attempt:
+def _failed(error: Exception, policy: Policy, *, is_begun: bool, has_proxy: bool) -> Attempt:
     """Say what went wrong; what was not begun to be sent cannot have arrived."""
     causes = list(_causes(error))
-    for kind, problem, retriable, ambiguous in _faults(policy):
-        cause = next((cause for cause in causes if isinstance(cause, kind)), None)
-        if cause is not None:
-            text = problem.format(cause=getattr(cause, "verify_message", "") or cause)
-            answer = Answer(problem=text, ambiguous=ambiguous and is_begun)
-            return Attempt(answer, retriable=retriable)
-    return Attempt(Answer(problem=_explained(error)))
+    fault, cause = _fault(causes, is_at_proxy=has_proxy and not is_begun)
+    if fault is None:
+        return Attempt(Answer(problem=_explained(error)))
+    problem = fault.problem.format(
+        connect=policy.connect_timeout, read=policy.read_timeout, cause=cause
+    )
+    answer = Answer(problem=problem, ambiguous=fault.ambiguous and is_begun)
+    return Attempt(answer, retriable=fault.retriable)
+
+
+def _fault(causes: list[BaseException], *, is_at_proxy: bool) -> tuple[Fault | None, object]:
+    """Find the fault and what caused it."""
+    for tunnel in filter(None, (TUNNEL.match(str(cause)) for cause in causes if is_at_proxy)):
+        fault = REFUSED_BY_PROXY.get(int(tunnel[1]), NOT_REACHED_BY_PROXY)
+        return fault, f"{tunnel[1]} {tunnel[2]}".strip()
+    for fault in PROXY_FAULTS if is_at_proxy else FAULTS:
+        for cause in causes:
+            if isinstance(cause, fault.kind):
+                return fault, getattr(cause, "verify_message", "") or cause
+    return None, None
 
 
 def _explained(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
-
-
-def _faults(policy: Policy) -> Iterator[tuple[Any, str, bool, bool]]:
-    """Yield exception, what it means, whether to try again, whether the job may have arrived."""
-    connect, read = policy.connect_timeout, policy.read_timeout
-    yield ssl.SSLCertVerificationError, "the certificate is not trusted: {cause}", False, False
-    yield requests.exceptions.ProxyError, "the proxy did not connect", True, False
-    yield urllib3.exceptions.NameResolutionError, "the host name cannot be found", True, False
-    yield requests.ConnectTimeout, f"no connection within {connect:g} s", True, False
-    yield ConnectionRefusedError, "connection refused", True, False
-    yield urllib3.exceptions.NewConnectionError, "no connection: {cause}", True, False
-    yield ssl.SSLError, "no secure connection: {cause}", True, False
-    yield requests.ReadTimeout, f"no answer within {read:g} s", True, True
-    yield TimeoutError, f"the job could not be handed over within {connect:g} s", True, True
-    yield RemoteDisconnected, "the connection was closed without an answer", True, True
-    yield BadStatusLine, "the answer is no HTTP", True, True
-    yield ConnectionResetError, "the connection was reset", True, True
-    yield (
-        urllib3.exceptions.ProtocolError,
-        "the connection was closed without an answer",
-        True,
-        True,
-    )
-    yield requests.ConnectionError, "the connection failed", True, True
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -286,24 +370,27 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
             waiting += [error.__cause__, error.__context__]
 
 
-def serve(first_line: bytes, stdin: IO[bytes], stdout: IO[bytes]) -> None:
-    """Make the call that came over the pipe and write what becomes of it, a JSON object a line."""
+def serve(stdin: IO[bytes], stdout: IO[bytes]) -> None:
+    """Make the call that comes over the pipe and write what becomes of it, a JSON object a line.
+
+    Nothing is done where nothing comes: whoever started us had nothing to send.
+    """
 
     def write(kind: str, value: Answer | Progress) -> None:
         stdout.write(json.dumps({kind: asdict(value)}).encode() + b"\n")
         stdout.flush()
 
+    first_line = stdin.readline()
+    if not first_line:
+        return
     asked = json.loads(first_line)
     policy = Policy(**asked["policy"])
     # Whoever started us may have been killed: nobody else would end a server's dripping.
     end = threading.Timer(policy.deadline + AFTER_DEADLINE, os._exit, (1,))
     end.daemon = True
     end.start()
-    answer = deliver(
-        Call(**asked["call"]),
-        stdin.read(),
-        policy,
-        lambda progress: write("progress", progress),
+    deliverer = Deliverer(
+        Call(**asked["call"]), stdin.read(), policy, lambda progress: write("progress", progress)
     )
-    write("answer", answer)
+    write("answer", deliverer.deliver())
     end.cancel()

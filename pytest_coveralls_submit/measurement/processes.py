@@ -9,18 +9,18 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from .. import process
+from .. import children, process
 from ..errors import ProcessError
 from .recorder import Recorder, analyse_by_reporting, warnings_unheard
 from .records import Analyses
 
 if TYPE_CHECKING:
+    import subprocess
+
     from coverage import Coverage
 
 FEWEST = 300
@@ -31,10 +31,8 @@ PATIENCE = 600.0
 """Seconds after which the work is done here instead."""
 BOOT = """
 import pickle, sys
-path, request = pickle.load(sys.stdin.buffer)
-sys.path += [entry for entry in path if entry not in sys.path]
 from pytest_coveralls_submit.measurement.processes import work
-work(request, sys.stdout.buffer)
+work(pickle.load(sys.stdin.buffer), sys.stdout.buffer)
 """
 
 
@@ -68,7 +66,7 @@ def _gather(cov: Coverage, start: Path, env: Mapping[str, str], count: int) -> A
         for index, child in enumerate(children):
             assert child.stdin is not None
             request = (_version(), config, data, index, count)
-            pickle.dump((sys.path, request), child.stdin)
+            pickle.dump(request, child.stdin)
             child.stdin.close()
         for child in children:
             assert child.stdout is not None
@@ -81,9 +79,7 @@ def _gather(cov: Coverage, start: Path, env: Mapping[str, str], count: int) -> A
 def _start(
     stack: contextlib.ExitStack, folder: Path, env: Mapping[str, str]
 ) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-I", "-c", BOOT]
-    clean = {name: env[name] for name in env if not name.startswith(("COV", "PYTEST", "PYTHON"))}
-    child = process.start(command, env=clean, cwd=folder, stdin=subprocess.PIPE)
+    child = children.start(BOOT, env=children.environment(env), cwd=folder)
     stack.enter_context(process.watched(child, PATIENCE))
     return child
 
