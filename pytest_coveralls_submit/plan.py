@@ -8,9 +8,8 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from .delivery import sender
+from .delivery import diagnosis, sender
 from .delivery.messages import Answer, Call, Policy
 from .identity import git, gitlab, head
 from .identity.detect import detect
@@ -55,17 +54,20 @@ class Plan:
         return (*token, *(secret for secret in own if secret is not None))
 
     @property
-    def facts(self) -> dict[str, str]:
-        """Values for advice."""
-        parts = urlsplit(self.settings.host)
-        is_github = self.token is not None and self.token.is_github
-        return {
-            "server": parts.netloc + parts.path,
-            "path": self.settings.host,
-            "number": self.identity.service_number or "without a number",
-            "repo_name": self.identity.repo_name or "this repository",
-            "token_kind": "GITHUB" if is_github else "",
-        }
+    def facts(self) -> diagnosis.Facts:
+        """What an answer may have to be explained with."""
+        token, origin = self.token, self.settings.origins.get("service_name")
+        return diagnosis.Facts(
+            host=self.settings.host,
+            number=self.identity.service_number,
+            repo_name=self.identity.repo_name or self.build.repo_name,
+            ci=self.build.service_name,
+            service_name=self.identity.service_name,
+            service_origin=str(origin) if origin is not None else None,
+            token_kind=diagnosis.kind_of(is_github=token.is_github) if token else None,
+            token_origin=token.origin if token else None,
+            parallel=self.settings.parallel,
+        )
 
 
 def make_plan(

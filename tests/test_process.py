@@ -262,5 +262,5 @@ def test_no_thread_no_child(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_temporary_file_no_child(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Where no folder takes what a child prints, the error says so."""
     monkeypatch.setattr(process, "_TEMPORARY", str(tmp_path / "gone"))
-    with pytest.raises(ProcessError, match="no temporary file could be made: .*gone"):
+    with pytest.raises(ProcessError, match=r"no temporary file could be made: .*gone"):
         run("pass")

@@ -184,6 +184,17 @@ class Deliverer:
         raise AssertionError("the loop returns at the last attempt")
 
 
+def deliver(
+    call: Call,
+    body: bytes,
+    policy: Policy,
+    progress: Callable[[Progress], None],
+    **time_of_tests: Callable[..., Any],
+) -> Answer:
+    """Make ``call`` and return what the server answered; see :class:`Deliverer`."""
+    return Deliverer(call, body, policy, progress, **time_of_tests).deliver()
+
+
 def _check_bundle(policy: Policy) -> None:
     """Raise OSError for a file of trusted certificates that holds none."""
     if policy.ca_bundle and policy.verify and Path(policy.ca_bundle).is_file():
@@ -389,8 +400,6 @@ def serve(stdin: IO[bytes], stdout: IO[bytes]) -> None:
     end = threading.Timer(policy.deadline + AFTER_DEADLINE, os._exit, (1,))
     end.daemon = True
     end.start()
-    deliverer = Deliverer(
-        Call(**asked["call"]), stdin.read(), policy, lambda progress: write("progress", progress)
-    )
-    write("answer", deliverer.deliver())
+    call, body = Call(**asked["call"]), stdin.read()
+    write("answer", deliver(call, body, policy, lambda progress: write("progress", progress)))
     end.cancel()

@@ -10,16 +10,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_coveralls_submit.delivery import diagnosis
-from pytest_coveralls_submit.delivery.diagnosis import JOB_ROWS, WEBHOOK_ROWS, Row, Verdict
+from pytest_coveralls_submit.delivery.diagnosis import (
+    COMMON_ROWS,
+    JOB_ROWS,
+    WEBHOOK_ROWS,
+    Facts,
+    Row,
+    Verdict,
+    misfit,
+)
 from pytest_coveralls_submit.delivery.messages import Answer
 
-FACTS = {
-    "server": "coveralls.io",
-    "path": "https://coveralls.io",
-    "number": "9001",
-    "repo_name": "octo/sample",
-    "token_kind": "",
-}
+FACTS = Facts(
+    host="https://coveralls.example",
+    number="9001",
+    repo_name="octo/sample",
+    ci="github-actions",
+    service_name="github-actions",
+    token_kind="coveralls",
+    token_origin="COVERALLS_REPO_TOKEN",
+)
 REASONS = {
     200: "OK",
     302: "Found",
@@ -39,14 +49,9 @@ REASONS = {
     520: "Unknown",
 }
 NO_REPOSITORY = "Couldn't find a repository matching this job."
-CLOSED = "Can't add a job to a build that is already closed. Build 9001 is closed."
-NOT_UNIQUE = (
-    "service_job_id (1) must be unique for Travis Jobs not supplying a Coveralls Repo Token"
-)
-UNPARSABLE = "JSON file not found or failed to parse."
 PAGE = "<html><head><title>503 Service Temporarily Unavailable</title></head></html>"
-DOWN = "coveralls.io is overloaded or down; your tests are not affected"
-DOUBT = "it may have been accepted all the same: look at coveralls.io before you repeat it"
+DOWN = "coveralls.example is overloaded or down; your tests are not affected"
+DOUBT = "it may have been accepted all the same: look at coveralls.example before you repeat it"
 
 
 def judge(
@@ -54,7 +59,7 @@ def judge(
     said: object = None,
     *,
     rows: tuple[Row, ...] = JOB_ROWS,
-    token_kind: str = "",
+    facts: Facts = FACTS,
     problem: str = "",
     **more: Any,
 ) -> Verdict:
@@ -63,7 +68,7 @@ def judge(
     if status is not None:
         problem = problem or f"{status} {REASONS[status]}"
     answer = Answer(status=status, problem=problem, text=text, **more)
-    return diagnosis.judge(answer, rows, {**FACTS, "token_kind": token_kind})
+    return diagnosis.judge(answer, rows, facts)
 
 
 def refusal(message: str) -> dict[str, object]:
@@ -106,225 +111,97 @@ def test_a_200_with_a_true_error_is_a_refusal(error: object) -> None:
     assert verdict.reason == f"200 {NO_REPOSITORY}"
 
 
-# --- refused: each known answer --------------------------------------------------------------
+# --- rows ------------------------------------------------------------------------------------
+
+
+def test_a_row_that_names_what_no_case_has_fails_when_it_is_written() -> None:
+    """Not in the middle of a failed upload."""
+    with pytest.raises(AttributeError, match="branch"):
+        Row(statuses=(422,), advice=("{it.branch} is closed",), seen="nowhere")
+
+
+@pytest.mark.parametrize("row", [*JOB_ROWS, *WEBHOOK_ROWS, *COMMON_ROWS])
+def test_a_row_says_where_it_was_seen(row: Row) -> None:
+    """A thread, a document; and what its advice is made of is filled in."""
+    case = diagnosis.Case(answer=Answer(), facts=FACTS)
+
+    assert row.seen
+    assert row.advice
+    assert not any("{it" in line for line in row.lines(case))
 
 
 @pytest.mark.parametrize(
-    ("status", "said", "reason", "advice"),
+    ("facts", "said"),
     [
         (
-            422,
-            refusal(NO_REPOSITORY),
-            f"422 {NO_REPOSITORY}",
+            {"service_name": "github", "token_kind": "coveralls", "service_origin": "--x"},
             (
-                (
-                    "the token does not belong to a repository on coveralls.io: copy it again from "
-                    "the repository's page, or"
-                ),
-                'use GITHUB_TOKEN with service name "github"',
+                "service name \"github\" (from --x) is for GitHub's token, and the token is Coveralls' "
+                "own: take the name away, or set another"
             ),
         ),
         (
-            422,
-            refusal(CLOSED),
-            f"422 {CLOSED}",
+            {
+                "service_name": "github",
+                "token_kind": "coveralls",
+                "ci": "github-actions",
+                "token_origin": "COVERALLS_REPO_TOKEN",
+            },
             (
-                "build 9001 takes no more jobs: give each job of a matrix parallel = true,",
-                (
-                    "run `finish` after the last of them, and give a build that is run again a new "
-                    "number"
-                ),
+                'service name "github" is for GitHub\'s token, and the token (from '
+                "COVERALLS_REPO_TOKEN) is Coveralls' own: take the name away, or set "
+                '"github-actions"'
             ),
         ),
         (
-            422,
-            refusal(NOT_UNIQUE),
-            f"422 {NOT_UNIQUE}",
-            ("this Travis job was sent before; set COVERALLS_REPO_TOKEN to send it again",),
-        ),
-        *(
+            {"service_name": "github-actions", "token_kind": "github"},
             (
-                status,
-                refusal(UNPARSABLE),
-                f"{status} {UNPARSABLE}",
-                (
-                    (
-                        "the server could not read the job, compressed or plain: coveralls.io may "
-                        "be no Coveralls server,"
-                    ),
-                    "or one that needs include_source = true",
-                ),
-            )
-            for status in (400, 422)
-        ),
-        (
-            413,
-            PAGE,
-            "413 Request Entity Too Large",
-            (
-                (
-                    "the job is too large for coveralls.io (1,234,567 bytes): keep compress on and "
-                    "include_source off, or measure fewer files"
-                ),
+                'service name "github-actions" is for Coveralls\' own token, and the token is '
+                "GitHub's: set \"github\", or use the token from the repository's page"
             ),
         ),
-        (
-            302,
-            PAGE,
-            "302 Found",
-            (
-                (
-                    "redirects are not followed, the token would go along; this one points to "
-                    "https://login.example.org:"
-                ),
-                "set host to where Coveralls is",
-            ),
-        ),
-        *(
-            (
-                status,
-                PAGE,
-                f"{status} {REASONS[status]}",
-                ("coveralls.io or something in front of it refused the request",),
-            )
-            for status in (401, 403)
-        ),
-        (
-            404,
-            PAGE,
-            "404 Not Found",
-            ("coveralls.io has no Coveralls interface at https://coveralls.io: check host",),
-        ),
-        (
-            405,
-            PAGE,
-            "405 Method Not Allowed",
-            ("coveralls.io is down for maintenance; your tests are not affected",),
-        ),
-        (
-            429,
-            PAGE,
-            "429 Too Many Requests",
-            ("coveralls.io takes no more for now; your tests are not affected",),
-        ),
-        (
-            500,
-            refusal("Build processing error."),
-            "500 Build processing error.",
-            (
-                "coveralls.io had trouble with this job; your tests are not affected",
-                "if it stays so, send support the job and the trace id",
-            ),
-        ),
-        (500, PAGE, "500 Internal Server Error", (DOWN,)),
-        (502, "", "502 Bad Gateway", (DOWN,)),
-        (503, PAGE, "503 Service Unavailable", (DOWN,)),
-        (520, PAGE, "520 Unknown", (DOWN,)),
-        (
-            200,
-            PAGE,
-            "200 with no JSON in the answer",
-            ("coveralls.io may be no Coveralls server, or a log-in page stands in front of it",),
-        ),
-        (418, refusal("I am a teapot"), "418 I am a teapot", ()),
-        (418, PAGE, "418 I'm a Teapot", ()),
+        ({"service_name": "github", "token_kind": "github"}, None),
+        ({"service_name": "github-actions", "token_kind": "coveralls"}, None),
+        ({"service_name": "circleci", "token_kind": "coveralls"}, None),
+        ({"service_name": "github"}, None),
+        ({"token_kind": "github"}, None),
     ],
 )
-def test_a_known_refusal_is_explained(
-    status: int, said: object, reason: str, advice: tuple[str, ...]
+def test_a_service_name_that_does_not_fit_the_token_is_known_before(
+    facts: dict[str, Any], said: str | None
 ) -> None:
-    """The server's message where it has one, what it means, and what to do."""
-    headers = {"location": "https://login.example.org"} if status == 302 else {}
-    verdict = judge(status, said, size=1_234_567, headers=headers)
-
-    assert (verdict.accepted, verdict.reason, verdict.advice) == (False, reason, advice)
-
-
-def test_a_github_token_that_opens_nothing_gets_its_own_advice() -> None:
-    """With GITHUB_TOKEN the token itself is right: the repository is not on Coveralls."""
-    verdict = judge(422, refusal(NO_REPOSITORY), token_kind="GITHUB")
-
-    assert verdict.reason == f"422 {NO_REPOSITORY}"
-    assert verdict.advice == (
-        "the GitHub token does not open octo/sample on coveralls.io: add the repository there, or",
-        "set COVERALLS_REPO_TOKEN to the token from the repository's page",
-    )
+    """With ``github`` Coveralls takes the token for GitHub's, else for its own."""
+    assert misfit(Facts(host="https://coveralls.io", **facts)) == said
 
 
 @pytest.mark.parametrize(
-    ("problem", "advice"),
+    ("url", "shown"),
     [
-        (
-            "the certificate is not trusted: certificate has expired",
-            "set ca_bundle to the PEM file of the authority that signed it",
-        ),
+        *((url, True) for url in ("http://[::1]:80/jobs/1", "https://coveralls.io/jobs/1?a=b#c")),
+        ("https://coveralls.io/builds/1?x=" + "y" * 1968, True),
+        ("https://coveralls.io/builds/1?x=" + "y" * 1969, False),
         *(
-            (problem, "check host, network and proxy variables")
-            for problem in (
-                "the proxy did not connect",
-                "the host name cannot be found",
-                "no connection within 10 s",
-                "connection refused",
-                "no connection: [Errno 101] Network is unreachable",
-                "no secure connection: wrong version number",
-            )
+            (url, False)
+            for url in ("javascript:alert(1)", "ftp://x/", "//x/y", "/jobs/1", "http://")
         ),
+        *((url, False) for url in ("https://x/\n::error::", "https://x/ y", "https://x/##vso[a]")),
         *(
-            (problem, DOWN)
-            for problem in (
-                "no answer within 30 s",
-                "no result within 60 s",
-                "the connection was reset",
-                "the connection was closed without an answer",
-                "the job could not be handed over within 10 s",
-                "the connection failed",
-            )
+            (url, False)
+            for url in ("https://x/\x1b[31m", "https://x/<b>", "https://\u2024/", ["x"])
         ),
     ],
 )
-def test_a_server_that_said_nothing_is_explained(problem: str, advice: str) -> None:
-    """What kept the answer from coming is the reason, and each kind has its remedy."""
-    verdict = judge(None, "", problem=problem)
-
-    assert (verdict.accepted, verdict.reason, verdict.advice) == (False, problem, (advice,))
+def test_an_address_is_plainly_one_of_the_web_or_none(url: object, shown: bool) -> None:
+    """The server's ``url`` is printed and written into files that a CI service obeys."""
+    assert judge(200, {"url": url}).url == (url if shown else None)
 
 
-# --- the webhook -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("status", [200, 404])
-def test_a_build_that_nobody_knows_is_explained(status: int) -> None:
-    """Both statuses were seen; the number is what the user can check."""
-    said = {"error": "No build matching CI build number 9001 found"}
-    verdict = judge(status, said, rows=WEBHOOK_ROWS)
-
-    assert verdict.reason == f"{status} No build matching CI build number 9001 found"
-    assert verdict.advice == (
-        "no job was sent under the number 9001: it must be the service number of the jobs,",
-        "which the header of each test run shows",
-    )
-
-
-@pytest.mark.parametrize("message", ["Build 9001 is closed", "already done"])
-def test_a_build_that_was_closed_before_is_explained(message: str) -> None:
-    """``finish`` twice does no harm."""
-    verdict = judge(422, {"error": message}, rows=WEBHOOK_ROWS)
-
-    assert not verdict.accepted
-    assert verdict.advice == ("the build was closed before",)
-
-
-def test_a_wrong_token_is_explained_for_the_webhook_too() -> None:
-    """The same message as for a job has the same meaning."""
-    verdict = judge(422, refusal(NO_REPOSITORY), rows=WEBHOOK_ROWS)
-
-    assert verdict.advice[0].startswith("the token does not belong to a repository")
-
-
-def test_the_webhook_is_down_when_the_server_is() -> None:
-    """The rows that fit any request follow those of the webhook."""
-    assert judge(503, PAGE, rows=WEBHOOK_ROWS).advice == (DOWN,)
-    assert judge(200, {"done": True}, rows=WEBHOOK_ROWS).accepted
+@pytest.mark.parametrize(
+    ("jobs", "known"), [(3, 3), (0, 0), (True, None), (-1, None), ("3", None), (None, None)]
+)
+def test_the_number_of_jobs_of_a_closed_build_is_handed_on(jobs: object, known: int | None) -> None:
+    """The webhook's answer counts them."""
+    assert judge(200, {"done": True, "jobs": jobs}, rows=WEBHOOK_ROWS).jobs == known
 
 
 # --- trace ids, doubt, attempts --------------------------------------------------------------
@@ -358,11 +235,6 @@ def test_several_attempts_are_counted_in_the_reason() -> None:
         (504, PAGE, (DOWN,)),
         (None, "", (DOWN,)),
         (418, PAGE, ()),
-        (
-            422,
-            refusal(NOT_UNIQUE),
-            ("this Travis job was sent before; set COVERALLS_REPO_TOKEN to send it again",),
-        ),
     ],
 )
 def test_doubt_is_said_last(status: int | None, said: object, before: tuple[str, ...]) -> None:

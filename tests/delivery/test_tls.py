@@ -116,8 +116,7 @@ def deliver(url: str, **policy: Any) -> tuple[Answer, list[Progress]]:
     progress: list[Progress] = []
     call = Call(method="POST", url=f"{url}/api/v1/jobs", form="json_file", compress=True)
     given = Policy(**{"retries": 2, "connect_timeout": 5, "read_timeout": 5, **policy})
-    deliverer = transport.Deliverer(call, BODY, given, progress.append, sleep=lambda _: None)
-    return deliverer.deliver(), progress
+    return transport.deliver(call, BODY, given, progress.append, sleep=lambda _: None), progress
 
 
 def refused(server: Secure, **policy: Any) -> str:

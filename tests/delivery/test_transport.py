@@ -81,7 +81,7 @@ class Played:
             "read_timeout": 5.0,
             "retry_ambiguous": True,
         }
-        return transport.Deliverer(
+        return transport.deliver(
             call or job_call(url),
             BODY,
             Policy(**{**times, **policy}),
@@ -89,7 +89,7 @@ class Played:
             clock=self.clock,
             sleep=self.sleep,
             draw=self.draw,
-        ).deliver()
+        )
 
 
 def job_call(url: str, *, compress: bool = True) -> Call:
@@ -686,9 +686,7 @@ def test_a_server_that_takes_nothing_in_is_given_up(played: Played) -> None:
         listener.listen()
         call = job_call(f"http://127.0.0.1:{listener.getsockname()[1]}", compress=False)
         started = time.monotonic()
-        answer = transport.Deliverer(
-            call, body, Policy(connect_timeout=0.3), played.told.append
-        ).deliver()
+        answer = transport.deliver(call, body, Policy(connect_timeout=0.3), played.told.append)
 
     assert answer.problem == "the job could not be handed over within 0.3 s"
     assert time.monotonic() - started < 5
@@ -699,9 +697,7 @@ def test_a_server_that_reads_slowly_gets_it_all(played: Played) -> None:
     with Faulty("slow reader", interval=0.05) as faulty:
         body = random.Random(1).randbytes(10_000)
         call = job_call(faulty.url, compress=False)
-        answer = transport.Deliverer(
-            call, body, Policy(connect_timeout=0.2), played.told.append
-        ).deliver()
+        answer = transport.deliver(call, body, Policy(connect_timeout=0.2), played.told.append)
 
         assert (answer.status, answer.text) == (200, ACCEPTED.decode())
         assert (faulty.requests, answer.attempts) == (1, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import venv
@@ -24,6 +25,8 @@ SHADOWS = (
 )
 SHADOWED_LATER = ("json", "ssl", "gzip", "http", "random", "tempfile_shadow")
 """Of the standard library; pytest itself needs them, so that tests put them on the path."""
+PLUGINS = ("-p", "pytest_cov", "-p", "pytest_coveralls_submit.plugin")
+"""The interpreter itself may have others, which import after the tests."""
 SHOUT = "import os\nos.write(2, b'IMPORTED FROM THE PROJECT\\n')\nos._exit(9)\n"
 TEST = """
 import sys
@@ -56,7 +59,7 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with our wheel and those of all that it needs; downloaded once."""
     folder = tmp_path_factory.mktemp("wheels")
     pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "-q")
-    call(*pip, "wheel", "--wheel-dir", folder, ROOT)
+    call(*pip, "wheel", "--wheel-dir", folder, ROOT, "hatchling", "editables")
     return folder
 
 
@@ -137,18 +140,15 @@ def in_two_targets(folder: Path, wheels: Path) -> Place:
 
 
 def editable(folder: Path, wheels: Path) -> Place:
-    """Install what it needs, and a path to a checkout."""
-    place = bare(folder / "venv")
-    place.pip(wheels, "pytest-cov", "requests")
-    checkout = folder / "checkout"
+    """Install a checkout that has modules of its own beside the package."""
+    place, checkout = bare(folder / "venv"), folder / "checkout"
     checkout.mkdir()
-    (checkout / children.PACKAGE).symlink_to(ROOT / children.PACKAGE)
-    (checkout / "requests.py").write_text(SHOUT)
-    site = call(
-        place.python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"
-    ).strip()
-    (Path(site) / "editable.pth").write_text(f"{checkout}\n")
-    place.flags = ("-c", "import pytest; raise SystemExit(pytest.main())")
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, checkout)
+    shutil.copytree(ROOT / children.PACKAGE, checkout / children.PACKAGE)
+    (checkout / "urllib3.py").write_text(SHOUT)
+    (checkout / "certifi.py").write_text(SHOUT)
+    place.pip(wheels, "--editable", checkout)
     return place
 
 
@@ -228,20 +228,11 @@ def run(place: Place, folder: Path, server: StandIn, *words: str) -> str:
         "CI_BUILD_NUMBER": "77",
         "CI_JOB_ID": "77.1",
         "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
     }
-    module = () if "-c" in place.flags else ("-m", "pytest")
-    flags = (*place.flags, *module)
+    quick = ("-p", "no:cacheprovider", "-o", "pythonpath=.", *PLUGINS)
     ended = subprocess.run(
-        [
-            place.python,
-            *flags,
-            "--coveralls",
-            "-p",
-            "no:cacheprovider",
-            "-o",
-            "pythonpath=.",
-            *words,
-        ],
+        [place.python, *place.flags, "-m", "pytest", "--coveralls", *quick, *words],
         cwd=folder,
         env=env,
         stdout=subprocess.PIPE,
