@@ -101,14 +101,16 @@ REFUSED_BY_PROXY = {
     407: Fault(OSError, "the proxy asks for a user name and a password: {cause}", False),
     403: Fault(OSError, "the proxy does not let this host be reached: {cause}", False),
 }
+CLOSED_BY_PROXY = "the connection through the proxy was closed"
 NOT_REACHED_BY_PROXY = Fault(OSError, "the proxy did not reach the host: {cause}")
 PROXY_FAULTS = (
     Fault(ssl.SSLCertVerificationError, "the certificate is not trusted: {cause}", False),
     Fault(NewConnectionError, "the proxy cannot be reached"),
     Fault(requests.ConnectTimeout, "the proxy cannot be reached within {connect:g} s"),
     Fault(ConnectionRefusedError, "the proxy cannot be reached"),
+    Fault(RemoteDisconnected, CLOSED_BY_PROXY),
     Fault(BadStatusLine, "the answer of the proxy is no HTTP"),
-    Fault(requests.ConnectionError, "the connection through the proxy was closed"),
+    Fault(requests.ConnectionError, CLOSED_BY_PROXY),
 )
 
 

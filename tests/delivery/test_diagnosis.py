@@ -136,8 +136,8 @@ def test_a_row_says_where_it_was_seen(row: Row) -> None:
         (
             {"service_name": "github", "token_kind": "coveralls", "service_origin": "--x"},
             (
-                "service name \"github\" (from --x) is for GitHub's token, and the token is Coveralls' "
-                "own: take the name away, or set another"
+                'service name "github" (from --x) is for GitHub\'s token, and the token is '
+                "Coveralls' own: take the name away, or set another"
             ),
         ),
         (

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 from faulty import Behaviour, Faulty
+from scripted import Scripted, http
 from standin import COVERALLS_TOKEN, StandIn
 
 from pytest_coveralls_submit.delivery import sender
@@ -361,6 +362,121 @@ def test_a_child_that_is_killed_is_an_error_in_words() -> None:
         os.kill(child, signal.SIGKILL)
         with pytest.raises(ProcessError, match="ended without a word"):
             result.result(timeout=20)
+
+
+@posix
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (("echo 'Fatal: no encodings' >&2", "exit 1"), "Fatal: no encodings"),
+        (("cat > /dev/null", "echo 'first' >&2", "echo '  last  ' >&2", "echo >&2"), "last"),
+        ((f"echo 'about {TOKEN} here' >&2", "exit 1"), "about [secret] here"),
+        (("printf '\\033[31m##vso[x]\\n' >&2", "exit 1"), r"\x1b[31m#\#vso[x]"),
+        (("head -c 100000 /dev/zero | tr '\\0' x >&2", "exit 1"), "x" * 300),
+    ],
+    ids=["at once", "the last line", "a secret", "control", "long"],
+)
+def test_the_last_words_of_a_child_that_dies_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: tuple[str, ...], said: str
+) -> None:
+    """A missing library or a broken interpreter can be told apart by them; no secret is told."""
+    monkeypatch.setattr(sys, "executable", script(tmp_path, *lines))
+    with pytest.raises(ProcessError) as raised:
+        send("http://127.0.0.1:1")
+
+    assert str(raised.value) == f"the process that sends the job ended with: {said}"
+
+
+@pytest.mark.parametrize(
+    "echo", [TOKEN, json.dumps({"message": TOKEN}), "x" * 290 + TOKEN], ids=["alone", "JSON", "cut"]
+)
+def test_what_a_server_repeats_of_the_token_is_hidden_before_it_is_cut(echo: str) -> None:
+    """Reason phrase, body and headers; not even most letters of it show."""
+
+    def answer(_: int) -> bytes:
+        return http(503, echo.encode(), f"CF-Ray: {echo}", reason=echo)
+
+    told: list[Progress] = []
+    with Scripted(answer) as server:
+        said = send(server.url, progress=told.append, retries=1)
+
+    for text in (said.problem, said.text, said.headers["cf-ray"], told[0].problem):
+        assert TOKEN[:12] not in text
+        assert len(text) < 400
+
+
+def test_an_endless_status_line_is_cut() -> None:
+    """The reason phrase is the server's text: no more of it is shown than of its message."""
+    with Scripted(lambda _: http(503, b"", reason="x" * 20_000)) as server:
+        answer = send(server.url)
+
+    assert (answer.status, len(answer.problem)) == (503, 300)
+
+
+# --- started early ---------------------------------------------------------------------------
+
+
+@linux
+def test_a_child_that_waits_has_its_library_and_no_token(server: StandIn) -> None:
+    """It is told what to send when there is something to send, and the time counts from then."""
+    call = Call(method="POST", url=f"{server.url}/api/v1/jobs", form="json_file", compress=True)
+    env = {"COVERALLS_REPO_TOKEN": TOKEN, "MY_SECRETS": f"a={TOKEN}", "KEPT": "x"}
+    with sender.ready(env, (Secret(TOKEN),)) as waiting:
+        (child,) = children()
+        assert loads_its_library(child)
+        assert environment(child) == {"KEPT": "x"}
+        assert TOKEN.encode() not in Path(f"/proc/{child}/cmdline").read_bytes()
+        answer = waiting.send(call, [BODY], Policy(), lambda _: None)
+
+    assert (answer.status, len(server.jobs)) == (200, 1)
+    assert (
+        "requests"
+        not in subprocess.run(
+            [sys.executable, "-c", IMPORTED], capture_output=True, text=True, check=True
+        ).stdout.split()
+    )
+
+
+IMPORTED = "import sys, pytest_coveralls_submit.delivery.sender as s\nprint(*sys.modules)"
+
+
+def loads_its_library(pid: int) -> bool:
+    """Whether a process comes to have OpenSSL in memory, and then waits for its input."""
+    for _ in range(1000):
+        if "_ssl" in Path(f"/proc/{pid}/maps").read_text():
+            return True
+        threading.Event().wait(0.01)
+    return False
+
+
+@linux
+def test_a_child_that_is_not_used_is_killed(server: StandIn) -> None:
+    """Also where the block is left by an error; nothing was sent."""
+    with pytest.raises(KeyError), sender.ready({}):
+        assert len(children()) == 1
+        raise KeyError
+    assert children() == []
+    assert server.requests == []
+
+
+@linux
+def test_a_child_that_waits_ends_with_its_parent() -> None:
+    """It has nothing, and it stays for nobody."""
+    program = """
+        import os
+        from pytest_coveralls_submit.delivery import sender
+
+        with sender.ready({}) as waiting:
+            print(waiting._child.pid, flush=True)
+            os._exit(9)
+    """
+    ended = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ends(int(ended.stdout), within=SLACK)
 
 
 @linux

@@ -8,7 +8,6 @@ import json
 import random
 import re
 import socket
-import socketserver
 import threading
 import time
 import tracemalloc
@@ -16,20 +15,18 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import pytest
 from faulty import ACCEPTED, PAGE, Behaviour, Faulty
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scripted import Scripted, http
 from standin import COVERALLS_TOKEN, NOT_PARSED, Received, StandIn
 
 from pytest_coveralls_submit import __version__
 from pytest_coveralls_submit.delivery import transport
 from pytest_coveralls_submit.delivery.messages import BODY_LIMIT, Answer, Call, Policy, Progress
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 BODY = json.dumps(
     {
@@ -95,57 +92,6 @@ class Played:
 def job_call(url: str, *, compress: bool = True) -> Call:
     """The call that hands in a job at ``url``."""
     return Call(method="POST", url=f"{url}/api/v1/jobs", form="json_file", compress=compress)
-
-
-class Scripted(socketserver.ThreadingTCPServer):
-    """Answers each request with the bytes that a function gives, and closes the connection."""
-
-    request_queue_size = 64
-
-    def __init__(self, answer: Callable[[int], bytes]) -> None:
-        super().__init__(("127.0.0.1", 0), _OneRequest)
-        self.answer = answer
-        self.received: list[bytes] = []
-        self._thread = threading.Thread(target=self.serve_forever, args=(0.01,))
-
-    @property
-    def url(self) -> str:
-        """The address, without a closing slash."""
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.shutdown()
-        self._thread.join()
-        self.server_close()
-
-
-class _OneRequest(socketserver.BaseRequestHandler):
-    def handle(self) -> None:
-        assert isinstance(self.server, Scripted)
-        received = b""
-        while not _is_whole(received):
-            block = self.request.recv(65536)
-            if not block:
-                return
-            received += block
-        self.server.received.append(received)
-        self.request.sendall(self.server.answer(len(self.server.received)))
-
-
-def _is_whole(received: bytes) -> bool:
-    head, end, body = received.partition(b"\r\n\r\n")
-    length = re.search(rb"(?im)^content-length: *(\d+)", head)
-    return bool(end) and len(body) >= int(length[1] if length else 0)
-
-
-def http(status: int, body: bytes = b"", *headers: str, reason: str = "Said") -> bytes:
-    """The bytes of an answer."""
-    lines = (f"HTTP/1.1 {status} {reason}", f"Content-Length: {len(body)}", "Connection: close")
-    return "\r\n".join((*lines, *headers, "", "")).encode("latin-1") + body
 
 
 @pytest.fixture
@@ -827,17 +773,36 @@ def test_no_proxy_names_the_hosts_without_one(
     assert (answer.status, answer.attempts) == (200, 1)
 
 
-def test_a_proxy_that_does_not_answer_is_named_as_the_cause(
-    server: StandIn, played: Played, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("variable", ["http_proxy", "HTTP_PROXY", "all_proxy"])
+def test_plain_http_to_this_machine_goes_to_no_proxy(
+    server: StandIn, played: Played, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
-    """Nothing goes past the proxy, it is tried again, and its password is not told."""
-    with Faulty("refuse") as proxy:
-        url = proxy.url.replace("http://", "http://user:hunter22@")
-        monkeypatch.setenv("http_proxy", url)
-        answer = played.deliver(server.url, retry_ambiguous=False, retries=1)
+    """It is allowed because nobody can listen; a proxy could."""
+    with Faulty("hang") as proxy:
+        monkeypatch.setenv(variable, proxy.url)
+        answer = played.deliver(server.url)
 
-    assert server.requests == []
-    assert (answer.problem, answer.attempts) == ("the proxy did not connect", 2)
+        assert proxy.connections == 0
+    assert (answer.status, answer.proxy) == (200, "")
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("http://127.0.0.1:1", "http://127.0.0.1:1"),
+        ("127.0.0.1:1", "http://127.0.0.1:1"),
+        ("http://user:hunter22@127.0.0.1:1/x?hunter22", "http://127.0.0.1:1"),
+    ],
+)
+def test_a_proxy_that_does_not_answer_is_tried_again_and_told_without_its_password(
+    played: Played, monkeypatch: pytest.MonkeyPatch, address: str, shown: str
+) -> None:
+    """Nobody listens there."""
+    monkeypatch.setenv("http_proxy", address)
+    answer = played.deliver("http://coveralls.invalid", retry_ambiguous=False, retries=1)
+
+    assert (answer.problem, answer.attempts) == ("the proxy cannot be reached", 2)
+    assert answer.proxy == f"{shown} (from http_proxy)"
     assert "hunter22" not in repr(answer)
 
 
