@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -452,7 +453,7 @@ def loads_its_library(pid: int) -> bool:
 @linux
 def test_a_child_that_is_not_used_is_killed(server: StandIn) -> None:
     """Also where the block is left by an error; nothing was sent."""
-    with pytest.raises(KeyError), sender.ready({}):
+    with contextlib.suppress(KeyError), sender.ready({}):
         assert len(children()) == 1
         raise KeyError
     assert children() == []
