@@ -174,6 +174,8 @@ def problems(plan: Plan) -> Iterator[str]:
         yield why_no_token(plan).full_reason
     elif (hidden := hidden_by_tox(plan)) is not None:
         yield hidden
+    if (misfit := diagnosis.misfit(plan.facts)) is not None:
+        yield misfit
     if plan.settings.skip_ssl_verify:
         yield f"TLS is not verified for {plan.settings.host}: anybody in between can read the token"
     if plan.settings.parallel and plan.identity.service_number is None:

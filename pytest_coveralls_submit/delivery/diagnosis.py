@@ -27,8 +27,8 @@ URL = re.compile(
 REFUSED = range(400, 500)
 GITHUB_ACTIONS, GITHUB_SERVICE = "github-actions", "github"
 TokenKind = Literal["coveralls", "github"]
-GITHUB_TOKEN: TokenKind = "github"
-COVERALLS_TOKEN: TokenKind = "coveralls"
+GITHUB_TOKEN: TokenKind = "github"  # noqa: S105
+COVERALLS_TOKEN: TokenKind = "coveralls"  # noqa: S105
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +123,13 @@ class Case:
     def repo_name(self) -> str:
         """The repository."""
         return self.facts.repo_name or "this repository"
+
+    @property
+    def closing(self) -> str:
+        """What closed a build too early, or what keeps it open."""
+        if self.facts.parallel:
+            return "`finish` or a job without parallel = true came before this one"
+        return "give each job of a matrix parallel = true"
 
     @property
     def misfit(self) -> str:
@@ -275,8 +282,8 @@ JOB_ROWS = (
         pattern=r"already closed",
         when=lambda case: case.on_github,
         advice=(
-            "build {it.number} takes no more jobs: give each job of a matrix parallel = true,",
-            "and run `finish` after the last of them",
+            "build {it.number} takes no more jobs: {it.closing},",
+            "run `finish` after the last of them",
             *_NEW_NUMBER,
         ),
         seen="cpub#1716, stacks-network/stacks-core#7157",
@@ -285,7 +292,7 @@ JOB_ROWS = (
         statuses=REFUSED,
         pattern=r"already closed",
         advice=(
-            "build {it.number} takes no more jobs: give each job of a matrix parallel = true,",
+            "build {it.number} takes no more jobs: {it.closing},",
             "run `finish` after the last of them, and give a build that is run again a new number",
         ),
         seen="cpub#1716",

@@ -173,10 +173,22 @@ JOBS = {
         *either(422, CLOSED),
         (
             "build 9001 takes no more jobs: give each job of a matrix parallel = true,",
-            "and run `finish` after the last of them",
+            "run `finish` after the last of them",
             *NUMBER,
         ),
         GITHUB,
+    ),
+    "closed, parallel": Refusal(
+        *either(422, CLOSED),
+        (
+            (
+                "build 9001 takes no more jobs: `finish` or a job without parallel = true came "
+                "before this one,"
+            ),
+            "run `finish` after the last of them",
+            *NUMBER,
+        ),
+        {**GITHUB, "parallel": True},
     ),
     "closed": Refusal(
         *either(422, CLOSED),
