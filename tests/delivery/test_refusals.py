@@ -387,7 +387,9 @@ BUILDS = {
     ),
     "paused": JOBS["paused"],
     "no repository": JOBS["no repository, 422"],
-    "github with Coveralls' token": JOBS["github with Coveralls' token"],
+    "github with Coveralls' token": JOBS["no repository, on GitHub"]._replace(
+        facts={**GITHUB, "service_name": "github"}
+    ),
     "down": JOBS["down, 503"],
     "challenge": JOBS["challenge"],
 }

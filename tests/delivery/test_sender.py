@@ -546,14 +546,17 @@ def test_an_interrupt_ends_the_child_too(server: StandIn) -> None:
     assert len(server.requests) == 1
 
 
-def test_a_body_that_cannot_be_made_ends_the_child_too(server: StandIn) -> None:
+@pytest.mark.parametrize("error", [MemoryError, FileNotFoundError])
+def test_a_body_that_cannot_be_made_ends_the_child_too(
+    server: StandIn, error: type[Exception]
+) -> None:
     """An error in the middle of the job goes on to the caller; half a job is never sent."""
 
     def pieces() -> Iterator[bytes]:
         yield BODY[:10]
-        raise MemoryError
+        raise error
 
-    with pytest.raises(MemoryError):
+    with pytest.raises(error):
         send(server.url, body=pieces())  # type: ignore[arg-type]
     assert server.requests == []
 
