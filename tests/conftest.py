@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import sample_project
+from inner import Inner
 from running import Runner
 from standin import StandIn
 
@@ -68,3 +69,9 @@ def project(tmp_path: Path) -> Path:
 def run(project: Path, server: StandIn) -> Runner:
     """Run pytest in the sample project against the stand-in, on a CI service called test-ci."""
     return Runner(project, server)
+
+
+@pytest.fixture
+def inner(pytester: pytest.Pytester, server: StandIn, monkeypatch: pytest.MonkeyPatch) -> Inner:
+    """Run pytest inside of this process against the stand-in, with a module measured."""
+    return Inner(pytester, server, monkeypatch)

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 
 import sample_project
-from standin import COVERALLS_TOKEN, StandIn, describe
+from standin import COVERALLS_TOKEN, Job, StandIn, percentage, quadruples
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 PYTEST = ("-m", "pytest", "-n", "2", "--cov", "--cov-branch", "--coveralls")
 CI = {"CI_NAME": "demo-ci", "CI_BUILD_NUMBER": "9001", "CI_BRANCH": sample_project.BRANCH}
@@ -28,6 +28,8 @@ PASSED_ON = (  # all else could be a CI service's, or a setting of pytest, cover
     *("PATH", "PATHEXT", "PYTHONPATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "SYSTEMROOT", "COMSPEC"),
     *("HOME", "USERPROFILE", "TMPDIR", "TEMP", "TMP", "LANG", "LC_ALL", "TERM", "COLUMNS"),
 )
+WIDEST = 60
+COVERED, MISSED, NOT_RELEVANT = "█", "░", "·"
 
 
 def main() -> int:
@@ -68,6 +70,60 @@ def _run_pytest(project: Path, host: str, *more: str) -> int:
 
 def _clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: environment[name] for name in PASSED_ON if name in environment}
+
+
+def describe(job: Job) -> str:
+    """Show a job: where it comes from, then each file with its percentage and a line drawn."""
+    files = job["source_files"]
+    width = max((len(_shown(file["name"])) for file in files), default=0)
+    return "\n".join(
+        [
+            *_origin(job),
+            f"files:   {len(files)}, {percentage(files):.2f}% of their lines and branches covered",
+            *(f"  {_shown(file['name']):{width}}  {_measured(file)}" for file in files),
+            f"  ({COVERED} covered, {MISSED} missed, {NOT_RELEVANT} not relevant)",
+        ]
+    )
+
+
+def _origin(job: Job) -> Iterator[str]:
+    git = job.get("git", {})
+    head = git.get("head", {})
+    message = head.get("message", "").partition("\n")[0]
+    for label, value in (
+        ("service", f"{job.get('service_name', '-')} #{job.get('service_number', '-')}"),
+        ("commit", job.get("commit_sha", head.get("id", ""))[:10]),
+        ("branch", job.get("service_branch", git.get("branch", ""))),
+        ("author", head.get("author_name", "")),
+        ("message", message),
+        ("flag", job.get("flag_name", "")),
+        ("remotes", ", ".join(remote["url"] for remote in git.get("remotes", ()))),
+    ):
+        if value:
+            yield f"{label + ':':9}{_shown(value)}"
+
+
+def _shown(text: str) -> str:
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def _measured(file: Job) -> str:
+    hits = [branch[3] for branch in quadruples(file.get("branches"))]
+    taken = f"  branches {sum(map(bool, hits))}/{len(hits)}" if hits else ""
+    return f"{percentage([file]):6.2f}%  {draw(file['coverage'])}{taken}"
+
+
+def draw(coverage: list[int | None]) -> str:
+    """One character a line; of a long file, one for a run of lines, missed if any of it is."""
+    run = max(1, -(-len(coverage) // WIDEST))
+    return "".join(_mark(coverage[at : at + run]) for at in range(0, len(coverage), run))
+
+
+def _mark(lines: list[int | None]) -> str:
+    relevant = [hits for hits in lines if hits is not None]
+    if not relevant:
+        return NOT_RELEVANT
+    return COVERED if all(relevant) else MISSED
 
 
 def _close(*, passed: bool, right: bool) -> int:

@@ -4,126 +4,50 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import coverage
 import pytest
-from running import CI, told
-from standin import COVERALLS_TOKEN, StandIn
+from inner import Ended, Inner
+from running import NO_TOKEN
+from standin import COVERALLS_TOKEN
 
-# Loaded here, lest each run inside this process loads them anew: classes must stay the same.
-from pytest_coveralls_submit import (
-    hookspecs,  # noqa: F401
-)
-from pytest_coveralls_submit.delivery import sender  # noqa: F401
-from pytest_coveralls_submit.errors import MeasurementError
-from pytest_coveralls_submit.job.outbox import own_folder
-from pytest_coveralls_submit.measurement import processes  # noqa: F401
 from pytest_coveralls_submit.plan import make_plan
 from pytest_coveralls_submit.secret import Environment
 from pytest_coveralls_submit.session.nesting import SESSION_MARK
 from pytest_coveralls_submit.session.reporter import Reporter
-from pytest_coveralls_submit.settings import coveralls_yml  # noqa: F401
 from pytest_coveralls_submit.settings.table import Settings
 
-GARDEN = "def bed(sunny):\n    if sunny:\n        return 1\n    return 2\n"
-TESTS = "def test_one():\n    pass\n\n\ndef test_two():\n    pass\n"
-HEADER = "(branch topic/y, token from COVERALLS_REPO_TOKEN)"
-
-
-class Inner:
-    """Runs pytest in this process, with something measured and a server to send it to."""
-
-    def __init__(
-        self, pytester: pytest.Pytester, server: StandIn, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        self.pytester, self.server, self.monkeypatch = pytester, server, monkeypatch
-        self.folder = pytester.path.resolve()
-        self.plugins: list[object] = []
-        self.measured: list[coverage.Coverage] = []
-        monkeypatch.setattr(coverage.Coverage, "_instances", self.measured)
-        pytester.makepyfile(test_garden=TESTS)
-        self.env(
-            **CI,
-            COVERALLS_HOST=server.url,
-            COVERALLS_REPO_TOKEN=COVERALLS_TOKEN,
-            COVERALLS_RETRIES="0",
-        )
-
-    def env(self, **variables: str) -> None:
-        """Set variables; an empty text is an unset one."""
-        for name, value in variables.items():
-            self.monkeypatch.setenv(name, value)
-
-    def measure(self) -> None:
-        """Measure a module as ``coverage run`` would, from outside of pytest."""
-        path = self.folder / "garden.py"
-        path.write_text(GARDEN)
-        cov = coverage.Coverage(data_file=None, config_file=False, branch=True, include=[str(path)])
-        space: dict[str, Any] = {}
-        cov.start()
-        try:
-            exec(compile(GARDEN, str(path), "exec"), space)
-            space["bed"](True)
-        finally:
-            cov.stop()
-        self.measured.append(cov)
-
-    def __call__(self, *arguments: str) -> pytest.RunResult:
-        """Run pytest without pytest-cov, and the cache in the project alone."""
-        return self.pytester.runpytest_inprocess(
-            "-p",
-            "no:pytest_cov",
-            *arguments,
-            plugins=self.plugins,
-            no_reraise_ctrlc=True,
-        )
-
-
-@pytest.fixture
-def inner(pytester: pytest.Pytester, server: StandIn, monkeypatch: pytest.MonkeyPatch) -> Inner:
-    """A run with a measurement."""
-    made = Inner(pytester, server, monkeypatch)
-    made.measure()
-    return made
-
-
-def ours(result: pytest.RunResult) -> list[str]:
-    """Our lines without the header and the word in front."""
-    lines = [line.removeprefix("coveralls: ") for line in told(result.stdout.str())]
-    return [line for line in lines if HEADER not in line]
-
+RED = "def test_bad():\n    assert False\n\n\ndef test_good():\n    pass\n"
+SENT = "sent 1 file, 66.67% covered -> "
 
 # -- switching on ------------------------------------------------------------------------------
 
 
 def test_one_flag_sends_one_job(inner: Inner) -> None:
     """Header, job, closing line, pytest's own exit status."""
-    result = inner("--coveralls")
+    run = inner("--coveralls")
 
-    assert result.ret == 0
     (job,) = inner.server.jobs
     (file,) = job["source_files"]
     assert (file["name"], file["coverage"]) == ("garden.py", [1, 1, 1, 0])
     assert file["branches"] == [2, 0, 0, 1, 2, 0, 1, 0]
     url = inner.server.url
-    assert told(result.stdout.str()) == [
-        f"coveralls: {url} as test-ci #77 {HEADER}",
-        f"coveralls: sent 1 file, 66.67% covered -> {url}/jobs/105971882",
-    ]
-    result.assert_outcomes(passed=2)
+    place = "(branch topic/y, token from COVERALLS_REPO_TOKEN)"
+    assert run.header == f"coveralls: {url} as test-ci #77 {place}"
+    assert run.lines == [f"{SENT}{url}/jobs/105971882"]
+    assert (run.status, run.passed) == (0, 2)
 
 
-def test_nothing_is_sent_where_nobody_asks(inner: Inner) -> None:
-    """An installed plugin is silent."""
-    result = inner()
+def test_nothing_is_said_and_sent_where_nobody_asks(inner: Inner) -> None:
+    """An installed plugin is silent, and a setting that cannot be used stops no such run."""
+    inner.env(COVERALLS_PARALLEL="maybe")
 
-    assert told(result.stdout.str()) == []
+    run = inner()
+
+    assert (run.status, run.header, run.lines) == (0, "", [])
     assert inner.server.requests == []
 
 
@@ -131,7 +55,6 @@ def test_nothing_is_sent_where_nobody_asks(inner: Inner) -> None:
     ("ini", "flags", "sent"),
     [
         ("coveralls = true", [], 1),
-        ("coveralls = YES", [], 1),
         ("coveralls = off", [], 0),
         ("coveralls =", [], 0),
         ("coveralls = true", ["--no-coveralls"], 0),
@@ -150,67 +73,61 @@ def test_flags_beat_the_ini_file(inner: Inner, ini: str, flags: list[str], sent:
     assert len(inner.server.jobs) == sent
 
 
-def test_native_toml_switches_on(inner: Inner) -> None:
-    """``coveralls = true`` in ``[tool.pytest]`` is a boolean there."""
-    if pytest.version_tuple < (9,):
+@pytest.mark.parametrize(
+    ("table", "value"), [("tool.pytest", "true"), ("tool.pytest.ini_options", '"yes"')]
+)
+def test_pyproject_toml_switches_on(inner: Inner, table: str, value: str) -> None:
+    """``coveralls = true`` is a boolean in pytest 9's own table, and text in the older one."""
+    if table == "tool.pytest" and pytest.version_tuple < (9,):
         pytest.skip("pytest 9 brought the table")
-    text = "[tool.pytest]\ncoveralls = true\ncoveralls_deadline = 30\n"
-    (inner.folder / "pyproject.toml").write_text(text)
+    (inner.folder / "pyproject.toml").write_text(f"[{table}]\ncoveralls = {value}\n")
 
-    assert inner("-W", "error").ret == 0
+    assert inner("-W", "error").status == 0
     assert len(inner.server.jobs) == 1
 
 
-def errors(result: pytest.RunResult) -> str:
-    """What stands on standard error, where usage errors go."""
-    return result.stderr.str()
+def test_the_stronger_source_of_a_setting_wins(inner: Inner) -> None:
+    """Flag, then variable, then ini file, then .coveralls.yml, then what the CI service says."""
+    pytest.importorskip("yaml")
+    names = ["flag_name", "service_job_id", "service_number", "service_branch"]
+    (inner.folder / ".coveralls.yml").write_text("".join(f"{name}: yml\n" for name in names))
+    ini = "".join(f"coveralls_{name} = ini\n" for name in names[:3])
+    (inner.folder / "pytest.ini").write_text(f"[pytest]\n{ini}")
+    inner.env(COVERALLS_FLAG_NAME="variable", COVERALLS_SERVICE_JOB_ID="variable")
+
+    inner("--coveralls", "--coveralls-flag-name=flag")
+
+    (job,) = inner.server.jobs
+    assert [job[name] for name in names] == ["flag", "variable", "ini", "yml"]
 
 
-def test_a_switch_that_is_no_boolean_stops_before_the_tests(inner: Inner) -> None:
-    """Usage error with file, value and what is accepted."""
-    (inner.folder / "pytest.ini").write_text("[pytest]\ncoveralls = maybe\n")
+@pytest.mark.parametrize(
+    ("ini", "flags", "variable", "said"),
+    [
+        ("coveralls = maybe", [], "", 'coveralls in pytest.ini is "maybe": it takes 1/true/yes/on'),
+        ("", ["--coveralls-retries=many"], "", '--coveralls-retries is "many": it takes a whole'),
+        ("", [], "\x1b]0;title\x07", 'COVERALLS_PARALLEL is "\\x1b]0;title\\x07": it takes 1/true'),
+    ],
+    ids=["switch", "flag", "variable"],
+)
+def test_what_cannot_be_used_stops_before_the_tests(
+    inner: Inner, ini: str, flags: list[str], variable: str, said: str
+) -> None:
+    """A usage error with place, value and what is accepted, and no control characters in it."""
+    (inner.folder / "pytest.ini").write_text(f"[pytest]\n{ini}\n")
+    inner.env(COVERALLS_PARALLEL=variable)
 
-    result = inner()
+    run = inner(*([] if ini else ["--coveralls"]), *flags)
 
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    assert 'coveralls in pytest.ini is "maybe": it takes 1/true/yes/on or 0/false/no/off' in errors(
-        result
-    )
-
-
-def test_a_setting_that_cannot_be_used_stops_before_the_tests(inner: Inner) -> None:
-    """Usage error, and no test has run."""
-    result = inner("--coveralls", "--coveralls-retries=many")
-
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    assert (
-        'ERROR: coveralls: --coveralls-retries is "many": it takes a whole number from 0 to 10'
-        in errors(result)
-    )
-    assert "passed" not in result.stdout.str()
-
-
-def test_a_usage_error_shows_no_control_characters(inner: Inner) -> None:
-    """The value may come from anywhere."""
-    inner.env(COVERALLS_PARALLEL="\x1b]0;title\x07")
-
-    result = inner("--coveralls")
-
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    assert "COVERALLS_PARALLEL" in errors(result)
-    assert "\x1b]0;" not in errors(result)
+    assert run.status == pytest.ExitCode.USAGE_ERROR
+    assert f"ERROR: coveralls: {said}" in run.errors
+    assert "Traceback" not in run.errors
+    assert run.passed == 0
 
 
-def test_settings_are_not_looked_at_where_nobody_asks(inner: Inner) -> None:
-    """A wrong one stops no run that sends nothing."""
-    inner.env(COVERALLS_PARALLEL="maybe")
-
-    assert inner().ret == 0
-
-
-def test_a_hook_of_the_help_names_every_flag_and_key(inner: Inner) -> None:
-    """``pytest --help`` is where users look."""
-    said = inner("--help").stdout.str()
+def test_the_help_names_every_flag_and_key(inner: Inner) -> None:
+    """``pytest --help`` is where users look; the token is no flag."""
+    said = inner("--help").output
 
     for word in ("--coveralls ", "--no-coveralls ", "--coveralls-flag-name", "coveralls_deadline"):
         assert word in said
@@ -218,149 +135,242 @@ def test_a_hook_of_the_help_names_every_flag_and_key(inner: Inner) -> None:
     assert "coveralls_repo_token" in said
 
 
-# -- before the tests --------------------------------------------------------------------------
+# -- what is printed ---------------------------------------------------------------------------
 
 
 def test_problems_stand_in_the_header(inner: Inner) -> None:
     """Before the first test has run."""
     inner.env(COVERALLS_PARALEL="1", CI_BUILD_NUMBER="")
 
-    result = inner("--coveralls", "--coveralls-parallel")
+    run = inner("--coveralls", "--coveralls-parallel")
 
-    lines = told(result.stdout.str())
     nearest = "the nearest is COVERALLS_PARALLEL"
-    assert lines[1] == f"coveralls: COVERALLS_PARALEL is no setting; {nearest}"
-    assert lines[2].startswith("coveralls: parallel, but no build number is known")
+    assert run.lines[0] == f"COVERALLS_PARALEL is no setting; {nearest}"
+    assert run.lines[1].startswith("parallel, but no build number is known")
 
 
 def test_a_parallel_run_tells_how_to_close_the_build(inner: Inner) -> None:
     """With the job's line."""
-    result = inner("--coveralls", "--coveralls-parallel", "--coveralls-flag-name=unit")
+    run = inner("--coveralls", "--coveralls-parallel", "--coveralls-flag-name=unit")
 
     assert inner.server.jobs[0]["parallel"] is True
-    assert ours(result)[-1] == (
+    assert run.lines[-1] == (
         "when all jobs of the build are in, close it with: python -m pytest_coveralls_submit "
         f"finish --coveralls-service-number=77 --coveralls-host={inner.server.url}"
     )
 
 
-def test_quiet_runs_have_one_line(inner: Inner) -> None:
-    """``-q``: no header, no notices."""
-    inner.env(COVERALLS_PARALEL="1")
-
-    result = inner("--coveralls", "-q")
-
-    assert len(told(result.stdout.str())) == 1
-    assert ours(result)[0].startswith("sent 1 file")
-
-
 def test_verbose_runs_have_sizes_and_times(inner: Inner) -> None:
     """``-v``."""
     assert re.fullmatch(
-        r"[\d,]+ bytes sent in \d+\.\d\d s, 1 attempt", ours(inner("--coveralls", "-v"))[-1]
+        r"[\d,]+ bytes sent in \d+\.\d\d s, 1 attempt", inner("--coveralls", "-v").lines[-1]
     )
 
 
-def test_without_a_reporter_the_job_is_sent_without_a_word(inner: Inner) -> None:
-    """``-p no:terminalreporter``."""
-    result = inner("--coveralls", "-p", "no:terminalreporter")
+@pytest.mark.parametrize(
+    ("case", "line"),
+    [
+        ("fine", SENT),
+        ("down", "failed: 503 Service Unavailable.*; kept in .*job-77.json$"),
+        ("no token", "not sent: no token: set COVERALLS_REPO_TOKEN "),
+    ],
+)
+def test_quiet_runs_have_one_line(inner: Inner, case: str, line: str) -> None:
+    """``-q``: no header and no notices; the line says where the job is, or what to do."""
+    inner.env(COVERALLS_PARALEL="1")
+    prepare(inner, case)
 
-    assert result.ret == 0
+    run = inner("--coveralls", "-q")
+
+    assert (run.header, len(run.lines)) == ("", 1)
+    assert re.match(line, run.lines[0], re.IGNORECASE)
+
+
+@pytest.mark.parametrize("name", ["terminalreporter", "terminal"])
+def test_without_a_reporter_the_job_is_sent_without_a_word(inner: Inner, name: str) -> None:
+    """The work does not depend on who prints."""
+    run = inner("--coveralls", "-p", f"no:{name}")
+
+    assert (run.status, run.lines) == (0, [])
     assert len(inner.server.jobs) == 1
-    assert told(result.stdout.str()) == []
 
 
-def test_without_a_summary_the_line_is_printed_all_the_same(inner: Inner) -> None:
-    """``--no-summary`` leaves pytest's sections out; what became of the job is none of them."""
-    result = inner("--coveralls", "--no-summary")
+@pytest.mark.parametrize("broken", [False, True])
+def test_without_a_summary_the_line_is_printed_all_the_same(inner: Inner, broken: bool) -> None:
+    """``--no-summary`` leaves pytest's sections out, and another plugin may break them."""
 
-    assert [line for line in ours(result) if line.startswith("sent 1 file")] == ours(result)
-    assert len(ours(result)) == 1
+    class Breaks:
+        @pytest.hookimpl(tryfirst=True)
+        def pytest_terminal_summary(self) -> None:
+            raise ValueError("broken")
+
+    if broken:
+        inner.plugins.append(Breaks())
+
+    run = inner("--coveralls", *([] if broken else ["--no-summary"]))
+
+    assert len(inner.server.jobs) == 1
+    assert [line[: len(SENT)] for line in run.lines] == [SENT]
+
+
+def test_gitlab_finds_the_percentage_in_a_coloured_log(inner: Inner) -> None:
+    """The documented regular expression finds one number, in colours too."""
+    run = inner("--coveralls", "--color=yes")
+
+    assert "\x1b[" in run.output
+    assert re.findall(r"coveralls: sent .*? (\d+(?:\.\d+)?)% covered", run.output) == ["66.67"]
+
+
+def test_attempts_are_told_while_they_happen(inner: Inner) -> None:
+    """On lines of their own."""
+    prepare(inner, "down")
+
+    lines = inner("--coveralls", "--coveralls-retries=1").lines
+
+    assert lines[0].startswith("attempt 1 of 2: 503 ")
+    assert lines[1].startswith("sent 1 file")
+
+
+@pytest.mark.parametrize("on_github", [True, False])
+def test_github_gets_an_annotation_of_a_failure(
+    inner: Inner, tmp_path: Path, on_github: bool
+) -> None:
+    """And a step summary; what GitHub's runner reads means nothing to others."""
+    prepare(inner, "down")
+    summary = tmp_path / "summary.md"
+    inner.env(GITHUB_ACTIONS=str(on_github).lower(), GITHUB_STEP_SUMMARY=str(summary))
+
+    lines = inner("--coveralls").lines
+
+    annotations = [line[:31] for line in lines if line.startswith("::")]
+    assert annotations == ["::warning title=Coveralls::503 "] * on_github
+    assert summary.exists() == on_github
 
 
 # -- nothing to send ---------------------------------------------------------------------------
 
+EXIT = "import pytest\ndef test_exit():\n    pytest.exit('enough', returncode={})\n"
+PROTOCOL = "def pytest_runtest_protocol(item):\n    raise RuntimeError('another plugin')\n"
+
 
 @pytest.mark.parametrize(
-    ("arguments", "reason", "status"),
+    ("files", "argument", "status", "reason"),
     [
-        (["--collect-only"], "--collect-only runs no tests", 0),
-        (["-k", "nothing"], "no tests ran", 5),
+        ({}, "--collect-only", 0, "--collect-only runs no tests"),
+        ({}, "-k nothing", 5, "no tests ran"),
+        ({}, "test_not_there.py", 4, ".*(exit status 4|usage error)"),
+        ({"test_garden": RED}, "-x", 1, "the run was stopped early: stopping after 1 failures$"),
+        ({"test_a": EXIT.format(7)}, "", 7, "the run was interrupted: enough$"),
+        ({"test_a": EXIT.format(0)}, "", 0, "the run was interrupted: enough$"),
+        ({"test_a": "1 / 0"}, "", 2, "the run was interrupted: (1 error|not all tests could)"),
+        ({"test_a": "def test_a():\n    raise KeyboardInterrupt"}, "", 2, ".*interrupted"),
+        ({"conftest": PROTOCOL}, "", 3, ".*(exit status 3|internal error)"),
     ],
 )
-def test_a_run_without_tests_sends_nothing(
-    inner: Inner, arguments: list[str], reason: str, status: int
+def test_nothing_is_sent_of_a_session_that_was_not_whole(
+    inner: Inner, files: dict[str, str], argument: str, status: int, reason: str
 ) -> None:
-    """One line says why."""
-    result = inner("--coveralls", *arguments)
+    """One line gives the reason; the exit status is pytest's own."""
+    if files:
+        inner.pytester.makepyfile(**files)
 
-    assert result.ret == status
-    assert ours(result) == [f"not sent: {reason}"]
+    run = inner("--coveralls", *argument.split(maxsplit=1))
+
+    assert run.status == status
     assert inner.server.requests == []
+    reasons = [line.removeprefix("not sent: ") for line in run.lines if "not sent: " in line]
+    assert len(reasons) == 1
+    assert re.match(reason, reasons[0]), reasons
 
 
-FAILING = "def test_bad():\n    assert False\n\n\ndef test_good():\n    pass\n"
+ERROR = (
+    "import pytest\n\n@pytest.fixture\ndef bad():\n    1 / 0\n\ndef test_error(bad):\n    pass\n"
+)
 
 
-def test_a_run_that_was_stopped_early_sends_nothing(inner: Inner) -> None:
-    """``-x``."""
-    inner.pytester.makepyfile(test_garden=FAILING)
+@pytest.mark.parametrize(
+    ("text", "choice", "sent"),
+    [(RED, "send", 1), (RED, "skip", 0), (ERROR, "skip", 0), ("def test(): pass", "skip", 1)],
+)
+def test_failed_tests_are_sent_or_not(inner: Inner, text: str, choice: str, sent: int) -> None:
+    """``on_failure`` is about failed tests alone; the exit status is pytest's."""
+    inner.pytester.makepyfile(test_garden=text)
 
-    result = inner("--coveralls", "-x")
+    run = inner("--coveralls", f"--coveralls-on-failure={choice}")
 
-    assert result.ret == 1
-    assert ours(result) == ["not sent: the run was stopped early: stopping after 1 failures"]
-
-
-def test_an_interrupted_run_sends_nothing(inner: Inner) -> None:
-    """A test that raises what Ctrl-C does."""
-    inner.pytester.makepyfile(test_garden="def test_stop():\n    raise KeyboardInterrupt\n")
-
-    result = inner("--coveralls")
-
-    assert result.ret == pytest.ExitCode.INTERRUPTED
-    assert inner.server.requests == []
-
-
-@pytest.mark.parametrize(("choice", "sent"), [("send", 1), ("skip", 0)])
-def test_failed_tests_are_sent_or_not(inner: Inner, choice: str, sent: int) -> None:
-    """``on_failure``; the exit status is pytest's."""
-    inner.pytester.makepyfile(test_garden=FAILING)
-
-    result = inner("--coveralls", f"--coveralls-on-failure={choice}")
-
-    assert result.ret == 1
+    assert run.status == ("assert False" in text or "1 / 0" in text)
     assert len(inner.server.jobs) == sent
+    assert ("not sent: tests failed (on_failure = skip)" in run.lines) == (not sent)
 
 
-@pytest.mark.parametrize("choice", ["send", "warn", "skip"])
-def test_a_part_of_the_tests_is_sent_warned_of_or_not_sent(inner: Inner, choice: str) -> None:
-    """``on_partial``."""
-    result = inner("--coveralls", "-k", "one", f"--coveralls-on-partial={choice}")
-
-    assert len(inner.server.jobs) == (choice != "skip")
-    said = ours(result)[-1]
-    if choice == "send":
-        assert said.startswith("sent ")
-    elif choice == "warn":
-        assert said == "not all tests ran, because of -k one: coverage may look lower"
-    else:
-        assert said == "not sent: the run was narrowed by -k one (on_partial = skip)"
+MIXED = (
+    "import pytest\n\n@pytest.mark.odd\ndef test_one():\n    pass\n\ndef test_two():\n    pass\n"
+)
 
 
-def test_a_plugin_that_deselects_narrows_the_run(inner: Inner) -> None:
+@pytest.fixture
+def mixed(inner: Inner) -> Inner:
+    """A run of two tests, of which the first is marked."""
+    inner.pytester.makepyfile(test_garden=MIXED)
+    (inner.folder / "pytest.ini").write_text("[pytest]\nmarkers = odd\n")
+    return inner
+
+
+@pytest.mark.parametrize(
+    ("arguments", "cause"),
+    [
+        (["-k", "one"], "-k one"),
+        (["-m", "not odd"], "-m 'not odd'"),
+        (["--deselect", "test_garden.py::test_one"], "--deselect"),
+        (["test_garden.py::test_one"], "node ids"),
+    ],
+)
+def test_a_narrowed_run_is_sent_with_a_warning(
+    mixed: Inner, arguments: list[str], cause: str
+) -> None:
+    """What is not run is not covered: the line names what narrowed the run."""
+    run = mixed("--coveralls", *arguments)
+
+    assert len(mixed.server.jobs) == 1
+    said = f"not all tests ran, because of {cause}: coverage may look lower"
+    assert run.lines[1:] == [said]
+
+
+@pytest.mark.parametrize(("mode", "sent"), [("warn", 1), ("send", 1), ("skip", 0)])
+def test_what_becomes_of_a_narrowed_run_can_be_said(inner: Inner, mode: str, sent: int) -> None:
+    """``on_partial``, here of ``--lf``: ``send`` says nothing, ``skip`` sends nothing."""
+    inner.pytester.makepyfile(test_garden=RED)
+    inner()
+    inner.pytester.makepyfile(test_garden=RED.replace("False", "True"))
+
+    run = inner("--coveralls", "--lf", f"--coveralls-on-partial={mode}")
+
+    assert (run.status, run.passed, len(inner.server.jobs)) == (0, 1, sent)
+    said = {
+        "warn": ["not all tests ran, because of --lf: coverage may look lower"],
+        "skip": ["not sent: the run was narrowed by --lf (on_partial = skip)"],
+    }
+    assert [line for line in run.lines if "--lf" in line] == said.get(mode, [])
+
+
+@pytest.mark.parametrize("arguments", [["--lf"], ["-m", "not other"], ["-k", "test"]])
+def test_a_run_that_nothing_was_left_out_of_is_not_called_narrowed(
+    mixed: Inner, arguments: list[str]
+) -> None:
+    """A flag that is always in addopts and leaves out no test costs neither warning nor job."""
+    run = mixed("--coveralls", "--coveralls-on-partial=skip", *arguments)
+
+    assert [line[: len(SENT)] for line in run.lines] == [SENT]
+
+
+def test_a_conftest_that_deselects_narrows_the_run(inner: Inner) -> None:
     """Whoever does it, the tests did not run."""
+    inner.pytester.makeconftest(
+        "def pytest_collection_modifyitems(config, items):\n"
+        "    config.hook.pytest_deselected(items=items[1:])\n    del items[1:]\n"
+    )
 
-    class Halves:
-        def pytest_collection_modifyitems(
-            self, config: pytest.Config, items: list[pytest.Item]
-        ) -> None:
-            config.hook.pytest_deselected(items=items[1:])
-            del items[1:]
-
-    inner.plugins.append(Halves())
-
-    assert ours(inner("--coveralls"))[-1] == (
+    assert inner("--coveralls").lines[-1] == (
         "not all tests ran, because of the deselection of 1 test: coverage may look lower"
     )
 
@@ -369,21 +379,21 @@ def test_a_run_that_measured_nothing_says_so(inner: Inner) -> None:
     """Without pytest-cov and without ``coverage run``."""
     inner.measured.clear()
 
-    result = inner("--coveralls")
+    run = inner("--coveralls")
 
-    assert result.ret == 0
-    assert ours(result) == ["not sent: pytest-cov is not loaded, so that nothing was measured"]
+    reason = "pytest-cov is not loaded, so that nothing was measured"
+    assert (run.status, run.lines) == (0, [f"not sent: {reason}"])
 
 
 def test_a_run_without_a_token_ends_well(inner: Inner) -> None:
     """It is said before and after, and changes nothing."""
-    inner.env(COVERALLS_REPO_TOKEN="")
+    prepare(inner, "no token")
 
-    result = inner("--coveralls")
+    run = inner("--coveralls")
 
-    assert result.ret == 0
     remedy = "no token: set COVERALLS_REPO_TOKEN (from the repository's page on Coveralls)"
-    assert ours(result)[1:] == [remedy, "not sent: no token"]
+    assert run.header.endswith(", no token)")
+    assert (run.status, run.lines) == (0, [remedy, "not sent: no token"])
     assert inner.server.requests == []
 
 
@@ -391,10 +401,10 @@ def test_a_run_inside_one_that_submits_sends_nothing(inner: Inner) -> None:
     """A project that tests pytest plugins has such runs by the hundred."""
     inner.env(**{SESSION_MARK: "1"})
 
-    result = inner("--coveralls", "--coveralls-strict")
+    run = inner("--coveralls", "--coveralls-strict")
 
-    assert result.ret == 0
-    assert ours(result) == ["not sent: this pytest run is inside another one that submits"]
+    reason = "this pytest run is inside another one that submits"
+    assert (run.status, run.lines) == (0, [f"not sent: {reason}"])
     assert os.environ[SESSION_MARK] == "1"
 
 
@@ -424,9 +434,7 @@ def test_workers_of_xdist_send_nothing(inner: Inner) -> None:
 
     inner.plugins.append(Worker())
 
-    result = inner("--coveralls")
-
-    assert told(result.stdout.str()) == []
+    assert inner("--coveralls").lines == []
     assert inner.server.requests == []
 
 
@@ -447,62 +455,52 @@ def test_a_child_that_a_test_forked_sends_nothing(inner: Inner) -> None:
 
     inner.plugins.append(Forked())
 
-    assert ours(inner("--coveralls")) == []
+    assert inner("--coveralls").lines == []
     assert inner.server.requests == []
 
 
 # -- exit status -------------------------------------------------------------------------------
 
 
-def down(inner: Inner) -> None:
-    """The server is down."""
-    inner.server.respond(503)
-
-
-def tokenless(inner: Inner) -> None:
-    """There is no token."""
-    inner.env(COVERALLS_REPO_TOKEN="")
-
-
-def dry(inner: Inner) -> None:
-    """Nothing is to be sent."""
-    inner.env(COVERALLS_DRY_RUN="1")
-
-
-def fine(inner: Inner) -> None:
-    """All is well."""
+def prepare(inner: Inner, case: str) -> None:
+    """Let the server be down, or the run have no token, or nothing to send; else all is fine."""
+    if case == "down":
+        inner.server.respond(503)
+    if case == "no token":
+        inner.env(**NO_TOKEN)
+    if case == "dry run":
+        inner.env(COVERALLS_DRY_RUN="1")
 
 
 @pytest.mark.parametrize(
-    ("make", "strict", "status"),
+    ("case", "strict", "status"),
     [
-        (down, False, 0),
-        (down, True, 1),
-        (tokenless, False, 0),
-        (tokenless, True, 1),
-        (dry, True, 0),
-        (fine, True, 0),
+        ("down", False, 0),
+        ("down", True, 1),
+        ("no token", True, 1),
+        ("dry run", True, 0),
+        ("fine", True, 0),
     ],
 )
 def test_only_strict_changes_the_exit_status(
-    inner: Inner, make: Callable[[Inner], None], strict: bool, status: int
+    inner: Inner, case: str, strict: bool, status: int
 ) -> None:
     """And only from 0 to 1, unless the job was accepted or not meant to be sent."""
-    make(inner)
+    prepare(inner, case)
 
-    assert inner("--coveralls", *(["--coveralls-strict"] if strict else [])).ret == status
+    assert inner("--coveralls", *["--coveralls-strict"] * strict).status == status
 
 
 def test_strict_leaves_another_status_alone(inner: Inner) -> None:
     """5 stays 5."""
-    assert inner("--coveralls", "--coveralls-strict", "-k", "nothing").ret == 5
+    assert inner("--coveralls", "--coveralls-strict", "-k", "nothing").status == 5
 
 
 def test_a_job_that_is_not_accepted_is_kept_in_pytests_cache(inner: Inner) -> None:
     """With the command that sends it."""
-    down(inner)
+    prepare(inner, "down")
 
-    lines = ours(inner("--coveralls"))
+    lines = inner("--coveralls").lines
 
     name = ".pytest_cache/d/coveralls/job-77.json"
     assert lines[0].startswith("failed: 503 ")
@@ -511,40 +509,20 @@ def test_a_job_that_is_not_accepted_is_kept_in_pytests_cache(inner: Inner) -> No
     assert (inner.folder / name).is_file()
 
 
+@pytest.mark.parametrize("cache", ["switched off", "not to be written"])
 def test_without_the_cache_a_job_is_kept_elsewhere(
-    inner: Inner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    inner: Inner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: str
 ) -> None:
-    """``-p no:cacheprovider``, or a cache that cannot be written."""
-    down(inner)
+    """``-p no:cacheprovider``, or a tree that is read-only."""
+    prepare(inner, "down")
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    if cache == "not to be written":
+        (inner.folder / ".pytest_cache").mkdir()
+        (inner.folder / ".pytest_cache" / "d").touch()
 
-    lines = ours(inner("--coveralls", "-p", "no:cacheprovider"))
+    lines = inner("--coveralls", *["-p", "no:cacheprovider"] * (cache == "switched off")).lines
 
-    assert any(f"kept in {own_folder(tmp_path) / 'job-77.json'}" in line for line in lines)
-
-
-def test_a_cache_that_cannot_be_written_is_passed_over(
-    inner: Inner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Read-only trees are tested, too."""
-    down(inner)
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    (inner.folder / ".pytest_cache").mkdir()
-    (inner.folder / ".pytest_cache" / "d").touch()
-
-    lines = ours(inner("--coveralls"))
-
-    assert any(f"kept in {own_folder(tmp_path) / 'job-77.json'}" in line for line in lines)
-
-
-def test_attempts_are_told_while_they_happen(inner: Inner) -> None:
-    """On lines of their own."""
-    down(inner)
-
-    lines = ours(inner("--coveralls", "--coveralls-retries=1"))
-
-    assert lines[0].startswith("attempt 1 of 2: 503 ")
-    assert lines[1].startswith("sent 1 file")
+    assert any(f"kept in {tmp_path / 'job-77.json'}" in line for line in lines)
 
 
 # -- faults ------------------------------------------------------------------------------------
@@ -568,72 +546,36 @@ class Broken:
         cov.get_data = get_data  # type: ignore[method-assign]
 
 
+def end_with(inner: Inner, error: BaseException, *arguments: str) -> Ended:
+    """Run with coverage.py failing in that way."""
+    inner.plugins.append(Broken(error))
+    return inner("--coveralls", *arguments)
+
+
 @pytest.mark.parametrize("error", [ValueError("odd\nstate"), MemoryError(), OSError(28, "full")])
 def test_a_fault_of_ours_is_one_line(inner: Inner, error: Exception) -> None:
     """The status and the counts of pytest are what they were."""
-    inner.plugins.append(Broken(error))
+    run = end_with(inner, error)
 
-    result = inner("--coveralls")
-
-    assert result.ret == 0
-    result.assert_outcomes(passed=2)
-    (line,) = ours(result)
-    assert line.startswith(f"failed: internal fault: {type(error).__name__}")
+    assert (run.status, run.passed, len(run.lines)) == (0, 2, 1)
+    assert run.lines[0].startswith(f"failed: internal fault: {type(error).__name__}")
 
 
 def test_a_fault_of_ours_has_a_traceback_for_who_asks(inner: Inner) -> None:
     """``-v``, without the token."""
-    inner.plugins.append(Broken(ValueError(f"token is {COVERALLS_TOKEN}")))
+    run = end_with(inner, ValueError(f"token is {COVERALLS_TOKEN}"), "-v")
 
-    result = inner("--coveralls", "-v")
-
-    assert any(line.startswith("Traceback") for line in ours(result))
-    assert COVERALLS_TOKEN not in result.stdout.str() + errors(result)
-    assert "token is [secret]" in result.stdout.str()
+    assert any(line.startswith("Traceback") for line in run.lines)
+    assert COVERALLS_TOKEN not in run.output + run.errors
+    assert "token is [secret]" in run.output
 
 
 def test_an_interruption_at_the_end_ends_the_run_as_interrupted(inner: Inner) -> None:
     """Ctrl-C while the job is built: status 2, the summary is printed all the same."""
-    inner.plugins.append(Broken(KeyboardInterrupt()))
+    run = end_with(inner, KeyboardInterrupt())
 
-    result = inner("--coveralls")
-
-    assert result.ret == pytest.ExitCode.INTERRUPTED
-    assert ours(result) == ["failed: interrupted"]
-    result.assert_outcomes(passed=2)
-
-
-def test_a_summary_that_another_plugin_breaks_leaves_our_line(inner: Inner) -> None:
-    """What became of the job is printed at the very end then."""
-
-    class Breaks:
-        @pytest.hookimpl(tryfirst=True)
-        def pytest_terminal_summary(self) -> None:
-            raise ValueError("broken")
-
-    inner.plugins.append(Breaks())
-
-    result = inner("--coveralls")
-
-    assert len(inner.server.jobs) == 1
-    assert [line for line in ours(result) if line.startswith("sent 1 file")]
-
-
-# -- CI services -------------------------------------------------------------------------------
-
-
-def test_github_gets_an_annotation_of_a_failure(inner: Inner, tmp_path: Path) -> None:
-    """And a step summary."""
-    down(inner)
-    summary = tmp_path / "summary.md"
-    inner.env(GITHUB_ACTIONS="true", GITHUB_STEP_SUMMARY=str(summary))
-
-    result = inner("--coveralls")
-
-    annotations = [line for line in told(result.stdout.str()) if line.startswith("::")]
-    assert len(annotations) == 1
-    assert annotations[0].startswith("::warning title=Coveralls::503 ")
-    assert "failed: 503" in summary.read_text()
+    assert (run.status, run.passed) == (pytest.ExitCode.INTERRUPTED, 2)
+    assert run.lines == ["failed: interrupted"]
 
 
 # -- the hooks by themselves ---------------------------------------------------------------------
@@ -653,6 +595,12 @@ class Terminal:
         self.lines.append(line)
 
 
+@pytest.fixture
+def unmarked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No run is around this one, and none afterwards."""
+    monkeypatch.delenv(SESSION_MARK, raising=False)
+
+
 def reporter_of(folder: Path, **plugins: object) -> Reporter:
     """A reporter whose configuration has these plugins and no more."""
     manager = SimpleNamespace(get_plugin=plugins.get, hasplugin=plugins.__contains__)
@@ -666,11 +614,9 @@ def reporter_of(folder: Path, **plugins: object) -> Reporter:
     return Reporter(cast("pytest.Config", config), made)
 
 
-def test_what_pytest_cov_will_report_with_is_listened_to(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("unmarked")
+def test_what_pytest_cov_will_report_with_is_listened_to(tmp_path: Path) -> None:
     """From before its report; without pytest-cov there is nothing to listen to yet."""
-    monkeypatch.delenv(SESSION_MARK, raising=False)
     cov = coverage.Coverage(data_file=None, config_file=False)
     controller = SimpleNamespace(cov=object(), combining_cov=cov)
     kept = []
@@ -679,36 +625,16 @@ def test_what_pytest_cov_will_report_with_is_listened_to(
         reporter = reporter_of(tmp_path, **plugins)
         reporter.pytest_runtestloop()
         reporter.pytest_unconfigure()
-        kept.append(reporter.recorder)
+        kept.append(reporter.keeper)
 
     assert kept[0] is not None
     assert kept[0].cov is cov
     assert kept[1] is None
 
 
-def test_coverages_object_is_let_go_of_without_whole_data(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """pytest-cov may still use it; nothing of ours stays in it."""
-    monkeypatch.delenv(SESSION_MARK, raising=False)
-    cov = coverage.Coverage(data_file=None, config_file=False)
-    controller = SimpleNamespace(cov=object(), combining_cov=cov)
-    reporter = reporter_of(tmp_path, _cov=SimpleNamespace(cov_controller=controller))
-    reporter.pytest_runtestloop()
-    assert "_analyze" in vars(cov)
-
-    with pytest.raises(MeasurementError):
-        reporter.measure()
-    reporter.pytest_unconfigure()
-
-    assert "_analyze" not in vars(cov)
-
-
-def test_what_happens_while_sending_is_said_where_somebody_listens(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("unmarked")
+def test_what_happens_while_sending_is_said_where_somebody_listens(tmp_path: Path) -> None:
     """Cleaned, and nowhere without a terminal."""
-    monkeypatch.delenv(SESSION_MARK, raising=False)
     terminal = Terminal()
 
     for plugins in ({"terminalreporter": terminal}, {}):
@@ -722,21 +648,6 @@ def test_what_happens_while_sending_is_said_where_somebody_listens(
 # -- pytest-cov --------------------------------------------------------------------------------
 
 
-def run(inner: Inner, *arguments: str) -> str:
-    """Run pytest in a process of its own, with pytest-cov; what it printed."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "pytest", *arguments],
-        cwd=inner.folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stdout
-    return ended.stdout
-
-
 @pytest.mark.parametrize(
     ("arguments", "token", "measured"),
     [
@@ -745,6 +656,7 @@ def run(inner: Inner, *arguments: str) -> str:
         (["--coveralls"], False, False),
         (["--coveralls", "--coveralls-dry-run"], False, True),
         (["--coveralls", "--coveralls-save=job.json"], False, True),
+        (["--coveralls", "--coveralls-save=gone/job.json"], True, False),
         (["--coveralls", "--no-cov"], True, False),
         (["--coveralls", "--collect-only"], True, False),
         ([], True, False),
@@ -754,41 +666,19 @@ def test_coverage_is_measured_where_a_job_could_be_sent(
     inner: Inner, arguments: list[str], token: bool, measured: bool
 ) -> None:
     """``--coveralls`` alone measures as ``--cov`` would, and costs nothing for nothing."""
-    (inner.folder / "test_garden.py").write_text(
-        "import os\n\nimport coverage\nimport garden\n\n\ndef test_measured():\n"
-        "    garden.bed(True)\n    print('MEASURED', coverage.Coverage.current() is not None)\n"
-        f"    print('MARK', os.environ.get({SESSION_MARK!r}), os.getpid())\n"
+    inner.measured.clear()
+    inner.pytester.makepyfile(
+        test_garden="import os\n\nimport coverage\n\n\ndef test_measured():\n"
+        "    print('MEASURED', coverage.Coverage.current() is not None)\n"
+        f"    print('MARK', os.environ.get({SESSION_MARK!r}))\n"
     )
     if not token:
-        inner.env(COVERALLS_REPO_TOKEN="")
+        prepare(inner, "no token")
 
-    said = run(inner, "-s", *arguments)
+    said = inner("-p", "pytest_cov", "-s", *arguments).output
 
-    collected = "--collect-only" in arguments
-    assert ("MEASURED True" in said, "MEASURED False" in said) == (
-        measured,
-        not measured and not collected,
-    )
+    assert ("MEASURED True" in said) == ("\nTOTAL " in said) == measured
     # A worker of xdist measures where the mark says that its parent does because of us.
-    for mark, pid in re.findall(r"^MARK (.+) (\d+)$", said, re.MULTILINE):
-        by_us = f"{pid} measures" if measured and "--cov" not in arguments else pid
-        assert mark == (by_us if arguments else "None")
-
-
-def test_pytest_cov_is_asked_to_measure_where_a_job_could_be_sent(inner: Inner) -> None:
-    """It reports then, as it would after ``--cov``; and otherwise it is left alone."""
-    inner.measured.clear()
-
-    def measures(*arguments: str) -> bool:
-        result = inner.pytester.runpytest_inprocess("--coveralls", *arguments)
-        return "\nTOTAL " in result.stdout.str()
-
-    assert not measures("--coveralls-save=gone/job.json")
-    assert not measures("--no-cov")
-    assert not measures("--collect-only")
-    inner.env(COVERALLS_REPO_TOKEN="")
-    assert not measures()
-    assert inner.server.jobs == []
-    inner.env(COVERALLS_REPO_TOKEN=COVERALLS_TOKEN)
-    assert measures()
-    assert len(inner.server.jobs) == 1
+    for mark in re.findall(r"^MARK (.+)$", said, re.MULTILINE):
+        by_us = f"{os.getpid()} measures" if "--cov" not in arguments else str(os.getpid())
+        assert mark == ("None" if not arguments else by_us if measured else str(os.getpid()))

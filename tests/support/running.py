@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,11 +19,11 @@ CI = {"CI_NAME": "test-ci", "CI_BUILD_NUMBER": "77", "CI_JOB_ID": "77.1", "CI_BR
 NAMES = [f"sample/{name}.py" for name in ("__init__", "beds", "report", "seasons", "water")]
 """The files of the sample project that are measured."""
 NO_TOKEN = {"COVERALLS_REPO_TOKEN": ""}
-# What else this environment may have; a user's run is quicker and clearer without.
-OTHERS = "hypothesispytest pytest_httpserver timeout socket requests_mock time_machine fakefs"
-PLUGINS = ("-p", "pytest_cov", "-p", "pytest_coveralls_submit.plugin")
-QUICK = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-"""With :data:`PLUGINS`: nothing but what is needed is loaded."""
+# The plugins that a run is given; what else this environment may have only takes time.
+PLUGINS = ("pytest_cov", "coveralls_submit")
+BY_ARGUMENT = {"-n": "xdist", "-f": "xdist.looponfail"}
+AUTOLOAD = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "", "PYTEST_ADDOPTS": ""}
+"""Variables with which pytest loads all that is installed, as a user's does."""
 PATIENCE = 30.0
 """Seconds after which something never happens; far above what it takes."""
 # A shell may have told its background jobs to ignore Ctrl-C.
@@ -44,8 +44,29 @@ SPREADS = (
 """Arguments that run the tests in this process, and in two others."""
 
 
+def to(server: StandIn) -> dict[str, str]:
+    """Return the variables that send a job to a server, once."""
+    return {
+        "COVERALLS_HOST": server.url,
+        "COVERALLS_REPO_TOKEN": COVERALLS_TOKEN,
+        "COVERALLS_RETRIES": "0",
+    }
+
+
+def loading(arguments: Sequence[str]) -> dict[str, str]:
+    """Return the variable that loads the plugins a run needs; ``-p no:NAME`` leaves one out."""
+    more = [
+        name for flag, name in BY_ARGUMENT.items() if any(a.startswith(flag) for a in arguments)
+    ]
+    wanted = [name for name in (*PLUGINS, *more) if f"no:{name}" not in arguments]
+    return {"PYTEST_ADDOPTS": " ".join(f"-p {name}" for name in wanted)}
+
+
 class Runner:
-    """Runs pytest in a project as a user would: in a process of its own."""
+    """Runs pytest in a project as a user would, in a process of its own.
+
+    Of the plugins that are installed it has pytest-cov, this one, and xdist where `-n` asks for it.
+    """
 
     def __init__(self, folder: Path, server: StandIn) -> None:
         self.folder = folder
@@ -53,10 +74,8 @@ class Runner:
         self.env = {
             **{name: os.environ[name] for name in os.environ if not name.startswith("PYTEST_")},
             **CI,
-            "COVERALLS_HOST": server.url,
-            "COVERALLS_REPO_TOKEN": COVERALLS_TOKEN,
-            "COVERALLS_RETRIES": "0",
-            "PYTEST_ADDOPTS": " ".join(f"-p no:{name}" for name in OTHERS.split()),
+            **to(server),
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         }
 
     def __call__(
@@ -66,7 +85,7 @@ class Runner:
         return subprocess.run(
             [sys.executable, "-m", module, *arguments],
             cwd=self.folder,
-            env={**self.env, **(env or {})},
+            env={**self.env, **loading(arguments), **(env or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -100,7 +119,7 @@ def told(output: str) -> list[str]:
 def outcomes(output: str) -> dict[str, str]:
     """Return what pytest counts in its last line: passed, failed, ..."""
     lines = [line for line in output.splitlines() if re.search(r" in -?\d+\.\d+s", line)]
-    return {kind: count for count, kind in re.findall(r"(\d+) ([a-z]+)", lines[-1])}
+    return {kind: count for count, kind in re.findall(r"(\d+) ([a-z]+)", "".join(lines[-1:]))}
 
 
 def only_job(run: Runner) -> Job:
@@ -108,13 +127,6 @@ def only_job(run: Runner) -> Job:
     assert len(run.server.requests) == 1
     assert len(run.server.jobs) == 1
     return run.server.jobs[0]
-
-
-def percent(run: Runner) -> str:
-    """Return coverage.py's own total of the data that a run has left, with two places."""
-    report = run("report", "--format=total", "--precision=2", module="coverage")
-    assert report.returncode == 0, report.stdout
-    return report.stdout.strip()
 
 
 def kept(run: Runner) -> list[Path]:
@@ -128,7 +140,7 @@ def start(run: Runner, *arguments: str, **env: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", BOOT, *arguments],
         cwd=run.folder,
-        env={**run.env, **env},
+        env={**run.env, **loading(arguments), **env},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

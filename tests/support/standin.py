@@ -1,8 +1,7 @@
 """A server that takes jobs as Coveralls does, refuses what Coveralls refuses, and shows what came.
 
-`StandIn` is the server; `check` compares a job with the documented fields, field by field;
-`describe` draws a job for people. Texts and statuses are those seen from coveralls.io; where none
-is known a comment says so.
+`StandIn` is the server; `check` compares a job with the documented fields, field by field. Texts
+and statuses are those seen from coveralls.io; where none is known a comment says so.
 """
 
 from __future__ import annotations
@@ -367,7 +366,7 @@ class StandIn(HTTPServer):
             return _page(422)  # name, source and coverage are required of each file
         build = self._store(job)
         answer = {"id": len(self.jobs), "project_id": 1, "build_id": build.number}
-        return _json(200, {**answer, "coverage": round(_percentage(job["source_files"]), 2)})
+        return _json(200, {**answer, "coverage": round(percentage(job["source_files"]), 2)})
 
     # Starting and stopping without leaving a thread or a socket.
 
@@ -605,7 +604,7 @@ def _source_file(value: Any) -> Iterator[str]:
 
 
 def _outside(branches: Any, length: int) -> Iterator[str]:
-    for line, *_ in _quadruples(branches):
+    for line, *_ in quadruples(branches):
         if not 1 <= line <= length:
             yield f"branches: line {line} is none of the {length} lines"
 
@@ -639,13 +638,13 @@ def _branches(value: Any) -> Iterator[str]:
         yield "has an entry that is no number of at least 0"
     elif len(value) % 4:
         yield "is no multiple of four long"
-    places = Counter(branch[:3] for branch in _quadruples(value))
+    places = Counter(branch[:3] for branch in quadruples(value))
     for (line, block, branch), times in places.items():
         if times > 1:
             yield f"line {line}, block {block}, branch {branch} is there {times} times"
 
 
-def _quadruples(value: Any) -> list[tuple[int, int, int, int]]:
+def quadruples(value: Any) -> list[tuple[int, int, int, int]]:
     """Branches as line, block, branch, hits; none when the array is no such thing."""
     if not isinstance(value, list) or len(value) % 4 or not all(map(_is_count, value)):
         return []
@@ -756,68 +755,8 @@ _WEBHOOK: Mapping[str, Rule] = {
 }
 
 
-# --- a job for people ------------------------------------------------------------------------
-
-WIDEST = 60
-COVERED, MISSED, NOT_RELEVANT = "█", "░", "·"
-
-
-def describe(job: Job) -> str:
-    """Show a job: where it comes from, then each file with its percentage and a line drawn."""
-    files = job["source_files"]
-    width = max((len(_shown(file["name"])) for file in files), default=0)
-    return "\n".join(
-        [
-            *_origin(job),
-            f"files:   {len(files)}, {_percentage(files):.2f}% of their lines and branches covered",
-            *(f"  {_shown(file['name']):{width}}  {_measured(file)}" for file in files),
-            f"  ({COVERED} covered, {MISSED} missed, {NOT_RELEVANT} not relevant)",
-        ]
-    )
-
-
-def _origin(job: Job) -> Iterator[str]:
-    git = job.get("git", {})
-    head = git.get("head", {})
-    message = head.get("message", "").partition("\n")[0]
-    for label, value in (
-        ("service", f"{job.get('service_name', '-')} #{job.get('service_number', '-')}"),
-        ("commit", job.get("commit_sha", head.get("id", ""))[:10]),
-        ("branch", job.get("service_branch", git.get("branch", ""))),
-        ("author", head.get("author_name", "")),
-        ("message", message),
-        ("flag", job.get("flag_name", "")),
-        ("remotes", ", ".join(remote["url"] for remote in git.get("remotes", ()))),
-    ):
-        if value:
-            yield f"{label + ':':9}{_shown(value)}"
-
-
-def _shown(text: str) -> str:
-    return "".join(character if character.isprintable() else "?" for character in text)
-
-
-def _measured(file: Job) -> str:
-    hits = [branch[3] for branch in _quadruples(file.get("branches"))]
-    taken = f"  branches {sum(map(bool, hits))}/{len(hits)}" if hits else ""
-    return f"{_percentage([file]):6.2f}%  {draw(file['coverage'])}{taken}"
-
-
-def draw(coverage: list[int | None]) -> str:
-    """One character a line; of a long file, one for a run of lines, missed if any of it is."""
-    run = max(1, -(-len(coverage) // WIDEST))
-    return "".join(_mark(coverage[at : at + run]) for at in range(0, len(coverage), run))
-
-
-def _mark(lines: list[int | None]) -> str:
-    relevant = [hits for hits in lines if hits is not None]
-    if not relevant:
-        return NOT_RELEVANT
-    return COVERED if all(relevant) else MISSED
-
-
-def _percentage(files: list[Job]) -> float:
+def percentage(files: list[Job]) -> float:
     """Coveralls' own sum: covered lines and branches of all relevant lines and branches."""
     hits = [hits for file in files for hits in file["coverage"] if hits is not None]
-    hits += [branch[3] for file in files for branch in _quadruples(file.get("branches"))]
+    hits += [branch[3] for file in files for branch in quadruples(file.get("branches"))]
     return 100 * sum(map(bool, hits)) / len(hits) if hits else 100.0
