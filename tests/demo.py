@@ -40,7 +40,7 @@ def main() -> int:
         _say("1. What you see: pytest --coveralls in a small project")
         status = _run_pytest(project, server.url, *sys.argv[1:])
     _say("2. What Coveralls gets, taken in by a stand-in server on this machine")
-    print("\n\n".join(map(describe, server.jobs)) or "No job arrived.")
+    print("\n\n".join(map(_describe, server.jobs)) or "No job arrived.")
     if server.jobs:
         _say("3. What is wrong with it, compared with the documented fields")
         print("\n".join(server.findings) or "Nothing.")
@@ -72,7 +72,7 @@ def _clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: environment[name] for name in PASSED_ON if name in environment}
 
 
-def describe(job: Job) -> str:
+def _describe(job: Job) -> str:
     """Show a job: where it comes from, then each file with its percentage and a line drawn."""
     files = job["source_files"]
     width = max((len(_shown(file["name"])) for file in files), default=0)
@@ -110,10 +110,10 @@ def _shown(text: str) -> str:
 def _measured(file: Job) -> str:
     hits = [branch[3] for branch in quadruples(file.get("branches"))]
     taken = f"  branches {sum(map(bool, hits))}/{len(hits)}" if hits else ""
-    return f"{percentage([file]):6.2f}%  {draw(file['coverage'])}{taken}"
+    return f"{percentage([file]):6.2f}%  {_draw(file['coverage'])}{taken}"
 
 
-def draw(coverage: list[int | None]) -> str:
+def _draw(coverage: list[int | None]) -> str:
     """One character a line; of a long file, one for a run of lines, missed if any of it is."""
     run = max(1, -(-len(coverage) // WIDEST))
     return "".join(_mark(coverage[at : at + run]) for at in range(0, len(coverage), run))

@@ -15,12 +15,11 @@ from urllib.parse import quote
 import pytest
 import sample_project
 from faulty import Faulty
-from running import PLUGINS, Runner, ended, needs_xdist, start, told
+from running import Runner, ended, importable, needs_xdist, start, told
 from standin import GITHUB_TOKEN_STARTS, StandIn
 
 CANARY = "canary+7d1e/93b04c58=aa21f6"
 GITHUB_CANARY = f"{GITHUB_TOKEN_STARTS[0]}Canary93b04c58aa21f67d1eQzPq"
-PASSWORD = "secret"  # in the address of the sample project's remote
 pytestmark = pytest.mark.slow
 # As much as pytest can be made to say.
 LOUD = (
@@ -58,7 +57,6 @@ class Scene:
         self.out.mkdir()
         del self.runner.env["COVERALLS_REPO_TOKEN"]
         self.runner.env |= {
-            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
             "GIT_TRACE": str(self.out / "git-trace"),
             "GIT_TRACE2_EVENT": str(self.out / "git-events"),
             "GIT_TRACE2_ENV_VARS": "COVERALLS_REPO_TOKEN,GITHUB_TOKEN,COVERALLS_TOKEN",
@@ -72,7 +70,7 @@ class Scene:
 
     def run(self, *more: str, **env: str) -> subprocess.CompletedProcess[str]:
         """Run pytest as loud as it gets."""
-        return self.runner(*PLUGINS, *LOUD, *more, env=env)
+        return self.runner(*LOUD, *more, env=env)
 
     def command(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
         """Run ``python -m pytest_coveralls_submit``."""
@@ -121,11 +119,6 @@ def in_variable(scene: Scene) -> dict[str, str]:
     return {"COVERALLS_REPO_TOKEN": CANARY}
 
 
-def in_other_variable(scene: Scene) -> dict[str, str]:
-    """As other clients call it."""
-    return {"COVERALLS_TOKEN": CANARY}
-
-
 def in_token_file(scene: Scene) -> dict[str, str]:
     """A mounted secret."""
     path = scene.folder.parent / "mounted"
@@ -149,11 +142,8 @@ def in_yml(scene: Scene) -> dict[str, str]:
     return {}
 
 
-SOURCES = (in_variable, in_other_variable, in_token_file, in_ini, in_yml)
-
-
-@pytest.mark.parametrize("source", SOURCES)
-def test_a_token_that_is_accepted_is_shown_nowhere(
+@pytest.mark.parametrize("source", [in_ini, in_yml])
+def test_a_token_of_a_file_is_shown_nowhere(
     scene: Scene, source: Callable[[Scene], dict[str, str]]
 ) -> None:
     """Output, locals, junit XML, debug log, log file, cache, git trace: only the server has it."""
@@ -168,14 +158,40 @@ def test_a_token_that_is_accepted_is_shown_nowhere(
     scene.assert_silent(result)
 
 
-def test_a_token_that_is_refused_is_shown_nowhere(scene: Scene) -> None:
-    """The job stays on disk, without the token."""
-    scene.server.tokens.clear()
-    result = scene.run(**in_variable(scene))
+REMOTES = {
+    "password": ("https://user:{}@github.com/octo/a.git", "https://github.com/octo/a.git"),
+    "token": ("https://{}@github.com/octo/b.git", "https://github.com/octo/b.git"),
+    "query": ("https://github.com/octo/c.git?t={}#{}", "https://github.com/octo/c.git"),
+    "ssh": ("ssh://git:{}@host.example.org/x", "ssh://host.example.org/x"),
+}
+OTHERS = {
+    "AWS_SECRET_ACCESS_KEY": "aws-5521-canary",
+    "CI_JOB_TOKEN": "job-5521-canary",
+    "COVERALLS_GITLAB_TOKEN": "status-5521-canary",
+    "COVERALLS_REPO_TOKENS": "misspelled-5521-canary",
+    "COVERALLS_TOKEN": "other-5521-canary",
+}
 
-    assert "coveralls: failed: 422 Couldn't find a repository" in result.stdout
-    assert list((scene.folder / ".pytest_cache").rglob("job-77.json"))
-    scene.assert_silent(result)
+
+def test_no_secret_of_the_environment_or_of_git_is_shown_or_sent(scene: Scene) -> None:
+    """The token goes to the server, other variables and the passwords of remotes go nowhere."""
+    for name, (url, _) in REMOTES.items():
+        address = url.replace("{}", f"{name}-5521-of-a-remote")
+        subprocess.run(["git", "remote", "add", name, address], cwd=scene.folder, check=True)
+    scene.allowed.append(scene.folder / ".git" / "config")
+    address = "https://gitlab-ci-token:job-5521-canary@gitlab.example.org/x.git"
+
+    result = scene.run(**in_variable(scene), **OTHERS, CI_REPOSITORY_URL=address, GITLAB_CI="true")
+
+    (job,) = scene.server.jobs
+    assert job["repo_token"] == CANARY
+    shown = {remote["name"]: remote["url"] for remote in job["git"]["remotes"]}
+    assert {name: shown[name] for name in REMOTES} == {n: url for n, (_, url) in REMOTES.items()}
+    assert "5521" not in json.dumps(job)
+    assert "COVERALLS_REPO_TOKENS is no setting" in result.stdout
+    scene.assert_silent(
+        result, CANARY, *OTHERS.values(), *(f"{name}-5521-of-a-remote" for name in REMOTES)
+    )
 
 
 def test_the_github_token_is_shown_nowhere(scene: Scene) -> None:
@@ -189,10 +205,12 @@ def test_the_github_token_is_shown_nowhere(scene: Scene) -> None:
     scene.assert_silent(result, GITHUB_CANARY)
 
 
-def test_a_saved_job_holds_no_token(scene: Scene) -> None:
-    """``save`` is for other tools and other days."""
-    result = scene.run("--coveralls-save=saved.json", "--coveralls-dry-run", **in_variable(scene))
+@needs_xdist
+def test_workers_do_not_get_the_token_by_their_options(scene: Scene) -> None:
+    """Xdist hands options and arguments to each worker; the saved job holds no token either."""
+    result = scene.run("-n1", "--coveralls-save=saved.json", **in_token_file(scene))
 
+    assert [job["repo_token"] for job in scene.server.jobs] == [CANARY], result.stdout
     assert json.loads((scene.folder / "saved.json").read_bytes())["source_files"]
     scene.assert_silent(result)
 
@@ -214,7 +232,7 @@ def test_ctrl_c_while_sending_shows_nothing(scene: Scene) -> None:
     """Nor does any argument list while the server has the job."""
     with Faulty("hang") as faulty:
         env = {**in_variable(scene), "COVERALLS_HOST": faulty.url}
-        run = start(scene.runner, *PLUGINS, *LOUD, **env)
+        run = start(scene.runner, *LOUD, **env)
         with ended(run) as wait:
             assert faulty.wait_for(requests=1, timeout=60)
             arguments = [
@@ -249,130 +267,88 @@ setattr(importlib.import_module("pytest_coveralls_submit." + module), name, brok
 """
 
 
-@pytest.mark.parametrize("source", [in_variable, in_ini, in_yml])
+FAULTS = importable(
+    "settings.read.resolve",
+    "identity.head.compose",
+    "delivery.sender.send",
+    "delivery.diagnosis.judge",
+)
+
+
 @pytest.mark.parametrize(
-    "where",
-    [
-        "settings.read.resolve",
-        "identity.git.read",
-        "identity.head.compose",
-        "output.lines.header",
-        "delivery.sender.send",
-    ],
+    ("where", "source"), list(zip(FAULTS, [in_yml, in_ini, in_variable, in_variable], strict=True))
 )
 def test_a_fault_of_ours_shows_nothing(
     scene: Scene, where: str, source: Callable[[Scene], dict[str, str]]
 ) -> None:
-    """Neither locals of our frames nor arguments in an exception's text show the token."""
+    """Neither locals of our frames nor the exception's text: redaction goes by value."""
     (scene.folder / "breaker.py").write_text(BREAKER)
+    echo = f"<{CANARY}>" if where == "delivery.diagnosis.judge" else ""
+
     result = scene.run(
-        *("-p", "breaker"), **source(scene), BREAK=where, PYTHONPATH=str(scene.folder)
+        *("-p", "breaker"), **source(scene), BREAK=where, ECHO=echo, PYTHONPATH=str(scene.folder)
     )
 
     assert "internal fault: RuntimeError" in result.stdout
+    assert ("<[secret]>" in result.stdout) == bool(echo)
     scene.assert_silent(result)
 
 
-def test_a_token_in_the_text_of_a_fault_is_hidden(scene: Scene) -> None:
-    """Redaction goes by value: it does not matter how the token got into a line."""
-    (scene.folder / "breaker.py").write_text(BREAKER)
-    env = {
-        "BREAK": "delivery.diagnosis.judge",
-        "ECHO": f"<{CANARY}>",
-        "PYTHONPATH": str(scene.folder),
-    }
-    result = scene.run("-p", "breaker", **in_variable(scene), **env)
+def test_a_setting_that_cannot_be_used_shows_nothing(scene: Scene) -> None:
+    """A usage error names the setting at fault, and shows no other."""
+    result = scene.run(**in_variable(scene), COVERALLS_HOST="ftp://example.org")
 
-    assert "<[secret]>" in result.stdout
+    assert result.returncode == 4, result.stdout
+    assert "COVERALLS_HOST" in result.stdout
     scene.assert_silent(result)
 
 
-@pytest.mark.parametrize(
-    "setting",
-    [
-        {"COVERALLS_PARALLEL": "perhaps"},
-        {"COVERALLS_HOST": "ftp://example.org"},
-        {"COVERALLS_FLAG_NAME": "{nonsense}"},
-        {"COVERALLS_CA_BUNDLE": "missing.pem"},
-        {"COVERALLS_REPO_TOKENS": CANARY},
-    ],
-    ids=lambda setting: next(iter(setting)),
-)
-def test_a_setting_that_cannot_be_used_shows_nothing(scene: Scene, setting: dict[str, str]) -> None:
-    """A usage error names the setting at fault; a misspelled token is named without its value."""
-    result = scene.run(**{**in_variable(scene), **setting})
-
-    assert next(iter(setting)) in result.stdout
-    scene.assert_silent(result)
-
-
-@pytest.mark.parametrize("yml", [f"repo_token: {CANARY}\n\tbad", f"[{CANARY}", f"- {CANARY}"])
-def test_a_broken_settings_file_is_not_quoted(scene: Scene, yml: str) -> None:
-    """The parser's message may hold the line at fault, which holds the token."""
-    path = scene.folder / ".coveralls.yml"
-    path.write_text(yml)
+@pytest.mark.parametrize("name", [".coveralls.yml", "mounted"])
+def test_a_broken_file_that_holds_the_token_is_not_quoted(scene: Scene, name: str) -> None:
+    """The parser's message may hold the line at fault, a decoding error the bytes."""
+    path = scene.folder / name
+    path.write_bytes(f"repo_token: {CANARY}\n\tbad\xff".encode("latin-1"))
     scene.allowed.append(path)
-    result = scene.run()
+
+    result = scene.run(**{"COVERALLS_REPO_TOKEN_FILE": name} if name == "mounted" else {})
 
     assert result.returncode == 4, result.stdout
-    assert ".coveralls.yml" in result.stdout
-    scene.assert_silent(result)
-
-
-def test_a_broken_token_file_is_not_quoted(scene: Scene) -> None:
-    """A decoding error holds the bytes that it failed on."""
-    path = scene.folder.parent / "mounted"
-    path.write_bytes(CANARY.encode() + b"\xff")
-    result = scene.run(COVERALLS_REPO_TOKEN_FILE=str(path))
-
-    assert result.returncode == 4, result.stdout
+    assert name in result.stdout
     scene.assert_silent(result)
 
 
 # --- a server that repeats it ----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("status", [422, 500, 200])
-@pytest.mark.parametrize("on_github", [True, False], ids=["GitHub", "elsewhere"])
-def test_a_server_that_repeats_the_token_is_not_quoted(
-    scene: Scene, status: int, on_github: bool
-) -> None:
-    """In message, error, page address, trace id and reason: the value is hidden everywhere."""
-    said = {"message": f"no token {CANARY} here", "error": status != 200}
-    said["url"] = f"https://coveralls.io/jobs/1?token={quote(CANARY, safe='')}"
-    scene.server.respond(status, said, headers={"cf-ray": CANARY})
-    env = {"GITHUB_ACTIONS": "true", "GITHUB_RUN_ID": "9001"} if on_github else {}
+def test_a_refusal_that_repeats_the_token_is_not_quoted(scene: Scene) -> None:
+    """In the line of the attempt, in message and trace id, also where the message is cut."""
+    said = {"message": "x" * 290 + CANARY, "error": True}
+    scene.server.respond(503, {"message": CANARY}, headers={"Retry-After": "0", "cf-ray": CANARY})
+    scene.server.respond(422, said, headers={"cf-ray": CANARY})
+    env = {"GITHUB_ACTIONS": "true", "GITHUB_RUN_ID": "9001", "COVERALLS_RETRIES": "1"}
+
     result = scene.run(**in_variable(scene), **env)
 
-    assert any("[secret]" in line for line in told(result.stdout))
-    if on_github:
-        assert (scene.out / "summary.md").read_text()
+    assert any("attempt 1 of 2: 503" in line for line in told(result.stdout))
+    (line,) = [line for line in told(result.stdout) if "422 xxx" in line and "failed" in line]
+    assert "[secret]" in line
+    assert "xc" not in line
+    assert "xc" not in (scene.out / "summary.md").read_text()
+    (kept,) = (scene.folder / ".pytest_cache").rglob("job-*.json")
+    assert kept.name in result.stdout
     scene.assert_silent(result)
 
 
-@pytest.mark.parametrize("before", [285, 290, 298])
-def test_a_token_at_the_end_of_a_long_message_is_not_cut_into_the_open(
-    scene: Scene, before: int
-) -> None:
-    """A message is cut at 300 characters: what is left of the token is hidden too."""
-    scene.server.respond(422, {"message": "x" * before + CANARY, "error": True})
+@pytest.mark.parametrize("status", [200, 302])
+def test_an_address_that_repeats_the_token_is_not_quoted(scene: Scene, status: int) -> None:
+    """The page of a job, and the target of a redirect."""
+    place = f"https://{quote(CANARY, safe='')}.example.org/{CANARY}"
+    said = {"url": f"https://coveralls.io/jobs/1?token={quote(CANARY, safe='')}"}
+    scene.server.respond(status, said, headers={"Location": place} if status == 302 else None)
+
     result = scene.run(**in_variable(scene))
 
-    (line,) = [line for line in told(result.stdout) if "failed: 422 xxx" in line]
-    assert "xc" not in line
-
-
-@pytest.mark.parametrize("kind", ["retry", "redirect"])
-def test_other_words_of_a_server_are_not_quoted_either(scene: Scene, kind: str) -> None:
-    """The line of a repeated attempt, and the target of a redirect."""
-    if kind == "retry":
-        scene.server.respond(503, {"message": CANARY}, headers={"Retry-After": "0"})
-    else:
-        target = f"https://{quote(CANARY, safe='')}.example.org/{CANARY}"
-        scene.server.respond(302, "", headers={"Location": target})
-    result = scene.run(**in_variable(scene), COVERALLS_RETRIES="1")
-
-    assert any("503" in line or "redirects" in line for line in told(result.stdout))
+    assert any("redirects" in line or "sent 5 files" in line for line in told(result.stdout))
     scene.assert_silent(result)
 
 
@@ -430,62 +406,4 @@ def test_a_fault_in_a_command_shows_nothing(scene: Scene) -> None:
     )
     assert result.returncode == 1
     assert "coveralls: failed: internal fault: RuntimeError" in result.stdout
-    scene.assert_silent(result)
-
-
-# --- other secrets ---------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("url", "shown"),
-    [
-        ("https://user:{}@github.com/octo/sample.git", "https://github.com/octo/sample.git"),
-        ("https://{}@github.com/octo/sample.git", "https://github.com/octo/sample.git"),
-        ("https://github.com/octo/sample.git?t={}#{}", "https://github.com/octo/sample.git"),
-        ("ssh://git:{}@host.example.org/x", "ssh://host.example.org/x"),
-    ],
-)
-def test_credentials_of_a_remote_are_not_in_the_job(scene: Scene, url: str, shown: str) -> None:
-    """Git keeps passwords in the addresses of remotes; the job has the addresses without them."""
-    hidden = "p4ssw0rd-of-somebody"
-    subprocess.run(
-        ["git", "remote", "set-url", "origin", url.replace("{}", hidden)],
-        cwd=scene.folder,
-        check=True,
-    )
-    scene.allowed.append(scene.folder / ".git" / "config")
-    result = scene.run(**in_variable(scene))
-
-    (job,) = scene.server.jobs
-    assert job["git"]["remotes"] == [{"name": "origin", "url": shown}]
-    assert hidden not in json.dumps(job)
-    scene.assert_silent(result, hidden)
-
-
-def test_the_job_holds_nothing_of_the_environment(scene: Scene) -> None:
-    """Only named fields are sent: other secrets of the CI service stay where they are."""
-    other = {"AWS_SECRET_ACCESS_KEY": "aws-5521-canary", "CI_JOB_TOKEN": "job-5521-canary"}
-    remote = "https://gitlab-ci-token:job-5521-canary@gitlab.example.org/x.git"
-    result = scene.run(**in_variable(scene), **other, CI_REPOSITORY_URL=remote, GITLAB_CI="true")
-
-    (job,) = scene.server.jobs
-    assert "5521-canary" not in json.dumps(job)
-    scene.assert_silent(result, "aws-5521-canary", "job-5521-canary")
-
-
-def test_the_token_is_no_option(scene: Scene) -> None:
-    """Options are sent to workers, written to logs and listed in crash reports."""
-    result = scene.run("--coveralls-repo-token=x", **in_variable(scene))
-
-    assert result.returncode == 4
-    assert "set COVERALLS_REPO_TOKEN" in result.stdout
-
-
-@needs_xdist
-def test_workers_do_not_get_the_token_by_their_options(scene: Scene) -> None:
-    """Xdist hands options and arguments to each worker, and ``--debug`` writes them down."""
-    del scene.runner.env["PYTEST_DISABLE_PLUGIN_AUTOLOAD"]
-    result = scene.runner(*LOUD, "-n", "1", env=in_token_file(scene))
-
-    assert len(scene.server.jobs) == 1, result.stdout
     scene.assert_silent(result)

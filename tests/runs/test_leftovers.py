@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import trustme
-from running import NAMES, Runner, outcomes, told
+from running import NAMES, Runner, kept, outcomes, told
 from standin import COVERALLS_TOKEN, StandIn
 
 pytestmark = pytest.mark.slow
@@ -26,75 +26,64 @@ def leave(run: Runner, body: str) -> None:
     (run.folder / "tests/test_a_leftover.py").write_text(text, "utf-8")
 
 
+FAIL = "def fail(*_, **__):\n    raise {}('left by a test')\n"
+
+# What does not touch the same thing is left in one run.
 LEFTOVERS = {
-    "responses": "import responses\nresponses.RequestsMock().start()",
-    "a session's send": (
+    "mocked requests": (
         "import requests\n"
-        "def fail(*_, **__):\n    raise requests.ConnectionError('patched')\n"
-        "requests.Session.send = fail\nrequests.adapters.HTTPAdapter.send = fail"
+        + FAIL.format("requests.ConnectionError")
+        + "requests.Session.send = fail\nrequests.adapters.HTTPAdapter.send = fail"
     ),
-    "a blocked socket": (
+    "responses": "import responses\nresponses.RequestsMock().start()",
+    "sockets": (
         "import socket, _socket\n"
         "class Blocked(socket.socket):\n"
         "    def __new__(cls, *_, **__):\n        raise RuntimeError('no sockets')\n"
+        "socket.setdefaulttimeout(0.000001)\n"
         "socket.socket = Blocked\n"
         "socket.create_connection = socket.getaddrinfo = Blocked"
     ),
     "freezegun": "import freezegun\nfreezegun.freeze_time('1999-12-31').start()",
-    "a clock that stands": (
-        "import time\ntime.time = time.monotonic = time.perf_counter = lambda: 0.0"
+    "clocks": (
+        "import time\ntime.time = time.monotonic = time.perf_counter = lambda: 0.0\n"
+        + FAIL.format("RuntimeError")
+        + "time.sleep = fail"
     ),
-    "no sleep": "import time\ndef fail(_):\n    raise RuntimeError('no sleep')\ntime.sleep = fail",
-    "no environment": "import os\nos.environ.clear()",
-    "proxies": (
-        "import os\nfor name in ('HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY'):\n"
+    "threads": (
+        "import threading\n" + FAIL.format("RuntimeError") + "threading.Thread.start = fail"
+    ),
+    "no environment, no directory": (
+        "import os, tempfile\nos.environ.clear()\ntempfile.tempdir = '/nonexistent'\n"
+        "gone = tmp_path / 'gone'\ngone.mkdir()\nos.chdir(gone)\ngone.rmdir()"
+    ),
+    "another environment and directory": (
+        "import os\nos.chdir(tmp_path)\n"
+        "for name in ('HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY'):\n"
         "    os.environ[name] = os.environ[name.lower()] = 'http://127.0.0.1:9'\n"
-        "os.environ['NO_PROXY'] = os.environ['no_proxy'] = ''"
+        "for name in ('REQUESTS_CA_BUNDLE', 'CURL_CA_BUNDLE', 'SSL_CERT_FILE'):\n"
+        "    os.environ[name] = '/nonexistent/ca.pem'\n"
+        "os.environ.update(COVERALLS_HOST='http://127.0.0.1:9', COVERALLS_DRY_RUN='1',\n"
+        "    COVERALLS_REPO_TOKEN='of-a-test', COVERALLS_SERVICE_NUMBER='1', CI_NAME='other',\n"
+        "    PATH='', PYTHONHOME='/nonexistent', NO_PROXY='', no_proxy='',\n"
+        "    GIT_DIR='/nonexistent', GIT_WORK_TREE='/')"
     ),
-    "certificates": (
-        "import os\nfor name in ('REQUESTS_CA_BUNDLE', 'CURL_CA_BUNDLE', 'SSL_CERT_FILE'):\n"
-        "    os.environ[name] = '/nonexistent/ca.pem'"
-    ),
-    "our variables": (
-        "import os\nos.environ.update(COVERALLS_HOST='http://127.0.0.1:9', COVERALLS_DRY_RUN='1',\n"
-        "    COVERALLS_REPO_TOKEN='of-a-test', COVERALLS_SERVICE_NUMBER='1', CI_NAME='other')"
-    ),
-    "no PATH": "import os\nos.environ['PATH'] = ''\nos.environ['PYTHONHOME'] = '/nonexistent'",
-    "git's variables": "import os\nos.environ.update(GIT_DIR='/nonexistent', GIT_WORK_TREE='/')",
-    "another directory": "import os\nos.chdir(tmp_path)",
-    "a deleted directory": (
-        "import os\ngone = tmp_path / 'gone'\ngone.mkdir()\nos.chdir(gone)\ngone.rmdir()"
-    ),
-    "another temporary directory": "import tempfile\ntempfile.tempdir = '/nonexistent'",
-    "warnings as errors": "import warnings\nwarnings.simplefilter('error')",
-    "a locale": "import locale\nlocale.setlocale(locale.LC_ALL, 'C')",
-    "few descriptors": (
-        "import os, resource\nlowest = os.open(os.devnull, os.O_RDONLY)\nos.close(lowest)\n"
+    "descriptors and children": (
+        "import os, resource, signal\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)\n"
+        "lowest = os.open(os.devnull, os.O_RDONLY)\nos.close(lowest)\n"
         "hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]\n"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 12, hard))"
     ),
-    "gevent": "from gevent import monkey\nmonkey.patch_all()",
-    "no open": (
-        "import builtins\ndef fail(*_, **__):\n    raise OSError('no open')\nbuiltins.open = fail"
+    "functions": (
+        "import builtins, json, subprocess\n" + FAIL.format("OSError") + "json.loads = fail\n"
+        "subprocess.Popen = subprocess.run = subprocess.check_output = fail\n"
+        "builtins.open = fail"
     ),
-    "no Popen": (
-        "import subprocess\ndef fail(*_, **__):\n    raise OSError('no Popen')\n"
-        "subprocess.Popen = subprocess.run = subprocess.check_output = fail"
-    ),
-    "no threads": (
-        "import threading\ndef fail(*_, **__):\n    raise RuntimeError('no threads')\n"
-        "threading.Thread.start = fail"
-    ),
-    "no json": (
-        "import json\ndef fail(*_, **__):\n    raise ValueError('no json')\njson.loads = fail"
-    ),
-    "a default timeout": "import socket\nsocket.setdefaulttimeout(0.000001)",
-    "a closed stdout": "import sys\nsys.stdout = sys.__stdout__ = sys.stderr = None",
-    "a path object": "import sys\nsys.path.insert(0, tmp_path)",
-    "a module of a name of ours": (
+    "no streams": "import sys\nsys.stdout = sys.__stdout__ = sys.stderr = None",
+    "names of ours on the path": (
         "import sys\nfor name in ('requests', 'json', 'urllib3', 'pytest_coveralls_submit'):\n"
         "    (tmp_path / f'{name}.py').write_text('1 / 0')\n"
-        "sys.path.insert(0, str(tmp_path))"
+        "sys.path[:0] = [str(tmp_path), tmp_path]"
     ),
     "no imports": "import sys\nsys.meta_path.clear()",
     "no modules": (
@@ -102,20 +91,26 @@ LEFTOVERS = {
         "    if name.startswith(('pytest_coveralls', 'requests', 'urllib3', 'subprocess')):\n"
         "        del sys.modules[name]"
     ),
-    "ignored children": "import signal\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)",
-    "an open event loop": "import asyncio\nKEPT.append(asyncio.new_event_loop())",
-    "recursion": "import sys\nsys.setrecursionlimit(220)",
+    "states of the interpreter": (
+        "import asyncio, locale, sys, threading, warnings\nfrom pathlib import Path\n"
+        "KEPT.append(asyncio.new_event_loop())\n"
+        "def work():\n"
+        "    threading.main_thread().join()\n    Path('thread.txt').write_text('ended')\n"
+        "threading.Thread(target=work).start()\n"
+        "locale.setlocale(locale.LC_ALL, 'C')\n"
+        "warnings.simplefilter('error')\nsys.setrecursionlimit(220)"
+    ),
 }
-WITH_A_TOOL = {"responses": "responses", "freezegun": "freezegun", "gevent": "gevent"}
-TOUCHES_TIME = {"freezegun", "a clock that stands", "no sleep", "gevent", "no threads"}
-POSIX_ONLY = {"few descriptors", "a deleted directory", "ignored children"}
+TOOLS = {"responses", "freezegun"}
+TOUCHES_TIME = {"freezegun", "clocks", "threads"}
+POSIX_ONLY = {"descriptors and children", "no environment, no directory"}
 
 
 @pytest.mark.parametrize("leftover", LEFTOVERS)
 def test_a_job_arrives_whatever_a_test_leaves_behind(run: Runner, leftover: str) -> None:
     """Sending starts from the environment of session start, and what waits can still wait."""
-    if tool := WITH_A_TOOL.get(leftover):
-        pytest.importorskip(tool)
+    if leftover in TOOLS:
+        pytest.importorskip(leftover)
     if leftover in POSIX_ONLY and sys.platform == "win32":
         pytest.skip("not on Windows")
     leave(run, LEFTOVERS[leftover])
@@ -141,7 +136,9 @@ def test_a_job_arrives_whatever_a_test_leaves_behind(run: Runner, leftover: str)
     lines = told(result.stdout)
     assert len([line for line in lines if "coveralls: attempt 1 of 2: " in line]) == refusals
     assert re.match(r"coveralls: sent 5 files, \d+\.\d\d% covered -> ", lines[-1])
-    assert list((run.folder / ".pytest_cache/d/coveralls").iterdir()) == []
+    assert kept(run) == []
+    # A thread that outlives the tests is waited for, as it is without us.
+    assert (run.folder / "thread.txt").exists() == ("threading.main_thread" in LEFTOVERS[leftover])
 
 
 NO_PROCESSES = """
@@ -174,7 +171,7 @@ def test_a_job_that_no_process_can_send_is_kept(run: Runner, body: str) -> None:
     assert run.server.requests == []
     failed, keeping = told(result.stdout)[1:3]
     assert re.match(r"coveralls: failed: python\S* could not be started: ", failed)
-    (path,) = (run.folder / ".pytest_cache/d/coveralls").iterdir()
+    (path,) = kept(run)
     assert keeping.startswith(f"coveralls: kept in {path.relative_to(run.folder)}; send it with: ")
 
     command = re.search(r"python -m (\S+) (send \S+)$", keeping)
@@ -183,63 +180,6 @@ def test_a_job_that_no_process_can_send_is_kept(run: Runner, body: str) -> None:
     assert again.returncode == 0, again.stdout
     assert len(run.server.jobs) == 1
     assert not path.exists()
-
-
-THREAD = """
-import threading
-from pathlib import Path
-
-def work(path):
-    threading.main_thread().join()
-    Path(path).write_text("ended")
-
-threading.Thread(target=work, args=[{path!r}]).start()
-"""
-WATCH = """
-import pytest, threading
-
-@pytest.hookimpl(trylast=True)
-def pytest_unconfigure(config):
-    others = [thread.name for thread in threading.enumerate()
-              if thread is not threading.main_thread()]
-    print("THREADS", others)
-"""
-
-
-@pytest.mark.parametrize("status", [200, 503])
-def test_no_thread_of_ours_is_left(run: Runner, status: int) -> None:
-    """When the session is over, the main thread is alone again."""
-    (run.folder / "conftest.py").write_text(WATCH)
-    if status != 200:
-        run.server.respond(status)
-
-    result = run("--coveralls", "-s")
-
-    assert result.returncode == 0, result.stdout
-    assert "\nTHREADS []\n" in result.stdout
-    assert len(run.server.requests) == 1
-
-
-def test_a_tests_own_thread_may_end_in_its_own_time(run: Runner) -> None:
-    """A thread that outlives the tests is waited for, as it is without us."""
-    path = run.folder / "thread.txt"
-    leave(run, THREAD.format(path=str(path)))
-
-    result = run("--coveralls")
-
-    assert result.returncode == 0, result.stdout
-    assert len(run.server.jobs) == 1
-    assert path.read_text() == "ended"
-
-
-def test_a_terminal_of_ascii_shows_a_branch_that_is_not(run: Runner) -> None:
-    """What the terminal cannot show is escaped there, and whole in the job."""
-    result = run("--coveralls", env={"PYTHONIOENCODING": "ascii", "CI_BRANCH": "tópic/ÿ"})
-
-    assert result.returncode == 0, result.stdout
-    (job,) = run.server.jobs
-    assert job["service_branch"] == "tópic/ÿ"
-    assert "(branch t\\xf3pic/\\xff, commit " in told(result.stdout)[0]
 
 
 @pytest.fixture
@@ -259,7 +199,7 @@ def secure(project: Path, tmp_path: Path) -> Iterator[tuple[Runner, Path]]:
 def test_gevent_patched_late_does_not_break_tls(secure: tuple[Runner, Path]) -> None:
     """In the same process the handshake would end in a RecursionError."""
     run, bundle = secure
-    leave(run, LEFTOVERS["gevent"])
+    leave(run, "from gevent import monkey\nmonkey.patch_all()")
 
     result = run("--coveralls", env={"COVERALLS_CA_BUNDLE": str(bundle)})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import re
@@ -21,7 +22,6 @@ NAMES = [f"sample/{name}.py" for name in ("__init__", "beds", "report", "seasons
 NO_TOKEN = {"COVERALLS_REPO_TOKEN": ""}
 # The plugins that a run is given; what else this environment may have only takes time.
 PLUGINS = ("pytest_cov", "coveralls_submit")
-BY_ARGUMENT = {"-n": "xdist", "-f": "xdist.looponfail"}
 AUTOLOAD = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "", "PYTEST_ADDOPTS": ""}
 """Variables with which pytest loads all that is installed, as a user's does."""
 PATIENCE = 30.0
@@ -55,9 +55,7 @@ def to(server: StandIn) -> dict[str, str]:
 
 def loading(arguments: Sequence[str]) -> dict[str, str]:
     """Return the variable that loads the plugins a run needs; ``-p no:NAME`` leaves one out."""
-    more = [
-        name for flag, name in BY_ARGUMENT.items() if any(a.startswith(flag) for a in arguments)
-    ]
+    more = ["xdist"] if any(word.startswith("-n") for word in arguments) else []
     wanted = [name for name in (*PLUGINS, *more) if f"no:{name}" not in arguments]
     return {"PYTEST_ADDOPTS": " ".join(f"-p {name}" for name in wanted)}
 
@@ -95,6 +93,14 @@ class Runner:
             timeout=120,
             check=False,
         )
+
+
+def importable(*places: str) -> tuple[str, ...]:
+    """Return names of functions of ours, which must be there: a table of them stays true."""
+    for place in places:
+        module, _, name = place.rpartition(".")
+        getattr(importlib.import_module(f"pytest_coveralls_submit.{module}"), name)
+    return places
 
 
 def write(run: Runner, name: str, text: str) -> None:
