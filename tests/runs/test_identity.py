@@ -6,13 +6,12 @@ import json
 import os
 import platform
 import re
-import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from running import CI, NAMES, Runner, add_to_ini, only_job, percent, told
+from running import CI, NAMES, Runner, add_to_ini, only_job, told
 from standin import COVERALLS_TOKEN
 
 pytestmark = pytest.mark.slow
@@ -90,16 +89,23 @@ def git(folder: Path, *arguments: str, who: str = "") -> str:
 # --- services --------------------------------------------------------------------------------
 
 
-def test_a_push_on_github_with_a_coveralls_token(github: Runner) -> None:
-    """The service is ``github-actions``, the number the run's, and the header says all of it."""
+def test_a_push_on_github_with_a_coveralls_token(github: Runner, tmp_path: Path) -> None:
+    """The service is ``github-actions``, the number the run's; header, summary, output say so."""
     head = github.env["GITHUB_SHA"]
+    files = {name: tmp_path / name.lower() for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")}
+    for path in files.values():
+        path.write_text("before\n")
+    template = "{python}/{os}/{arch}/{toxenv}/{job}/{node_index}"
+    variables = {"TOX_ENV_NAME": "py-cov", "CI_NODE_INDEX": "2"}
+    variables |= {name: str(path) for name, path in files.items()}
 
-    result = github("--coveralls", "--coveralls-flag-name=unit")
+    result = github("--coveralls", f"--coveralls-flag-name={template}", env=variables)
 
     assert result.returncode == 0, result.stdout
+    flag = f"{PYTHON}/{SYSTEM}/{platform.machine().lower()}/py-cov/tests/2"
     assert told(result.stdout)[0] == (
         f"coveralls: {github.server.url} as github-actions #9001 "
-        f"(branch topic/y, commit {head[:7]}, flag unit, token from COVERALLS_REPO_TOKEN)"
+        f"(branch topic/y, commit {head[:7]}, flag {flag}, token from COVERALLS_REPO_TOKEN)"
     )
     job = only_job(github)
     assert job["repo_token"] == COVERALLS_TOKEN
@@ -109,10 +115,16 @@ def test_a_push_on_github_with_a_coveralls_token(github: Runner) -> None:
     assert job["service_build_url"] == "https://github.com/octo/sample/actions/runs/9001"
     assert job["service_branch"] == job["git"]["branch"] == "topic/y"
     assert job["commit_sha"] == job["git"]["head"]["id"] == head
-    assert job["git"]["head"]["author_name"] == "Bert Söderberg"
-    assert job["flag_name"] == "unit"
-    assert "repo_name" not in job
-    assert "service_pull_request" not in job
+    assert job["flag_name"] == flag
+    assert {"repo_name", "service_pull_request", "parallel"}.isdisjoint(job)
+    url = f"{github.server.url}/jobs/105971882"
+    assert f"coveralls-url={url}\n" in files["GITHUB_OUTPUT"].read_text()
+    summary = files["GITHUB_STEP_SUMMARY"].read_text()
+    assert summary.startswith("before\n")
+    assert url in summary
+    rows = [line.split("|")[1].strip() for line in summary.splitlines() if ".py" in line]
+    assert rows[:2] == ["sample/report.py", "sample/water.py"]
+    assert "::warning" not in result.stdout
 
 
 def test_a_push_on_github_with_githubs_own_token(github: Runner) -> None:
@@ -125,13 +137,13 @@ def test_a_push_on_github_with_githubs_own_token(github: Runner) -> None:
     job = only_job(github)
     assert job["repo_token"] == GITHUB_TOKEN
     assert (job["service_name"], job["repo_name"]) == ("github", "octo/sample")
+    assert "flag_name" not in job
     assert told(result.stdout)[0].endswith(", token from GITHUB_TOKEN)")
     assert GITHUB_TOKEN not in result.stdout
 
 
-@pytest.mark.parametrize("has_event_file", [True, False], ids=["event file", "no event file"])
 def test_a_pull_request_on_github_is_its_head_and_not_the_merge(
-    github: Runner, tmp_path: Path, has_event_file: bool
+    github: Runner, tmp_path: Path
 ) -> None:
     """A checkout of depth 1 of the merge: head commit and source branch, without its author."""
     origin, head = github.folder, github.env["GITHUB_SHA"]
@@ -154,7 +166,7 @@ def test_a_pull_request_on_github_is_its_head_and_not_the_merge(
     variables = {
         "GITHUB_BASE_REF": "main",
         "GITHUB_EVENT_NAME": "pull_request",
-        "GITHUB_EVENT_PATH": str(event) if has_event_file else "",
+        "GITHUB_EVENT_PATH": str(event),
         "GITHUB_HEAD_REF": "topic/y",
         "GITHUB_REF": "refs/pull/5/merge",
         "GITHUB_REF_NAME": "5/merge",
@@ -184,7 +196,7 @@ def test_a_merge_request_on_gitlab(nowhere: Runner) -> None:
     said = {name: job[name] for name in job if name.startswith("service_")}
     assert said == {
         "service_name": "gitlab-ci",
-        "service_number": "7",
+        "service_number": "1001",
         "service_job_id": "5005",
         "service_pull_request": "12",
         "service_branch": "topic/y",
@@ -195,49 +207,40 @@ def test_a_merge_request_on_gitlab(nowhere: Runner) -> None:
     assert "glcbt-hush" not in json.dumps(job) + result.stdout
 
 
-def test_a_service_of_the_generic_variables(run: Runner) -> None:
-    """``CI_NAME`` and its like are for every service that has no row of its own."""
-    more = {
-        "CI_PULL_REQUEST": "https://ci.example/pull/31",
-        "CI_BUILD_URL": "https://ci.example/77",
-    }
-
-    result = run("--coveralls", env=more)
-
-    assert result.returncode == 0, result.stdout
-    job = only_job(run)
-    said = {name: job[name] for name in job if name.startswith("service_")}
-    assert said == {
-        "service_name": "test-ci",
-        "service_number": "77",
-        "service_job_id": "77.1",
-        "service_pull_request": "31",
-        "service_branch": "topic/y",
-        "service_build_url": "https://ci.example/77",
-    }
-
-
-def test_on_a_desk_the_job_is_what_git_says(nowhere: Runner) -> None:
+def test_on_a_desk_the_job_is_what_git_says(nowhere: Runner, tmp_path: Path) -> None:
     """Without a CI service there is neither service nor number, and all that git knows."""
-    result = nowhere("--coveralls")
+    token = "https://x-access-token:hush@github.com/octo/other.git?a=hush#hush"
+    git(nowhere.folder, "remote", "add", "other", token)
+    line = "Roberta Söderberg <roberta@example.org> <bert@example.org>\n"
+    (nowhere.folder / ".mailmap").write_text(line, "utf-8")
+    (nowhere.folder / "sample/new.py").write_text("x = 1\n")
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside/far.py").write_text("x = 1\n")
+
+    result = nowhere("--cov=sample", f"--cov={tmp_path / 'outside'}", "--coveralls", "-v")
 
     assert result.returncode == 0, result.stdout
     job = only_job(nowhere)
-    names = {name for name in job if name.startswith("service_")}
-    assert names == {"service_branch"}
-    head = git(nowhere.folder, "rev-parse", "HEAD")
-    assert job["git"] == {
-        "head": {
-            "id": head,
-            "author_name": "Bert Söderberg",
-            "author_email": "bert@example.org",
-            "committer_name": "Bert Söderberg",
-            "committer_email": "bert@example.org",
-            "message": "Water the garden\n\nLitres a day, by plant and temperature.",
-        },
-        "branch": "topic/y",
-        "remotes": [{"name": "origin", "url": "https://github.com/octo/sample.git"}],
+    assert {name for name in job if name.startswith("service_")} == {"service_branch"}
+    people = {
+        **{f"{role}_name": "Roberta Söderberg" for role in ("author", "committer")},
+        **{f"{role}_email": "roberta@example.org" for role in ("author", "committer")},
     }
+    message = "Water the garden\n\nLitres a day, by plant and temperature."
+    assert job["git"] == {
+        "head": {"id": git(nowhere.folder, "rev-parse", "HEAD"), "message": message, **people},
+        "branch": "topic/y",
+        "remotes": [
+            {"name": "origin", "url": "https://github.com/octo/sample.git"},
+            {"name": "other", "url": "https://github.com/octo/other.git"},
+        ],
+    }
+    assert "hush" not in json.dumps(job) + result.stdout
+    # Coveralls cannot show what git does not track, and what lies outside has no name.
+    assert [file["name"] for file in job["source_files"]] == sorted([*NAMES, "sample/new.py"])
+    (notice,) = [line for line in told(result.stdout) if "not in git" in line]
+    assert notice.endswith(": sample/new.py")
+    assert "coveralls: left out 1 file outside the repository" in result.stdout
 
 
 # --- no token --------------------------------------------------------------------------------
@@ -287,14 +290,9 @@ def test_tox_that_hides_the_variables_gets_the_line_to_add(nowhere: Runner) -> N
     assert nowhere.server.requests == []
 
 
-@pytest.mark.parametrize("place", ["pyproject.toml", ".coveralls.yml"])
-def test_githubs_token_does_not_go_to_a_host_that_a_file_names(github: Runner, place: str) -> None:
+def test_githubs_token_does_not_go_to_a_host_that_a_file_names(github: Runner) -> None:
     """A pull request could change the file: such a host gets GitHub's token never."""
-    if place == "pyproject.toml":
-        add_to_ini(github, f'coveralls_host = "{github.server.url}"')
-    else:
-        pytest.importorskip("yaml")
-        (github.folder / place).write_text(f"endpoint: {github.server.url}\n")
+    add_to_ini(github, f'coveralls_host = "{github.server.url}"')
     variables = {"COVERALLS_HOST": "", "COVERALLS_REPO_TOKEN": "", "GITHUB_TOKEN": GITHUB_TOKEN}
 
     result = github("--coveralls", env=variables)
@@ -306,204 +304,14 @@ def test_githubs_token_does_not_go_to_a_host_that_a_file_names(github: Runner, p
     assert GITHUB_TOKEN not in result.stdout
 
 
-# --- what the service is told ----------------------------------------------------------------
-
-
-@pytest.fixture
-def commands(github: Runner, tmp_path: Path) -> dict[str, Path]:
-    """The files that GitHub's runner reads when a step is over."""
-    files = {name: tmp_path / name.lower() for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")}
-    for name, path in files.items():
-        path.write_text("before\n")
-        github.env[name] = str(path)
-    return files
-
-
-@pytest.mark.parametrize("arguments", [(), ("-p", "no:terminalreporter")], ids=["usual", "silent"])
-def test_github_gets_a_summary_and_the_address(
-    github: Runner, commands: dict[str, Path], arguments: tuple[str, ...]
-) -> None:
-    """Link, totals and least covered files in the summary, ``coveralls-url`` as output."""
-    result = github("--coveralls", *arguments)
-
-    assert result.returncode == 0, result.stdout
-    assert len(github.server.jobs) == 1
-    url = f"{github.server.url}/jobs/105971882"
-    outputs = f"before\ncoveralls-url={url}\ncovered-percent={percent(github)}\n"
-    assert commands["GITHUB_OUTPUT"].read_text() == outputs
-    summary = commands["GITHUB_STEP_SUMMARY"].read_text()
-    assert summary.startswith("before\n")
-    assert url in summary
-    assert f"{percent(github)}% covered" in summary
-    rows = [line.split("|")[1].strip() for line in summary.splitlines() if ".py" in line]
-    assert rows[:2] == ["sample/report.py", "sample/water.py"]
-    assert len(rows) == 5
-    assert "::warning" not in result.stdout
-
-
-@pytest.mark.parametrize("arguments", [(), ("-q",)], ids=["usual", "quiet"])
-def test_github_gets_a_warning_of_a_failure(
-    github: Runner, commands: dict[str, Path], arguments: tuple[str, ...]
-) -> None:
-    """The annotation stands at the start of a line; no address is given out."""
+def test_github_gets_a_warning_of_a_failure(github: Runner, tmp_path: Path) -> None:
+    """The annotation stands at the start of a line, in a quiet run too; no address is given out."""
     github.server.respond(422, {"message": "100% no\n::error::x", "error": True})
+    output = tmp_path / "output"
 
-    result = github("--coveralls", *arguments)
+    result = github("--coveralls", "-q", env={"GITHUB_OUTPUT": str(output)})
 
     assert result.returncode == 0, result.stdout
     (warning,) = [line for line in result.stdout.splitlines() if line.startswith("::")]
     assert re.fullmatch(r"::warning( [^:]*)?::.*422 100%25 no ::error::x.*", warning)
-    assert commands["GITHUB_OUTPUT"].read_text() == "before\n"
-    assert "422 100% no" in commands["GITHUB_STEP_SUMMARY"].read_text()
-
-
-def test_elsewhere_no_workflow_command_is_printed(run: Runner, tmp_path: Path) -> None:
-    """What GitHub's runner reads means nothing to others."""
-    run.server.respond(503)
-    summary = tmp_path / "summary"
-
-    result = run("--coveralls", env={"GITHUB_STEP_SUMMARY": str(summary)})
-
-    assert "coveralls: failed: " in result.stdout
-    assert "::warning" not in result.stdout
-    assert not summary.exists()
-
-
-def test_gitlab_finds_the_percentage_in_a_coloured_log(run: Runner) -> None:
-    """The documented regular expression finds one number, in colours too."""
-    result = run("--coveralls", "--color=yes")
-
-    assert "\x1b[" in result.stdout
-    found = re.findall(r"coveralls: sent .*? (\d+(?:\.\d+)?)% covered", result.stdout)
-    assert found == [percent(run)]
-
-
-# --- files and git ---------------------------------------------------------------------------
-
-
-def test_files_that_git_does_not_track_are_sent_and_listed(run: Runner) -> None:
-    """Coveralls cannot show them, so that they are named."""
-    (run.folder / "sample/new.py").write_text("x = 1\n")
-
-    result = run("--coveralls")
-
-    assert result.returncode == 0, result.stdout
-    sent = [file["name"] for file in only_job(run)["source_files"]]
-    assert sent == sorted([*NAMES, "sample/new.py"])
-    (notice,) = [line for line in told(result.stdout) if "not in git" in line]
-    assert notice.startswith("coveralls: 1 file not in git")
-    assert notice.endswith(": sample/new.py")
-
-
-def test_files_outside_the_repository_are_left_out_and_counted(run: Runner, tmp_path: Path) -> None:
-    """What has no name in the repository is not sent, and does not stop the rest."""
-    for name in ("far", "away"):
-        (tmp_path / "outside").mkdir(exist_ok=True)
-        (tmp_path / f"outside/{name}.py").write_text("x = 1\n")
-
-    result = run("--cov=sample", f"--cov={tmp_path / 'outside'}", "--coveralls")
-
-    assert result.returncode == 0, result.stdout
-    assert [file["name"] for file in only_job(run)["source_files"]] == NAMES
-    assert "coveralls: left out 2 files outside the repository" in told(result.stdout)
-    assert "sent 5 files, " in result.stdout
-
-
-def test_remotes_are_sent_without_credentials(run: Runner) -> None:
-    """User, password, query and fragment stay here."""
-    token = "https://x-access-token:hush@github.com/octo/other.git?a=hush#hush"
-    git(run.folder, "remote", "add", "other", token)
-    git(run.folder, "remote", "add", "ssh", "git@github.com:octo/third.git")
-
-    result = run("--coveralls", "-v")
-
-    assert only_job(run)["git"]["remotes"] == [
-        {"name": "origin", "url": "https://github.com/octo/sample.git"},
-        {"name": "other", "url": "https://github.com/octo/other.git"},
-        {"name": "ssh", "url": "git@github.com:octo/third.git"},
-    ]
-    assert "hush" not in json.dumps(run.server.jobs) + result.stdout
-    assert "secret@" not in json.dumps(run.server.jobs) + result.stdout
-
-
-def test_the_mailmap_is_honoured(run: Runner) -> None:
-    """People are called what the repository calls them."""
-    line = "Roberta Söderberg <roberta@example.org> <bert@example.org>\n"
-    (run.folder / ".mailmap").write_text(line, "utf-8")
-
-    run("--coveralls")
-
-    head = only_job(run)["git"]["head"]
-    people = [(head[f"{role}_name"], head[f"{role}_email"]) for role in ("author", "committer")]
-    assert people == [("Roberta Söderberg", "roberta@example.org")] * 2
-
-
-# --- flags and parallel builds ---------------------------------------------------------------
-
-
-def test_a_flag_is_filled_in(github: Runner) -> None:
-    """Every placeholder has its value, in the job and in the header."""
-    template = "{python}/{os}/{arch}/{toxenv}/{job}/{node_index}"
-    variables = {"TOX_ENV_NAME": "py-cov", "CI_NODE_INDEX": "2"}
-
-    result = github("--coveralls", f"--coveralls-flag-name={template}", env=variables)
-
-    assert result.returncode == 0, result.stdout
-    flag = f"{PYTHON}/{SYSTEM}/{platform.machine().lower()}/py-cov/tests/2"
-    assert only_job(github)["flag_name"] == flag
-    assert f", flag {flag}, " in told(result.stdout)[0]
-
-
-@pytest.mark.parametrize("source", ["flag", "variable", "ini"])
-def test_a_placeholder_that_is_not_known_is_a_usage_error(run: Runner, source: str) -> None:
-    """The message names the source and lists what is known, before any test runs."""
-    flags, variables = [], {}
-    if source == "flag":
-        flags = ["--coveralls-flag-name={pyhton}"]
-    elif source == "variable":
-        variables = {"COVERALLS_FLAG_NAME": "{pyhton}"}
-    else:
-        add_to_ini(run, 'coveralls_flag_name = "{pyhton}"')
-
-    result = run("--coveralls", *flags, env=variables)
-
-    assert result.returncode == 4, result.stdout
-    (error,) = [line for line in result.stdout.splitlines() if line.startswith("ERROR: ")]
-    named = {"flag": "--coveralls-flag-name", "variable": "COVERALLS_FLAG_NAME"}
-    assert named.get(source, "coveralls_flag_name in pyproject.toml") in error
-    assert '"{pyhton}"' in error
-    assert "{python} {os} {arch} {toxenv} {job} {node_index}" in error
-    assert "passed" not in result.stdout
-    assert run.server.requests == []
-
-
-@pytest.mark.parametrize(
-    ("tox", "flag"), [("", f"tests-{PYTHON}-{SYSTEM}"), ("py-lowest", "py-lowest")]
-)
-def test_the_jobs_of_a_parallel_build_have_flags_and_a_command_that_closes_it(
-    github: Runner, tox: str, flag: str
-) -> None:
-    """The default flag tells jobs apart; the printed command, as it stands, ends the build."""
-    result = github("--coveralls", "--coveralls-parallel", env={"TOX_ENV_NAME": tox})
-
-    assert result.returncode == 0, result.stdout
-    job = only_job(github)
-    assert job["parallel"] is True
-    assert job["flag_name"] == flag
-    lines = told(result.stdout)
-    assert f", flag {flag}, " in lines[0]
-    assert not github.server.builds["9001"].closed
-    (command,) = [line.partition(": python -m ")[2] for line in lines if " finish " in line]
-    module, *arguments = shlex.split(command)
-    closed = github(*arguments, module=module)
-    assert closed.returncode == 0, closed.stdout
-    assert github.server.builds["9001"].closed
-
-
-def test_no_flag_is_sent_where_nobody_asked(github: Runner) -> None:
-    """A build of one job needs no name for it."""
-    github("--coveralls")
-
-    job = only_job(github)
-    assert "flag_name" not in job
-    assert "parallel" not in job
+    assert "coveralls-url" not in (output.read_text() if output.exists() else "")
