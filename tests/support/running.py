@@ -21,7 +21,7 @@ NAMES = [f"sample/{name}.py" for name in ("__init__", "beds", "report", "seasons
 """The files of the sample project that are measured."""
 NO_TOKEN = {"COVERALLS_REPO_TOKEN": ""}
 # The plugins that a run is given; what else this environment may have only takes time.
-PLUGINS = ("pytest_cov", "coveralls_submit")
+PLUGINS = {"pytest_cov": "pytest_cov", "coveralls_submit": "pytest_coveralls_submit.plugin"}
 AUTOLOAD = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "", "PYTEST_ADDOPTS": ""}
 """Variables with which pytest loads all that is installed, as a user's does."""
 PATIENCE = 30.0
@@ -55,9 +55,10 @@ def to(server: StandIn) -> dict[str, str]:
 
 def loading(arguments: Sequence[str]) -> dict[str, str]:
     """Return the variable that loads the plugins a run needs; ``-p no:NAME`` leaves one out."""
-    more = ["xdist"] if any(word.startswith("-n") for word in arguments) else []
-    wanted = [name for name in (*PLUGINS, *more) if f"no:{name}" not in arguments]
-    return {"PYTEST_ADDOPTS": " ".join(f"-p {name}" for name in wanted)}
+    plugins = [place for name, place in PLUGINS.items() if f"no:{name}" not in arguments]
+    if any(word.startswith("-n") for word in arguments):
+        plugins.append("xdist")
+    return {"PYTEST_ADDOPTS": " ".join(f"-p {place}" for place in plugins)}
 
 
 class Runner:
