@@ -23,6 +23,9 @@ PASSED_ON = (
     *("TMPDIR", "TEMP", "TMP", "LANG", "LC_ALL", "PYENV_VERSION", "PYTHONDONTWRITEBYTECODE"),
 )
 
+# What pytest and xdist say of the test that runs; how this run was started matters to none inside.
+OF_PYTEST = ("PYTEST_CURRENT_TEST", "PYTEST_VERSION", "PYTEST_XDIST_")
+
 
 def _refuse_the_network(event: str, arguments: tuple[object, ...]) -> None:
     if event == "socket.connect" and isinstance(arguments[1], tuple):
@@ -40,7 +43,7 @@ def clean_environment(
 ) -> None:
     """Leave of the environment only what a process needs to run."""
     for name in os.environ:
-        if name not in PASSED_ON and not name.startswith("PYTEST_"):
+        if name not in PASSED_ON and not name.startswith(OF_PYTEST):
             monkeypatch.delenv(name)
     # What a run inside of a test may leave is no run around the next one.
     monkeypatch.setenv(SESSION_MARK, "")
