@@ -657,7 +657,7 @@ def test_what_happens_while_sending_is_said_where_somebody_listens(tmp_path: Pat
         (["--coveralls", "--coveralls-dry-run"], False, True),
         (["--coveralls", "--coveralls-save=job.json"], False, True),
         (["--coveralls", "--coveralls-save=gone/job.json"], True, False),
-        (["--coveralls", "--no-cov"], True, False),
+        (["--no-cov", "--coveralls", "-W", "error"], True, False),
         (["--coveralls", "--collect-only"], True, False),
         ([], True, False),
     ],
@@ -682,3 +682,21 @@ def test_coverage_is_measured_where_a_job_could_be_sent(
     for mark in re.findall(r"^MARK (.+)$", said, re.MULTILINE):
         by_us = f"{os.getpid()} measures" if "--cov" not in arguments else str(os.getpid())
         assert mark == ("None" if not arguments else by_us if measured else str(os.getpid()))
+
+
+@pytest.mark.parametrize(("worker", "measured"), [("gw0", True), ("", False)])
+def test_a_worker_measures_as_its_session_does_and_a_run_inside_of_one_does_not(
+    inner: Inner, worker: str, measured: bool
+) -> None:
+    """Both find the mark of the process that started them; xdist says who is a worker."""
+    inner.measured.clear()
+    inner.env(**{SESSION_MARK: f"{os.getppid()} measures"})
+    if worker:
+        inner.env(PYTEST_XDIST_WORKER=worker)
+    else:
+        inner.monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
+
+    run = inner("-p", "pytest_cov", "--coveralls")
+
+    assert ("\nTOTAL " in run.output) == measured
+    assert inner.server.requests == []
