@@ -45,7 +45,7 @@ AFTER_TESTS = importable(
     "delivery.diagnosis.judge",
     "submit.submit",
 )
-PRINTING = importable("output.lines.lines", "output.ci_pages.write_for_ci")
+PRINTING = importable("output.lines.lines", "output.ci_pages.pages")
 EVERY = (*BEFORE_TESTS, *AFTER_TESTS, *PRINTING)
 # Beside the submission: where one of these breaks, the job still arrives.
 BESIDE = ("output.lines.header", *PRINTING)

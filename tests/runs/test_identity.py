@@ -118,7 +118,8 @@ def test_a_push_on_github_with_a_coveralls_token(github: Runner, tmp_path: Path)
     assert job["flag_name"] == flag
     assert {"repo_name", "service_pull_request", "parallel"}.isdisjoint(job)
     url = f"{github.server.url}/jobs/105971882"
-    assert f"coveralls-url={url}\n" in files["GITHUB_OUTPUT"].read_text()
+    output = files["GITHUB_OUTPUT"].read_text()
+    assert output.startswith(f"before\ncoveralls-url={url}\ncovered-percent=")
     summary = files["GITHUB_STEP_SUMMARY"].read_text()
     assert summary.startswith("before\n")
     assert url in summary
@@ -196,7 +197,7 @@ def test_a_merge_request_on_gitlab(nowhere: Runner) -> None:
     said = {name: job[name] for name in job if name.startswith("service_")}
     assert said == {
         "service_name": "gitlab-ci",
-        "service_number": "1001",
+        "service_number": "7",
         "service_job_id": "5005",
         "service_pull_request": "12",
         "service_branch": "topic/y",
