@@ -14,6 +14,8 @@ from inner import Ended, Inner
 from running import NO_TOKEN
 from standin import COVERALLS_TOKEN
 
+from pytest_coveralls_submit.errors import MeasurementError
+from pytest_coveralls_submit.job.outbox import own_folder
 from pytest_coveralls_submit.plan import make_plan
 from pytest_coveralls_submit.secret import Environment
 from pytest_coveralls_submit.session.nesting import SESSION_MARK
@@ -522,7 +524,7 @@ def test_without_the_cache_a_job_is_kept_elsewhere(
 
     lines = inner("--coveralls", *["-p", "no:cacheprovider"] * (cache == "switched off")).lines
 
-    assert any(f"kept in {tmp_path / 'job-77.json'}" in line for line in lines)
+    assert any(f"kept in {own_folder(tmp_path) / 'job-77.json'}" in line for line in lines)
 
 
 # -- faults ------------------------------------------------------------------------------------
@@ -625,11 +627,27 @@ def test_what_pytest_cov_will_report_with_is_listened_to(tmp_path: Path) -> None
         reporter = reporter_of(tmp_path, **plugins)
         reporter.pytest_runtestloop()
         reporter.pytest_unconfigure()
-        kept.append(reporter.keeper)
+        kept.append(reporter.recorder)
 
     assert kept[0] is not None
     assert kept[0].cov is cov
     assert kept[1] is None
+
+
+@pytest.mark.usefixtures("unmarked")
+def test_coverages_object_is_let_go_of_without_whole_data(tmp_path: Path) -> None:
+    """pytest-cov may still use it; nothing of ours stays in it."""
+    cov = coverage.Coverage(data_file=None, config_file=False)
+    controller = SimpleNamespace(cov=object(), combining_cov=cov)
+    reporter = reporter_of(tmp_path, _cov=SimpleNamespace(cov_controller=controller))
+    reporter.pytest_runtestloop()
+    assert "_analyze" in vars(cov)
+
+    with pytest.raises(MeasurementError):
+        reporter.measure()
+    reporter.pytest_unconfigure()
+
+    assert "_analyze" not in vars(cov)
 
 
 @pytest.mark.usefixtures("unmarked")

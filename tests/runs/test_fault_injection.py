@@ -33,8 +33,7 @@ BEFORE_TESTS = importable(
 AFTER_TESTS = importable(
     "session.wholeness.reason_to_skip",
     "session.pytest_cov.finished",
-    "measurement.recorder.keep_from",
-    "measurement.measure.measure",
+    "measurement.measure.of",
     "job.names.Names",
     "job.files.read",
     "job.document.check",
@@ -114,7 +113,7 @@ def test_a_fault_of_ours_is_one_line_and_changes_nothing(
         assert "send it with: python -m pytest_coveralls_submit send" in run.output
 
 
-@pytest.mark.parametrize("where", ["identity.git.read", "measurement.measure.measure", *PRINTING])
+@pytest.mark.parametrize("where", ["identity.git.read", "measurement.measure.of", *PRINTING])
 def test_an_interrupt_ends_the_run_as_one(inner: Inner, where: str) -> None:
     """Ctrl-C inside of us: status 2, no traceback, and after the tests their summary."""
     run = end_with(inner, where, "KeyboardInterrupt")
@@ -145,7 +144,7 @@ def pytest_sessionfinish():
     if when == "after":
         inject()
 """
-RUNS = importable("identity.git.read", "delivery.sender.send", "measurement.recorder.keep_from")
+RUNS = importable("identity.git.read", "delivery.sender.send", "output.lines.header")
 
 
 @pytest.mark.slow
@@ -182,7 +181,7 @@ def test_a_fault_in_a_run_of_its_own_shows_no_more(
         assert "\nTraceback" not in result.stdout
     if kind == "RecursionError":
         assert "coveralls: Traceback (most recent call last):" in lines
-    assert len(run.server.jobs) == (kind == "Exception")  # the job is made another way then
+    assert len(run.server.jobs) == (kind == "Exception")  # only the header is missing then
 
 
 # --- the same run with and without -----------------------------------------------------------
