@@ -20,7 +20,7 @@ import argparse
 from collections.abc import Sequence
 
 from . import __version__
-from .commands import finish, send
+from .commands import finish, report, send
 from .commands.console import INTERRUPTED, REFUSED, USAGE, Console, open_console
 from .errors import CoverallsError
 from .output.lines import PREFIX
@@ -28,7 +28,7 @@ from .secret import redact
 from .settings.table import OPTIONS
 from .values import escaped
 
-COMMANDS = {"finish": finish, "send": send}
+COMMANDS = {"finish": finish, "report": report, "send": send}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(words)
     console: Console | None = None
     try:
-        console = open_console(options, words)
+        console = open_console(options, words, compares=options.run is report.run)
         return int(options.run(console))
     except CoverallsError as error:
         print(f"{PREFIX}{escaped(str(error))}", file=sys.stderr)
@@ -68,7 +68,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="pytest-coveralls-submit",
         allow_abbrev=False,
-        description="Close a parallel build on Coveralls, or send a job that was kept or saved.",
+        description="Close a parallel build on Coveralls, report coverage data that is there "
+        "already, or send jobs that were kept or saved.",
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

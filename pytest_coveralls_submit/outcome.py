@@ -81,6 +81,8 @@ class Outcome:
 
     changed: ChangedLines | None = None
     """None where no base is known, or it was not asked for."""
+    shortfall: str = ""
+    """Why too few of the changed lines are covered for exit status 0."""
     saved: Path | None = None
     """Where the user has the job now."""
 

@@ -7,15 +7,20 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
 from .delivery import diagnosis, sender
 from .delivery.messages import Answer, Call, Policy
+from .errors import ProcessError
 from .identity import git, gitlab, head
+from .identity.base import Base, NoBase, find_base
 from .identity.detect import detect
+from .identity.diff import Diff, start_diff
 from .identity.head import Identity
 from .identity.service import Build
 from .identity.token import GITHUB_ACTIONS, Token, choose_token, why_withheld
+from .job.names import Names
 from .outcome import NotSent
 from .secret import Environment, Secret
 from .settings.table import COVERALLS, Settings
@@ -39,7 +44,22 @@ class Plan:
     build: Build
     git: git.Git
     temporary: Path
+    base: Base | NoBase | None = None
+    """What the changed lines are counted from; None where nobody wants to know."""
+    diff: Diff | None = None
+    """Git's comparison with it, which goes on while the tests run."""
     notices: tuple[str, ...] = ()
+
+    @cached_property
+    def tracked(self) -> frozenset[str] | None:
+        """The names of the files that git tracks, None where it cannot say."""
+        return git.tracked(self.top, self.env) if self.git.top else None
+
+    @cached_property
+    def naming(self) -> Names:
+        """Gives measured files their names."""
+        settings = self.settings
+        return Names(self.top, self.tracked, base_dir=settings.base_dir, src_dir=settings.src_dir)
 
     @property
     def leads_to_a_job(self) -> bool:
@@ -71,7 +91,13 @@ class Plan:
 
 
 def make_plan(
-    settings: Settings, env: Environment, *, root: Path, start: Path, notices: Iterable[str] = ()
+    settings: Settings,
+    env: Environment,
+    *,
+    root: Path,
+    start: Path,
+    notices: Iterable[str] = (),
+    compares: bool = False,
 ) -> Plan:
     """Ask CI service and git what is tested, before the tests can change anything.
 
@@ -81,6 +107,7 @@ def make_plan(
         root: pytest's root directory.
         start: the directory of session start.
         notices: what was already found worth telling.
+        compares: whether something is measured whose changed lines can be counted.
 
     Raises:
         SettingsError: the flag's template has a placeholder that is not known.
@@ -92,6 +119,7 @@ def make_plan(
     flag = head.flag_name(settings, build, env)
     from_gitlab = _ask_gitlab(commit, build, found, env)
     run_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    base = _base(settings, build, found, env) if compares else None
     return Plan(
         settings=settings,
         env=env,
@@ -104,8 +132,35 @@ def make_plan(
         build=build,
         git=found,
         temporary=Path(tempfile.gettempdir()),
+        base=base,
+        diff=_diff(base, found, env),
         notices=(*notices, *build.problems, *_token_in_git(settings, found, env)),
     )
+
+
+def _base(settings: Settings, build: Build, found: git.Git, env: Environment) -> Base | NoBase:
+    is_wanted = settings.changed_lines or settings.changed_fail_under is not None
+    if found.top is None or not (is_wanted or settings.annotate):
+        return NoBase()
+    return find_base(
+        found.top,
+        env,
+        build,
+        commit=head.commit_of(settings, build, found),
+        compare_sha=settings.compare_sha,
+        compare_ref=settings.compare_ref,
+    )
+
+
+def _diff(base: Base | NoBase | None, found: git.Git, env: Environment) -> Diff | None:
+    if found.top is None or not isinstance(base, Base):
+        return None
+    try:
+        return start_diff(
+            found.top, env, base.commit, includes_uncommitted=base.includes_uncommitted
+        )
+    except ProcessError:  # git has just answered; without it there are no changed lines
+        return None
 
 
 def _token_in_git(settings: Settings, found: git.Git, env: Environment) -> tuple[str, ...]:
@@ -144,6 +199,11 @@ def asker(env: Environment, *secrets: Secret) -> gitlab.Ask:
 def leads_to_a_job(settings: Settings, token: Token | None) -> bool:
     """Tell whether a job would be sent, saved or shown."""
     return token is not None or settings.dry_run or settings.save is not None
+
+
+def is_worth_measuring(settings: Settings, token: Token | None) -> bool:
+    """Tell whether to measure where nobody else asked for it."""
+    return leads_to_a_job(settings, token) or settings.changed_fail_under is not None
 
 
 def finish_command(number: str, host: str) -> str:

@@ -95,13 +95,13 @@ def _leads_to_a_job(config: pytest.Config, options: Any) -> bool:
     from .identity.service import Build
     from .identity.token import choose_token
     from .measurement.measure import current
-    from .plan import leads_to_a_job
+    from .plan import is_worth_measuring
     from .settings.read import gather
 
     env = Environment(os.environ)
     settings, _ = gather(config, options, env)
     token = choose_token(settings, Build(service_name=service_name(env)), env)
-    return leads_to_a_job(settings, token) and current() is None
+    return is_worth_measuring(settings, token) and current() is None
 
 
 def _take_back_warning(options: Any, args: list[str]) -> None:

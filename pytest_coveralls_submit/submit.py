@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Protocol
 
+from .changes import Changed, changed_ranges, with_changed_lines
 from .errors import JobError, MeasurementError
-from .identity import git
-from .job import document, files, names, other_tools, outbox
+from .job import document, files, other_tools, outbox
 from .job.document import Document
 from .measurement.records import Measurement
 from .outcome import Built, Failed, NotSent, Outcome
 from .plan import Plan, why_no_token
-from .upload import upload
+from .upload import Voice, upload
 from .values import one_line
 
 NAMED = 5
@@ -31,11 +31,12 @@ class Edit(Protocol):
         """Change it; what is raised costs the change, not the job."""
 
 
-class Run(Protocol):
+class Run(Voice, Protocol):
     """What a submission needs of the run whose coverage it sends."""
 
-    narrowed: str | None
-    """What narrowed the run to a part of its tests, to warn of; None for nothing."""
+    @property
+    def narrowed(self) -> str | None:
+        """What narrowed the run to a part of its tests, to warn of; None for nothing."""
 
     @property
     def edit(self) -> Edit | None:
@@ -47,25 +48,33 @@ class Run(Protocol):
     def folder(self) -> Path | None:
         """Return the folder that jobs are kept in, None where there is none."""
 
-    def say(self, text: str) -> None:
-        """Print a line while the sending goes on."""
-
 
 def submit(plan: Plan, run: Run) -> Outcome:
-    """Build the job, keep it on disk, send it, and say what became of it."""
-    if not plan.leads_to_a_job:
+    """Build the job, keep it on disk, send it, and say what became of it.
+
+    The changed lines are told whatever becomes of the job.
+    """
+    if not plan.leads_to_a_job and plan.diff is None:
         return why_no_token(plan)
     try:
         measured = run.measure()
     except MeasurementError as error:
-        return NotSent(reason=str(error))
+        return NotSent(reason=str(error)) if plan.leads_to_a_job else why_no_token(plan)
     if not measured.files and not measured.failed and not plan.settings.allow_empty:
-        return NotSent(reason="no data was collected")
+        reason = NotSent(reason="no data was collected")
+        return reason if plan.leads_to_a_job else why_no_token(plan)
+    changed, trouble = changed_ranges(plan)
+    if not plan.leads_to_a_job:
+        measured = _those_that_changed(measured, changed)
     reading = _read(plan, measured)
-    outcome = _submit(plan, run, reading, measured.percent)
-    notices = (*_narrowed(run), *measured.notices, *_left_out(reading, measured), *reading.notices)
-    details = (*measured.details, *outcome.details)
-    return replace(outcome, notices=(*notices, *outcome.notices), details=details)
+    if plan.leads_to_a_job:
+        outcome = _submit(plan, run, reading, measured.percent)
+        notices = (*_narrowed(run), *_told(plan, reading, measured), *outcome.notices)
+        outcome = replace(outcome, notices=notices)
+    else:
+        outcome = why_no_token(plan)
+    outcome = replace(outcome, details=(*measured.details, *outcome.details))
+    return with_changed_lines(outcome, plan, changed, trouble, reading)
 
 
 def _narrowed(run: Run) -> tuple[str, ...]:
@@ -74,17 +83,26 @@ def _narrowed(run: Run) -> tuple[str, ...]:
     return (f"not all tests ran, because of {run.narrowed}: coverage may look lower",)
 
 
+def _those_that_changed(measured: Measurement, changed: Changed | None) -> Measurement:
+    """Leave out what need not be read where no job is built."""
+    names = {name.rpartition("/")[2] for name in changed or ()}
+    files = (file for file in measured.files if PurePath(file.path).name in names)
+    return replace(measured, files=tuple(files))
+
+
 def _read(plan: Plan, measured: Measurement) -> files.Reading:
     """Give each measured file its name, and read it."""
-    settings = plan.settings
-    tracked = git.tracked(plan.top, plan.env) if plan.git.top else None
-    naming = names.Names(plan.top, tracked, base_dir=settings.base_dir, src_dir=settings.src_dir)
-    reading = files.read(measured.files, naming.of, include_source=settings.include_source)
-    untracked = [file.name for file in reading.files if naming.is_tracked(file.name) is False]
+    is_with_source = plan.settings.include_source and plan.leads_to_a_job
+    return files.read(measured.files, plan.naming.of, include_source=is_with_source)
+
+
+def _told(plan: Plan, reading: files.Reading, measured: Measurement) -> tuple[str, ...]:
+    notices = (*measured.notices, *_left_out(reading, measured), *reading.notices)
+    untracked = [file.name for file in reading.files if plan.naming.is_tracked(file.name) is False]
     if not untracked:
-        return reading
+        return notices
     notice = f"{_count(untracked)} not in git, so that Coveralls cannot show them: "
-    return replace(reading, notices=(*reading.notices, notice + _some(untracked)))
+    return (*notices, notice + _some(untracked))
 
 
 def _left_out(reading: files.Reading, measured: Measurement) -> tuple[str, ...]:
@@ -163,7 +181,7 @@ def _send(plan: Plan, run: Run, job: Document, pieces: Sequence[bytes], percent:
     places = (run.folder(), outbox.own_folder(plan.temporary))
     folders = [folder for folder in places if folder is not None]
     kept = outbox.keep(pieces, folders, outbox.stem_of(job.identity))
-    outcome = upload(plan, job, pieces, percent, kept, run.say)
+    outcome = upload(plan, job, pieces, percent, kept, run)
     if kept is None:
         notice = "the job could not be kept on disk: no directory takes it"
         return replace(outcome, notices=(notice, *outcome.notices))

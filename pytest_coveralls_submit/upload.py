@@ -7,18 +7,36 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 from .delivery import diagnosis, sender
 from .delivery.messages import Answer, Call, Policy, Progress
+from .delivery.result import wait_for_build
+from .delivery.sender import Waiting
 from .errors import GitLabError, ProcessError
 from .identity import git, gitlab
 from .job import document, outbox
 from .job.document import Document
-from .outcome import Failed, Interrupted, Sent
+from .outcome import BuildResult, Failed, Interrupted, Sent
 from .plan import Plan, asker, finish_command
 from .values import one_line
+
+
+class Voice(Protocol):
+    """What the sending has to say goes through here."""
+
+    @property
+    def waiting(self) -> Waiting | None:
+        """A sending process that was started early, None where there is none."""
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+
+    def progress(self) -> AbstractContextManager[Callable[[str], None]]:
+        """Return what shows a line that changes while the block goes on, on a terminal alone."""
 
 
 def upload(
@@ -27,7 +45,7 @@ def upload(
     pieces: Sequence[bytes],
     percent: float,
     kept: Path | None,
-    say: Callable[[str], None],
+    voice: Voice,
 ) -> Sent | Failed:
     """Send a job that was built and kept, and remove what was kept once it is accepted."""
     assert plan.token is not None
@@ -35,10 +53,10 @@ def upload(
         body = document.with_token(pieces, plan.token.secret)
         # Without a number each job that arrives is a build of its own.
         is_repeatable = "service_number" in job.identity
-        answer = post(plan, "/api/v1/jobs", body, say, is_repeatable=is_repeatable)
+        answer = post(plan, "/api/v1/jobs", body, voice, is_repeatable=is_repeatable)
         verdict = diagnosis.judge(answer, diagnosis.JOB_ROWS, plan.facts)
         if verdict.accepted:
-            return _accepted(plan, job, percent, kept, verdict, answer)
+            return _accepted(plan, job, percent, kept, verdict, answer, voice)
     except KeyboardInterrupt:
         return Interrupted(reason="interrupted while sending", kept=kept)
     except (ProcessError, OSError) as error:
@@ -65,19 +83,54 @@ def _accepted(
     kept: Path | None,
     verdict: diagnosis.Verdict,
     answer: Answer,
+    voice: Voice,
 ) -> Sent:
     trouble = None if kept is None else outbox.remove(kept)
     number = job.identity.get("service_number")
     is_open = job.identity.get("parallel")
-    return Sent(
+    sent = Sent(
         files=job.totals,
         percent=percent,
         url=verdict.url,
         message=verdict.message,
         finish=finish_command(number, plan.settings.host) if number and is_open else None,
         details=(_effort(answer),),
-        notices=(*([trouble] if trouble else []), *_tell_gitlab(plan, job, percent, verdict.url)),
+        notices=() if trouble is None else (trouble,),
     )
+    try:
+        build = None if is_open else result(plan, verdict.url, voice, job.commit_sha)
+        notices = (*sent.notices, *_tell_gitlab(plan, job, percent, verdict.url))
+        return replace(sent, build=build, notices=notices)
+    except KeyboardInterrupt:
+        return sent
+    except Exception as error:  # noqa: BLE001  what was accepted stays so
+        return replace(sent, notices=(*sent.notices, f"internal fault: {one_line(error)}"))
+
+
+def result(
+    plan: Plan, url: str | None, voice: Voice, commit: str | None = None
+) -> BuildResult | None:
+    """Return what the build came to, where the user waits for it.
+
+    Args:
+        plan: says how long to wait.
+        url: of the build or its only job, as the server's answer named it.
+        voice: shows that it is waited.
+        commit: that was tested.
+    """
+    settings = plan.settings
+    if not settings.wait:
+        return None
+    with voice.progress() as show:
+        return wait_for_build(
+            url,
+            settings.host,
+            settings.wait,
+            plan.env,
+            _policy(plan, is_repeatable=True),
+            commit=commit,
+            progress=lambda text: show(f"coveralls: {text}"),
+        )
 
 
 def _tell_gitlab(plan: Plan, job: Document, percent: float, url: str | None) -> tuple[str, ...]:
@@ -113,7 +166,7 @@ def post(
     plan: Plan,
     path: str,
     body: Iterable[bytes],
-    say: Callable[[str], None],
+    voice: Voice,
     *,
     is_repeatable: bool,
 ) -> Answer:
@@ -123,7 +176,7 @@ def post(
         plan: says where to and how patiently.
         path: of the server's interface.
         body: in pieces.
-        say: prints a line while it goes on.
+        voice: tells of failed attempts.
         is_repeatable: whether it does no harm if it arrives twice.
 
     Raises:
@@ -136,7 +189,19 @@ def post(
         form="json_file" if path.endswith("/jobs") else "json",
         compress=settings.compress,
     )
-    policy = Policy(
+    policy = _policy(plan, is_repeatable=is_repeatable)
+
+    def tell(progress: Progress) -> None:
+        voice.say(_attempt(progress))
+
+    if voice.waiting is not None:
+        return voice.waiting.send(call, body, policy, tell)
+    return sender.send(call, body, policy, plan.env, tell, plan.secrets)
+
+
+def _policy(plan: Plan, *, is_repeatable: bool) -> Policy:
+    settings = plan.settings
+    return Policy(
         retries=settings.retries,
         connect_timeout=settings.connect_timeout,
         read_timeout=settings.read_timeout,
@@ -145,7 +210,6 @@ def post(
         ca_bundle=str(settings.ca_bundle) if settings.ca_bundle else None,
         verify=not settings.skip_ssl_verify,
     )
-    return sender.send(call, body, policy, plan.env, lambda p: say(_attempt(p)), plan.secrets)
 
 
 def _attempt(progress: Progress) -> str:

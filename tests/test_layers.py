@@ -21,11 +21,13 @@ BELOW = {
     "measurement": TOOLS,
     "job": TOOLS | {"measurement"},
     "delivery": TOOLS,
-    "plan": TOOLS | {"settings", "identity", "delivery"},
+    "plan": TOOLS | {"settings", "identity", "job", "delivery"},
+    "changes": TOOLS | {"settings", "plan", "identity", "job", "measurement"},
     "upload": TOOLS | {"settings", "plan", "identity", "job", "delivery"},
-    "submit": TOOLS | {"settings", "plan", "identity", "measurement", "job", "upload"},
+    "submit": TOOLS | {"settings", "plan", "identity", "measurement", "job", "changes", "upload"},
     "output": TOOLS | {"plan", "settings", "identity"},
-    "session": TOOLS | {"settings", "plan", "measurement", "submit", "upload", "output"},
+    "session": TOOLS
+    | {"settings", "plan", "delivery", "measurement", "submit", "upload", "output"},
     "commands": TOOLS
     | {"settings", "plan", "identity", "measurement", "job", "delivery"}
     | {"submit", "upload", "output"},

@@ -625,7 +625,7 @@ def test_what_pytest_cov_will_report_with_is_listened_to(tmp_path: Path) -> None
 
     for plugins in ({"_cov": SimpleNamespace(cov_controller=controller)}, {}):
         reporter = reporter_of(tmp_path, **plugins)
-        reporter.pytest_runtestloop()
+        next(reporter.pytest_runtestloop())
         reporter.pytest_unconfigure()
         kept.append(reporter.recorder)
 
@@ -640,7 +640,7 @@ def test_coverages_object_is_let_go_of_without_whole_data(tmp_path: Path) -> Non
     cov = coverage.Coverage(data_file=None, config_file=False)
     controller = SimpleNamespace(cov=object(), combining_cov=cov)
     reporter = reporter_of(tmp_path, _cov=SimpleNamespace(cov_controller=controller))
-    reporter.pytest_runtestloop()
+    next(reporter.pytest_runtestloop())
     assert "_analyze" in vars(cov)
 
     with pytest.raises(MeasurementError):

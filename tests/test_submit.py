@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -20,6 +21,7 @@ from gitlab_standin import JOB_TOKEN, PRIVATE_TOKEN, PROJECT_ID, GitLab, a_commi
 from running import CI
 from standin import COVERALLS_TOKEN, StandIn
 
+from pytest_coveralls_submit.delivery.sender import Waiting
 from pytest_coveralls_submit.errors import MeasurementError, SettingsError
 from pytest_coveralls_submit.job import outbox
 from pytest_coveralls_submit.measurement.records import FileCoverage, Measurement
@@ -31,6 +33,7 @@ from pytest_coveralls_submit.outcome import (
     Outcome,
     Sent,
 )
+from pytest_coveralls_submit.output.terminal import Progress
 from pytest_coveralls_submit.plan import Plan, finish_command, make_plan
 from pytest_coveralls_submit.secret import Environment
 from pytest_coveralls_submit.settings.resolve import Origin, Text, resolve
@@ -46,6 +49,11 @@ class Ran:
     folder: Callable[[], Path | None] = lambda: None
     edit: Edit | None = None
     narrowed: str | None = None
+    waiting: Waiting | None = None
+
+    def progress(self) -> Progress:
+        """Show nothing: this is no terminal."""
+        return Progress(io.StringIO())
 
 
 class Story:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import pytest
 
+from ..delivery.sender import Waiting
 from ..errors import SettingsError
 from ..outcome import Outcome
 from ..output.ci_pages import pages
-from ..output.lines import PREFIX, lines
-from ..output.terminal import write
-from ..plan import Plan, make_plan
+from ..output.lines import PREFIX, header, lines
+from ..output.terminal import Progress, write
+from ..plan import Plan, make_plan, problems
 from ..secret import Environment, redact, redacted
 from ..settings.read import gather
 from ..values import escaped
@@ -38,6 +39,12 @@ class Console:
 
     options: argparse.Namespace
     plan: Plan
+    waiting: Waiting | None = None
+    """A sending process that was started early."""
+
+    def progress(self) -> Progress:
+        """Return what shows a line that changes while work goes on, on a terminal alone."""
+        return Progress(sys.stderr)
 
     def say(self, text: str) -> None:
         """Print a line of ours."""
@@ -47,16 +54,26 @@ class Console:
         """Print on the standard error what could not be used."""
         write(sys.stderr, redact(PREFIX + escaped(text), self.plan.secrets))
 
-    def tell(self, outcome: Outcome, *, is_trusted: bool = True) -> None:
+    def introduce(self) -> tuple[str, ...]:
+        """Print what will be sent where, and return what is wrong with it."""
+        known = tuple(problems(self.plan))
+        for line in header(self.plan, known):
+            write(sys.stdout, redact(line, self.plan.secrets))
+        return known
+
+    def tell(
+        self, outcome: Outcome, *, known: Collection[str] = (), is_trusted: bool = True
+    ) -> None:
         """Print what became of a job, and show it on the CI service's own page.
 
         Args:
             outcome: to tell of.
+            known: problems that were printed before.
             is_trusted: whether the job is of this checkout, not out of a file from elsewhere.
         """
         settings, env = self.plan.settings, self.plan.env
         shown = redacted(outcome, self.plan.secrets)
-        told = lines(shown, self.options.verbose, self.plan.start)
+        told = lines(shown, self.options.verbose, self.plan.start, known)
         commands = pages(
             shown, env, self.plan.top, annotate=settings.annotate, is_trusted=is_trusted
         )
@@ -64,8 +81,15 @@ class Console:
             write(sys.stdout, redact(line, self.plan.secrets))
 
 
-def open_console(options: argparse.Namespace, words: Sequence[str]) -> Console:
+def open_console(
+    options: argparse.Namespace, words: Sequence[str], *, compares: bool = False
+) -> Console:
     """Read the settings that a test run here would have, and plan.
+
+    Args:
+        options: what was typed, as the parser understands it.
+        words: what was typed.
+        compares: whether the command measures something whose changed lines can be counted.
 
     Raises:
         SettingsError: a setting cannot be used.
@@ -74,7 +98,9 @@ def open_console(options: argparse.Namespace, words: Sequence[str]) -> Console:
     config = _config()
     settings, notices = gather(config, options, env, words)
     start = config.invocation_params.dir
-    plan = make_plan(settings, env, root=config.rootpath, start=start, notices=notices)
+    plan = make_plan(
+        settings, env, root=config.rootpath, start=start, notices=notices, compares=compares
+    )
     return Console(options, plan)
 
 

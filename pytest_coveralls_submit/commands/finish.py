@@ -7,8 +7,10 @@ import json
 
 from ..delivery import diagnosis
 from ..errors import SettingsError
+from ..outcome import Failed
+from ..output.lines import build_line, linked
 from ..plan import Plan, why_no_token
-from ..upload import post
+from ..upload import post, result
 from .console import ACCEPTED, REFUSED, Console
 
 HELP = "close a parallel build once all jobs are in"
@@ -40,15 +42,31 @@ def run(console: Console) -> int:
         console.say(f"would close build {number} on {plan.settings.host}; this is a dry run")
         return ACCEPTED
     body = json.dumps(_webhook(plan, number)).encode()
-    answer = post(plan, "/webhook", [body], console.say, is_repeatable=True)
+    answer = post(plan, "/webhook", [body], console, is_repeatable=True)
     verdict = diagnosis.judge(answer, diagnosis.WEBHOOK_ROWS, plan.facts)
     # An attempt whose answer was lost may have closed it: then the next one finds it closed.
     if verdict.accepted or (answer.ambiguous and "closed" in verdict.message):
-        console.say(f"closed build {number} on {plan.settings.host}")
+        _closed(console, number, verdict)
         return ACCEPTED
-    for line in (f"failed: build {number} was not closed: {verdict.reason}", *verdict.advice):
-        console.say(line)
+    outcome = Failed(
+        reason=f"build {number} was not closed: {verdict.reason}", advice=verdict.advice
+    )
+    console.tell(outcome)
     return REFUSED
+
+
+def _closed(console: Console, number: str, verdict: diagnosis.Verdict) -> None:
+    plan, jobs = console.plan, verdict.jobs
+    counted = "" if jobs is None else ", 1 job" if jobs == 1 else f", {jobs} jobs"
+    console.say(linked(f"closed build {number} on {plan.settings.host}{counted}", verdict.url))
+    if jobs == 0:
+        console.say(
+            "the build has no jobs: they were not sent, are still on their way, or have another "
+            f"service number than {number}"
+        )
+    build = result(plan, verdict.url, console, plan.identity.commit_sha)
+    if build is not None:
+        console.say(linked(build_line(build), build.url))
 
 
 def _webhook(plan: Plan, number: str) -> dict[str, object]:

@@ -62,7 +62,7 @@ def _outcome(console: Console, job: Document, path: Path) -> Outcome:
     if plan.token is None:
         return replace(why_no_token(plan), notices=plan.notices)
     kept = None if str(path) == "-" else path.absolute()
-    return upload(plan, job, pieces(job), job.percent, kept, console.say)
+    return upload(plan, job, pieces(job), job.percent, kept, console)
 
 
 def _identified(job: Document, path: Path, plan: Plan) -> Document:
@@ -101,8 +101,7 @@ def _of_the_event(job: Document, path: Path, plan: Plan) -> dict[str, Any]:
             f"{path} is not sent: the event of this workflow_run names no commit, so that it "
             "cannot be told whose coverage this is"
         )
-    git_head = job.identity.get("git", {}).get("head", {})
-    of_file = commit_id(job.identity.get("commit_sha") or git_head.get("id"))
+    of_file = commit_id(job.commit_sha)
     if job.identity and of_file != commit:
         raise JobError(
             f"{path} is not sent: it is of commit {of_file or 'unknown'}, and the run that "

@@ -38,6 +38,13 @@ class Document:
         covered, relevant = sum(file.covered for file in totals), sum(file[2] for file in totals)
         return FileTotal("", covered, relevant).percent
 
+    @property
+    def commit_sha(self) -> str | None:
+        """Id of the commit that was tested."""
+        head = self.identity.get("git", {}).get("head", {})
+        commit: str | None = self.identity.get("commit_sha") or head.get("id")
+        return commit
+
     def as_job(self) -> Job:
         """Return the job as a dictionary that may be changed without changing this."""
         files = [

@@ -7,7 +7,7 @@ others.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import BytesIO
 
 from ..outcome import ChangedFile, ChangedLines
@@ -19,16 +19,16 @@ _LETTERS = dict(zip(b"abtnvfr", b"\a\b\t\n\v\f\r", strict=True))
 
 
 def changed_lines(
-    diff: bytes, files: Iterable[tuple[str, Sequence[int | None], Sequence[int]]]
+    changed: Mapping[str, Sequence[range]],
+    files: Iterable[tuple[str, Sequence[int | None], Sequence[int]]],
 ) -> ChangedLines:
     """Return how many of the changed lines are covered.
 
     Args:
-        diff: what git printed, see `parse`.
+        changed: name -> changed lines, see `parse`; named as the files are.
         files: of each source file of a job its name, the hits of each line (None where coverage
             counts none) and its branches: flat ``line, block, branch, hits``, or empty.
     """
-    changed = parse(diff)
     compared = [
         _changed_file(name, changed[name], coverage, branches)
         for name, coverage, branches in files
@@ -83,7 +83,7 @@ def _unescaped(escape: re.Match[bytes]) -> bytes:
 
 
 def _changed_file(
-    name: str, changed: list[range], coverage: Sequence[int | None], branches: Sequence[int]
+    name: str, changed: Sequence[range], coverage: Sequence[int | None], branches: Sequence[int]
 ) -> ChangedFile:
     last = len(coverage)
     counted = [

@@ -22,7 +22,6 @@ RANGES = 10
 def header(plan: Plan, problems: Iterable[str]) -> list[str]:
     """Return what will be sent where, and what is wrong with it, before the first test."""
     identity = plan.identity
-    identity = plan.identity
     facts = [
         f"{label} {value}"
         for label, value in (
@@ -53,7 +52,8 @@ def lines(outcome: Outcome, verbosity: int, start: Path, known: Collection[str] 
     first, *more = _told(outcome, start)
     if verbosity < 0:
         kept = outcome.kept if isinstance(outcome, Failed) else None
-        texts = [first + (f"; kept in {shown(kept, start)}" if kept else "")]
+        also = (f"kept in {shown(kept, start)}" if kept else "", outcome.shortfall)
+        texts = ["; ".join(filter(None, (first, *also)))]
     else:
         texts = [first, *more, *_results(outcome, verbosity), *outcome.notices]
     if verbosity > 0:
@@ -82,6 +82,8 @@ def _results(outcome: Outcome, verbosity: int) -> Iterator[str]:
         partial = [f"{file.name}:{line}" for file in outcome.changed.files for line in file.partial]
         if verbosity > 0 and partial:
             yield f"partly taken: {', '.join(partial)}"
+    if outcome.shortfall:
+        yield f"failed: {outcome.shortfall}"
     if isinstance(outcome, Sent) and outcome.build is not None:
         yield linked(build_line(outcome.build), outcome.build.url)
 

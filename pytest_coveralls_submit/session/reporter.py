@@ -1,30 +1,35 @@
 """Follows one session: the header, the one submission at its end, the closing lines.
 
-What is built, sent and said is left to ``submit`` and ``summary``.
+What is built, sent and said is left to ``submit`` and ``output``.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import sys
+from collections.abc import Generator, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ..delivery.sender import Waiting, ready
+from ..errors import ProcessError
 from ..measurement import measure
 from ..measurement.recorder import Recorder
 from ..measurement.records import Measurement
 from ..outcome import Built, Failed, Interrupted, NotSent, Outcome
 from ..output.ci_pages import pages
 from ..output.lines import PREFIX, header, lines
+from ..output.terminal import Progress
 from ..plan import Plan, make_plan, problems
 from ..secret import Environment, redact, redacted
 from ..settings.read import gather
 from ..submit import Edit, submit
 from ..upload import fault
-from ..values import escaped
+from ..values import escaped, one_line
 from . import nesting
 from .pytest_cov import controller_of, finished, reported_by
 from .wholeness import narrowed, reason_to_skip, runs_last_failed
@@ -38,8 +43,14 @@ def plan_of(config: pytest.Config) -> Plan:
     """
     env = Environment(os.environ)
     settings, notices = gather(config, config.option, env)
-    start = config.invocation_params.dir
-    return make_plan(settings, env, root=config.rootpath, start=start, notices=notices)
+    return make_plan(
+        settings,
+        env,
+        root=config.rootpath,
+        start=config.invocation_params.dir,
+        notices=notices,
+        compares=nesting.outer() is None,
+    )
 
 
 class Reporter:
@@ -58,6 +69,7 @@ class Reporter:
         self.pid = os.getpid()
         self.outer = nesting.outer()
         self.recorder: Recorder | None = None
+        self.waiting: Waiting | None = None
         self.problems: tuple[str, ...] = ()  # that the header has shown
         self.stopped: str | None = None
         self.narrowed: str | None = None
@@ -65,6 +77,10 @@ class Reporter:
         self.last_failed = runs_last_failed(config)
         self.commands: list[str] = []  # to the CI service
         self.outcome: Outcome | None = None
+        self.ends = contextlib.ExitStack()
+        """What must not outlive the session."""
+        if plan.diff is not None:
+            self.ends.callback(plan.diff.close)
         nesting.enter(measures=measures)
 
     def pytest_report_header(self) -> list[str]:
@@ -84,34 +100,64 @@ class Reporter:
         """Count the tests that do not run."""
         self.deselected += len(items)
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtestloop(self) -> None:
-        """Record what pytest-cov's report analyses; its own hook wraps this one."""
-        try:
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_runtestloop(self) -> Generator[None, object, object]:
+        """Record what pytest-cov's report analyses, and let the sending process get ready by it.
+
+        pytest-cov's own hook wraps this one: it reports when this one has ended.
+        """
+        with self._guarded():
             controller = controller_of(self.config)
             if controller is not None:
                 self.recorder = Recorder(reported_by(controller))
-        except Exception as error:  # noqa: BLE001  without it the job is made another way
-            self.say(f"internal fault: {type(error).__name__}: {error}")
+            if self.plan.diff is not None:
+                self.plan.diff.has_ended()  # no test that waits for children meets git
+        result = yield
+        with self._guarded():
+            self._get_ready()
+        return result
+
+    @contextlib.contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Let no fault of ours out; it costs a line."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001  the tests are more important
+            self.say(f"internal fault: {one_line(error)}")
+
+    def _get_ready(self) -> None:
+        """Start the sending process, which loads its library while pytest-cov reports."""
+        is_to_send = self.plan.token is not None and not self.plan.settings.dry_run
+        if is_to_send and self.outer is None and os.getpid() == self.pid:
+            with contextlib.suppress(ProcessError):  # it is tried again, and told
+                child = ready(self.plan.env, self.plan.secrets)
+                self.waiting = self.ends.enter_context(child)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        """Submit, once; only ``strict`` and Ctrl-C touch the exit status."""
+        """Submit, once; settings that ask for it and Ctrl-C alone touch the exit status."""
         if os.getpid() != self.pid:  # a test forked, and the child came all the way here
             return
-        try:
-            outcome = self._outcome(session, int(exitstatus))
-        except KeyboardInterrupt:
-            outcome = Interrupted(reason="interrupted")
-        except Exception as error:  # noqa: BLE001  the last resort
-            outcome = fault(error)
+        with self.ends:
+            try:
+                outcome = self._outcome(session, int(exitstatus))
+            except KeyboardInterrupt:
+                outcome = Interrupted(reason="interrupted")
+            except Exception as error:  # noqa: BLE001  the last resort
+                outcome = fault(error)
         self.outcome = redacted(outcome, self.plan.secrets)
         try:
             self._tell_hooks()
-            self._tell_service()
+            with self._guarded():
+                self.commands = pages(
+                    self.outcome,
+                    self.plan.env,
+                    self.plan.top,
+                    annotate=self.plan.settings.annotate,
+                )
         except KeyboardInterrupt:
             self.outcome = Interrupted(reason="interrupted")
-        self._set_exit_status(session)
+        self._set_exit_status(session, self.outcome)
 
     def _outcome(self, session: pytest.Session, exitstatus: int) -> Outcome:
         part = narrowed(self.config, self.deselected, last_failed=self.last_failed)
@@ -155,23 +201,15 @@ class Reporter:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001  a conftest.py may also fail, skip or exit
-            self.say(f"the hook pytest_coveralls_outcome failed: {type(error).__name__}: {error}")
+            self.say(f"the hook pytest_coveralls_outcome failed: {one_line(error)}")
 
-    def _tell_service(self) -> None:
-        assert self.outcome is not None
-        try:
-            self.commands = pages(
-                self.outcome, self.plan.env, self.plan.top, annotate=self.plan.settings.annotate
-            )
-        except Exception as error:  # noqa: BLE001  it is an extra
-            self.say(f"internal fault: {type(error).__name__}: {error}")
-
-    def _set_exit_status(self, session: pytest.Session) -> None:
-        if isinstance(self.outcome, Interrupted):
+    def _set_exit_status(self, session: pytest.Session, outcome: Outcome) -> None:
+        if isinstance(outcome, Interrupted):
             session.exitstatus = pytest.ExitCode.INTERRUPTED
             return
-        refused = self.plan.settings.strict and not isinstance(self.outcome, Built)
-        if refused and self.outer is None and session.exitstatus == pytest.ExitCode.OK:
+        refused = self.plan.settings.strict and not isinstance(outcome, Built)
+        fails = self.outer is None and bool(refused or outcome.shortfall)
+        if fails and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def say(self, text: str) -> None:
@@ -180,6 +218,10 @@ class Reporter:
         if reporter is not None and self.config.get_verbosity() >= 0:
             reporter.ensure_newline()
             reporter.write_line(PREFIX + escaped(redact(text, self.plan.secrets)), yellow=True)
+
+    def progress(self) -> Progress:
+        """Return what shows a line that changes while work goes on, on a terminal alone."""
+        return Progress(sys.stderr)
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
@@ -210,5 +252,7 @@ class Reporter:
         reporter = self.config.pluginmanager.get_plugin("terminalreporter")
         if self.outcome is not None and reporter is not None:
             self.pytest_terminal_summary(reporter)
-        if self.outer is None and os.getpid() == self.pid:
-            nesting.leave()
+        if os.getpid() == self.pid:
+            self.ends.close()
+            if self.outer is None:
+                nesting.leave()

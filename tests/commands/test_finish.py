@@ -96,7 +96,7 @@ def test_finish_explains_a_wrong_token(command: Command, build: Build) -> None:
 
     assert status == 1
     assert "Couldn't find a repository matching this job." in said[0]
-    assert any("copy it again from the repository's page" in line for line in said)
+    assert any("the repository's own, from its page" in line for line in said)
     assert not build.closed
 
 

@@ -233,7 +233,7 @@ def test_missed_lines_are_joined_over_what_is_not_counted(
     numbers: list[int], coverage: list[int | None], missed: tuple[tuple[int, int], ...]
 ) -> None:
     """A blank line or a comment does not end a range; any other line does."""
-    (file,) = changed_lines(lines_changed(*numbers), [("a.py", coverage, [])]).files
+    (file,) = changed_lines(parse(lines_changed(*numbers)), [("a.py", coverage, [])]).files
     assert file.missed == missed
     counted = [number for number in numbers if (coverage + [None] * 9)[number - 1] is not None]
     assert (file.total, file.covered) == (
@@ -245,7 +245,7 @@ def test_missed_lines_are_joined_over_what_is_not_counted(
 def test_a_line_partly_taken_is_covered_and_told_of() -> None:
     """Missed lines and those that were not changed are not."""
     branches = [1, 0, 0, 1, 1, 0, 1, 0, 2, 0, 0, 1, 2, 0, 1, 1, 3, 0, 0, 0, 4, 0, 0, 0, 4, 0, 1, 1]
-    changed = changed_lines(lines_changed(1, 2, 3), [("a.py", [1, 1, 0, 1], branches)])
+    changed = changed_lines(parse(lines_changed(1, 2, 3)), [("a.py", [1, 1, 0, 1], branches)])
     assert changed.files == (
         ChangedFile(name="a.py", covered=2, total=3, missed=((3, 3),), partial=(1,)),
     )
@@ -256,7 +256,7 @@ def test_files_are_sorted_and_those_without_a_counted_change_left_out() -> None:
     parts = [a_diff("@@ -0,0 +1,2 @@", "+x", "+y", name=f"b/{name}.py") for name in "dabx"]
     files: list[tuple[str, Sequence[int | None], list[int]]]
     files = [("b.py", [None, None, 1], []), *((f"{name}.py", [1, 0], []) for name in "dac")]
-    changed = changed_lines(b"".join(parts), files)
+    changed = changed_lines(parse(b"".join(parts)), files)
     assert [file.name for file in changed.files] == ["a.py", "d.py"]
     assert (changed.covered, changed.total, changed.percent) == (2, 4, 50.0)
-    assert changed_lines(b"", files) == ChangedLines()
+    assert changed_lines({}, files) == ChangedLines()

@@ -1,0 +1,86 @@
+"""``report`` builds a job from coverage data files and sends it, without a run of pytest."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from ..delivery.sender import Waiting
+from ..job.checkout import Checkout
+from ..measurement.data_files import measure_files
+from ..measurement.records import Measurement
+from ..outcome import Built, NotSent, Outcome
+from ..submit import Edit, submit
+from .console import ACCEPTED, REFUSED, Console
+
+HELP = "build a job from coverage data files and send it"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes beside settings."""
+    parser.add_argument(
+        "data",
+        metavar="DATA",
+        nargs="*",
+        type=Path,
+        help="data files, or folders of them; by default what coverage's configuration names",
+    )
+    parser.add_argument("--rcfile", type=Path, help="coverage's configuration file")
+
+
+def run(console: Console) -> int:
+    """Build the job and send it; return the exit status."""
+    known = console.introduce()
+    outcome = submit(console.plan, DataRun(console))
+    console.tell(outcome, known=known)
+    return _exit_status(outcome, console)
+
+
+def _exit_status(outcome: Outcome, console: Console) -> int:
+    if outcome.shortfall:
+        return REFUSED
+    if isinstance(outcome, NotSent) and console.plan.token is None and outcome.remedy:
+        return REFUSED if console.plan.settings.strict else ACCEPTED
+    return ACCEPTED if isinstance(outcome, Built) else REFUSED
+
+
+class DataRun:
+    """What was measured before, as a submission asks for it."""
+
+    narrowed: str | None = None
+    edit: Edit | None = None
+    waiting: Waiting | None = None
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+
+    def measure(self) -> Measurement:
+        """Combine the data files and let coverage analyse what they name.
+
+        Raises:
+            MeasurementError: a data file cannot be used, or there is none.
+        """
+        options, plan = self.console.options, self.console.plan
+        with self.progress() as show:
+            return measure_files(
+                options.data,
+                rcfile=options.rcfile,
+                start=plan.start,
+                env=plan.env,
+                checkout=Checkout(plan.top, plan.tracked),
+                begin=lambda count: show(f"coveralls: analysing {count:,} files"),
+            )
+
+    def folder(self) -> Path | None:
+        """Return None: without pytest there is no cache of its."""
+        return None
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        self.console.say(text)
+
+    def progress(self) -> AbstractContextManager[Callable[[str], None]]:
+        """Return what shows a line that changes while work goes on, on a terminal alone."""
+        return self.console.progress()
