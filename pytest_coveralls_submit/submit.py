@@ -5,7 +5,8 @@ How each of these is done is left to the rooms; what is printed of it, to ``outp
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any, Protocol
@@ -18,7 +19,7 @@ from .measurement.records import Measurement
 from .outcome import Built, Failed, NotSent, Outcome
 from .plan import Plan, why_no_token
 from .upload import Voice, upload
-from .values import one_line
+from .values import one_line, typed_path
 
 NAMED = 5
 """How many of the files that were left out are named."""
@@ -178,11 +179,25 @@ def _send(plan: Plan, run: Run, job: Document, pieces: Sequence[bytes], percent:
         return Built(files=job.totals, percent=percent)
     if plan.token is None:
         return why_no_token(plan)
-    places = (run.folder(), outbox.own_folder(plan.temporary))
-    folders = [folder for folder in places if folder is not None]
-    kept = outbox.keep(pieces, folders, outbox.stem_of(job.identity))
+    kept = outbox.keep(pieces, _folders(plan, run), outbox.stem_of(job.identity))
     outcome = upload(plan, job, pieces, percent, kept, run)
+    still_kept = outcome.kept if isinstance(outcome, Failed) else None
+    notices = (*outcome.notices, *waiting_jobs(plan, run, but=still_kept))
     if kept is None:
-        notice = "the job could not be kept on disk: no directory takes it"
-        return replace(outcome, notices=(notice, *outcome.notices))
-    return outcome
+        notices = ("the job could not be kept on disk: no directory takes it", *notices)
+    return replace(outcome, notices=notices)
+
+
+def _folders(plan: Plan, run: Run) -> list[Path]:
+    places = (run.folder(), outbox.own_folder(plan.temporary))
+    return [folder for folder in places if folder is not None]
+
+
+def waiting_jobs(plan: Plan, run: Run, but: Path | None = None) -> Iterator[str]:
+    """Yield a line for each folder in which jobs of earlier runs wait, with what sends them."""
+    for folder in _folders(plan, run):
+        count = sum(path != but for path in outbox.waiting(folder))
+        if count:
+            jobs = "1 job of an earlier run waits" if count == 1 else f"{count} jobs wait"
+            path = shlex.quote(typed_path(folder, plan.start))
+            yield f"{jobs} in {path}; send with: python -m pytest_coveralls_submit send {path}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from json import loads
+from pathlib import Path
 from typing import Any
 
 _PULL_REQUEST = re.compile(r"(?:.*[/#!])?0*([1-9][0-9]{0,17})/?", re.DOTALL)
@@ -100,3 +101,11 @@ def pull_request_number(text: str) -> str | None:
     """
     found = _PULL_REQUEST.fullmatch(text)
     return found[1] if found else None
+
+
+def typed_path(path: Path, start: Path) -> str:
+    """Return a path as the user would type it in the directory ``start``."""
+    try:
+        return str(path.relative_to(start))
+    except ValueError:
+        return str(path)

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(console: Console) -> int:
     """Build the job and send it; return the exit status."""
-    known = console.introduce()
+    known = console.introduce() if console.plan.leads_to_a_job else ()
     outcome = submit(console.plan, DataRun(console))
     console.tell(outcome, known=known)
     return _exit_status(outcome, console)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..outcome import BuildResult, Built, ChangedLines, Failed, NotSent, Outcome, Sent
 from ..plan import Plan
-from ..values import escaped
+from ..values import escaped, typed_path
 
 PREFIX = "coveralls: "
 RANGES = 10
@@ -52,7 +52,7 @@ def lines(outcome: Outcome, verbosity: int, start: Path, known: Collection[str] 
     first, *more = _told(outcome, start)
     if verbosity < 0:
         kept = outcome.kept if isinstance(outcome, Failed) else None
-        also = (f"kept in {shown(kept, start)}" if kept else "", outcome.shortfall)
+        also = (f"kept in {typed_path(kept, start)}" if kept else "", outcome.shortfall)
         texts = ["; ".join(filter(None, (first, *also)))]
     else:
         texts = [first, *more, *_results(outcome, verbosity), *outcome.notices]
@@ -69,11 +69,11 @@ def _told(outcome: Outcome, start: Path) -> Iterator[str]:
     if isinstance(outcome, Failed):
         yield from outcome.advice
         if outcome.kept:
-            path = shlex.quote(shown(outcome.kept, start))
+            path = shlex.quote(typed_path(outcome.kept, start))
             yield f"kept in {path}; send it with: python -m pytest_coveralls_submit send {path}"
     saved = outcome.saved
     if saved:
-        yield f"saved in {shown(saved, start)}"
+        yield f"saved in {typed_path(saved, start)}"
 
 
 def _results(outcome: Outcome, verbosity: int) -> Iterator[str]:
@@ -143,11 +143,3 @@ def display(percent: float) -> str:
     if 0 < percent < 100:  # noqa: PLR2004
         percent = min(max(percent, 0.01), 99.99)
     return f"{percent:.2f}"
-
-
-def shown(path: Path, start: Path) -> str:
-    """Return a path as the user would type it."""
-    try:
-        return str(path.relative_to(start))
-    except ValueError:
-        return str(path)

@@ -9,6 +9,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,14 +21,14 @@ from ..errors import ProcessError
 from ..measurement import measure
 from ..measurement.recorder import Recorder
 from ..measurement.records import Measurement
-from ..outcome import Built, Failed, Interrupted, NotSent, Outcome
+from ..outcome import Built, Failed, Interrupted, NotSent, Outcome, Sent
 from ..output.ci_pages import pages
 from ..output.lines import PREFIX, header, lines
 from ..output.terminal import Progress
 from ..plan import Plan, make_plan, problems
 from ..secret import Environment, redact, redacted
 from ..settings.read import gather
-from ..submit import Edit, submit
+from ..submit import Edit, submit, waiting_jobs
 from ..upload import fault
 from ..values import escaped, one_line
 from . import nesting
@@ -167,9 +168,13 @@ class Reporter:
         if self.outer is not None:
             reason = "this pytest run is inside another one that submits"
         if reason is not None:
-            return NotSent(reason=reason)
-        self.narrowed = part if self.plan.settings.on_partial == "warn" else None
-        return submit(self.plan, self)
+            outcome: Outcome = NotSent(reason=reason)
+        else:
+            self.narrowed = part if self.plan.settings.on_partial == "warn" else None
+            outcome = submit(self.plan, self)
+        if isinstance(outcome, Sent | Failed):
+            return outcome
+        return replace(outcome, details=(*outcome.details, *waiting_jobs(self.plan, self)))
 
     @property
     def edit(self) -> Edit | None:

@@ -28,10 +28,11 @@ from pytest_coveralls_submit.outcome import (
     Outcome,
     Sent,
 )
-from pytest_coveralls_submit.output.lines import changed_line, display, header, lines, shown
+from pytest_coveralls_submit.output.lines import changed_line, display, header, lines
 from pytest_coveralls_submit.plan import Plan, problems
 from pytest_coveralls_submit.secret import Environment, Secret
 from pytest_coveralls_submit.settings.table import Settings
+from pytest_coveralls_submit.values import typed_path
 
 START = Path("/home/me/project")
 KEPT = START / ".pytest_cache" / "d" / "coveralls" / "job-77.json"
@@ -314,8 +315,8 @@ def test_paths_are_shown_as_one_would_type_them() -> None:
     outcome = Failed(reason="no", kept=START / "my cache" / "job.json")
 
     assert told(outcome)[1].endswith("send 'my cache/job.json'")
-    assert shown(START / "a" / "b.json", START) == str(Path("a") / "b.json")
-    assert shown(Path("/elsewhere/b.json"), START) == str(Path("/elsewhere/b.json"))
+    assert typed_path(START / "a" / "b.json", START) == str(Path("a") / "b.json")
+    assert typed_path(Path("/elsewhere/b.json"), START) == str(Path("/elsewhere/b.json"))
 
 
 # -- percentages -------------------------------------------------------------------------------
