@@ -7,17 +7,15 @@ ours gets past it.
 from __future__ import annotations
 
 import os
-import traceback
 from collections.abc import Generator
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .errors import CoverallsError
-from .secret import Environment
-from .session import nesting
 from .settings.table import OPTIONS
+
+if TYPE_CHECKING:
+    from .errors import CoverallsError
 
 MEASURES = pytest.StashKey[bool]()
 """Whether pytest-cov measures because we asked it to."""
@@ -54,7 +52,7 @@ def pytest_load_initial_conftests(
     A wrapper, to come before pytest-cov's own ``tryfirst`` implementation.
     """
     options = early_config.known_args_namespace
-    if _is_on(early_config, options) and _should_measure(early_config, options):
+    if _is_said(early_config, options) and _should_measure(early_config, options):
         options.cov_source = [True]
         early_config.stash[MEASURES] = True
     result = yield
@@ -62,11 +60,41 @@ def pytest_load_initial_conftests(
     return result
 
 
+def _is_said(config: pytest.Config, options: Any) -> bool:
+    """Tell whether flag or ini file name the switch; cheap, where they do not."""
+    if options.coveralls is not None:
+        return bool(options.coveralls)
+    try:
+        return bool(config.getini("coveralls"))
+    except (TypeError, ValueError, pytest.UsageError):  # a boolean of pytest 9's native TOML
+        return True
+
+
+def _should_measure(config: pytest.Config, options: Any) -> bool:
+    asked = getattr(options, "cov_source", None)
+    is_off = getattr(options, "no_cov", False) or getattr(options, "collectonly", False)
+    if asked is None or asked or is_off:
+        return False
+    from .session import nesting
+
+    if nesting.outer() is not None:  # a worker does as its session, a run inside of one does not
+        return nesting.is_measuring_worker()
+    if not _is_on(config, options):
+        return False
+    try:
+        return _leads_to_a_job(config, options)
+    except Exception:  # noqa: BLE001  pytest_configure meets it again, and says so
+        return False
+
+
 def _is_on(config: pytest.Config, options: Any) -> bool:
+    if options.coveralls is not None:
+        return bool(options.coveralls)
+    from .errors import CoverallsError
     from .settings.read import is_on
 
     try:
-        return is_on(config, options)
+        return is_on(config)
     except CoverallsError as error:
         raise _usage_error(error) from None
 
@@ -77,25 +105,13 @@ def _usage_error(error: CoverallsError) -> pytest.UsageError:
     return pytest.UsageError(escaped(f"coveralls: {error}"))
 
 
-def _should_measure(config: pytest.Config, options: Any) -> bool:
-    asked = getattr(options, "cov_source", None)
-    is_off = getattr(options, "no_cov", False) or getattr(options, "collectonly", False)
-    if asked is None or asked or is_off:
-        return False
-    if nesting.outer() is not None:  # a worker does as its session, a run inside of one does not
-        return nesting.is_measuring_worker()
-    try:
-        return _leads_to_a_job(config, options)
-    except Exception:  # noqa: BLE001  pytest_configure meets it again, and says so
-        return False
-
-
 def _leads_to_a_job(config: pytest.Config, options: Any) -> bool:
     from .identity.detect import service_name
     from .identity.service import Build
     from .identity.token import choose_token
     from .measurement.measure import current
     from .plan import is_worth_measuring
+    from .secret import Environment
     from .settings.read import gather
 
     env = Environment(os.environ)
@@ -116,11 +132,20 @@ def _take_back_warning(options: Any, args: list[str]) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register a reporter where this session is the one that submits."""
-    if not _is_on(config, config.option):
+    if not _is_said(config, config.option):
         return
+    from .session import nesting
+
     if hasattr(config, "workerinput"):
-        nesting.enter_worker()
-        return
+        if config.option.coveralls or nesting.outer() is not None:
+            nesting.enter_worker()
+    elif _is_on(config, config.option):
+        _register_reporter(config)
+
+
+def _register_reporter(config: pytest.Config) -> None:
+    from .errors import CoverallsError
+
     try:
         from .session.reporter import Reporter, plan_of
 
@@ -140,6 +165,9 @@ class Mishap:
     """Stands in for a reporter that could not be made; tells so once."""
 
     def __init__(self, error: Exception) -> None:
+        import traceback
+        from pathlib import Path
+
         # Type and place alone: what must not be shown is not known yet.
         frames = traceback.extract_tb(error.__traceback__)
         where = f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}"

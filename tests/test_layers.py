@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import ast
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from running import Runner, needs_xdist, write
 
 import pytest_coveralls_submit
 
@@ -91,40 +89,54 @@ def test_a_library_is_known_to_few(library: str) -> None:
     assert {room for room, module in imports() if module == library} <= ALONE[library]
 
 
-def test_a_plugin_that_is_only_installed_loads_nothing_heavy() -> None:
-    """Every run of pytest imports it, also where nobody asked for it."""
-    program = (
-        "import sys, pytest_coveralls_submit.plugin\n"
-        "print(sorted({'requests', 'urllib3', 'coverage', 'yaml'} & set(sys.modules)))"
+WATCH = """
+import os, pathlib, sys
+
+def pytest_unconfigure():
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "here")
+    pathlib.Path(worker + ".loaded").write_text("\\n".join(sys.modules))
+"""
+IDLE = {"", ".plugin", ".hookspecs", ".settings", ".settings.table"}
+HEAVY = {"requests", "urllib3", "coverage", "yaml", "dataclasses", "json", "urllib.parse"}
+"""What costs most of what a run without plugins does not load itself."""
+
+
+def loaded(run: Runner, *arguments: str) -> dict[str, set[str]]:
+    """Run pytest to its end; return what each process of it has loaded, by worker."""
+    write(run, "watch.py", WATCH)
+    ended = run("-q", "-p", "watch", *arguments)
+    assert ended.returncode == 0, ended.stdout
+    return {path.stem: set(path.read_text().split()) for path in run.folder.glob("*.loaded")}
+
+
+def ours(modules: set[str]) -> set[str]:
+    """Return the modules of this package, without its name."""
+    package = "pytest_coveralls_submit"
+    return {name.removeprefix(package) for name in modules if name.split(".")[0] == package}
+
+
+def test_an_installed_plugin_that_is_off_loads_next_to_nothing(run: Runner) -> None:
+    """Every run of pytest pays for it; a run of nothing but pytest tells what it loads itself."""
+    without = ("-p", "no:pytest_cov")
+    plain = loaded(run, *without, "-p", "no:coveralls_submit")["here"]
+    idle = loaded(run, *without)["here"]
+
+    assert ours(idle) == IDLE
+    assert (idle - plain) & HEAVY == set()
+
+
+@needs_xdist
+@pytest.mark.parametrize("switch", ["--coveralls", "--override-ini=coveralls=true"])
+def test_a_worker_that_reports_nothing_loads_nothing_to_report_with(
+    run: Runner, switch: str
+) -> None:
+    """It asks whether its session submits, no more; the sending process alone knows requests."""
+    modules = loaded(run, "-n2", switch)
+    here = modules.pop("here")
+
+    asking = IDLE | {".session", ".session.nesting"}
+    assert len(run.server.jobs) == 1
+    assert {worker: ours(names) for worker, names in modules.items()} == dict.fromkeys(
+        ("gw0", "gw1"), asking
     )
-
-    ended = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
-    )
-
-    assert ended.stdout.strip() == "[]"
-
-
-def test_a_run_that_is_not_switched_on_loads_nothing_heavy(tmp_path: Path) -> None:
-    """Neither for its options nor for its hooks, from start to end."""
-    (tmp_path / "conftest.py").write_text(
-        "import sys\n\n\ndef pytest_unconfigure():\n"
-        "    loaded = {'requests', 'urllib3', 'coverage'} & set(sys.modules)\n"
-        "    ours = {name for name in sys.modules if name.startswith('pytest_coveralls_submit.')}\n"
-        "    print('LOADED', sorted(loaded), 'pytest_coveralls_submit.plugin' in ours)\n"
-    )
-    (tmp_path / "test_a.py").write_text("def test_a():\n    pass\n")
-    words = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "pytest_coveralls_submit.plugin"]
-
-    ended = subprocess.run(
-        [sys.executable, *words],
-        cwd=tmp_path,
-        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "LOADED [] True" in ended.stdout
+    assert "requests" not in here

@@ -36,7 +36,8 @@ from pytest_coveralls_submit.outcome import (
 from pytest_coveralls_submit.output.terminal import Progress
 from pytest_coveralls_submit.plan import Plan, finish_command, make_plan
 from pytest_coveralls_submit.secret import Environment
-from pytest_coveralls_submit.settings.resolve import Origin, Text, resolve
+from pytest_coveralls_submit.settings.origin import Origin
+from pytest_coveralls_submit.settings.resolve import Text, resolve
 from pytest_coveralls_submit.submit import Edit, submit
 
 

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..secret import Secret
-from ..settings.table import COVERALLS, Settings, read_token
+from ..settings.kinds import read_token
+from ..settings.table import COVERALLS, Settings
 from .service import Build
 
 GITHUB_VARIABLE = "GITHUB_TOKEN"

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import SettingsError
-from .resolve import Origin, Text
+from .origin import Origin
+from .resolve import Text
 from .table import OPTIONS, YML_ALIASES
 
 NAME = ".coveralls.yml"

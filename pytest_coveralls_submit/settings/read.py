@@ -12,8 +12,10 @@ import pytest
 
 from ..errors import SettingsError
 from ..secret import Secret
-from .resolve import Origin, Text, resolve, texts_of_variables, token_in, unknown_variables
-from .table import BOOLEAN, OPTIONS, Settings, read_boolean
+from .kinds import read_boolean
+from .origin import Origin
+from .resolve import Text, resolve, texts_of_variables, token_in, unknown_variables
+from .table import BOOLEAN, OPTIONS, Settings
 
 FLAGS: Mapping[str, tuple[str, str | None]] = {
     flag: (option.ini, keywords.get("const"))
@@ -28,18 +30,12 @@ TOKENS = pytest.StashKey[dict[Path, Secret | None]]()
 """The tokens of the files that were read."""
 
 
-def is_on(config: pytest.Config, options: Any) -> bool:
-    """Tell whether ``--coveralls`` or the ini key ``coveralls`` asks for a submission.
-
-    Args:
-        config: for the ini file.
-        options: a namespace with the flags' values.
+def is_on(config: pytest.Config) -> bool:
+    """Tell whether the ini key ``coveralls`` asks for a submission.
 
     Raises:
-        SettingsError: the ini key is no boolean.
+        SettingsError: it is no boolean.
     """
-    if options.coveralls is not None:
-        return bool(options.coveralls)
     text = _ini_text(config, "coveralls")
     try:
         return bool(text) and read_boolean(text)

@@ -5,37 +5,18 @@ from __future__ import annotations
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from ..errors import SettingsError
 from ..secret import Secret, redact
 from ..values import is_loopback
-from .table import OPTIONS, SECRET, Kind, Settings, known_variables, read_token
+from .kinds import read_token, reading
+from .origin import Origin
+from .table import OPTIONS, SECRET, Kind, Settings, known_variables
 
 TOKEN_FILE_SIZE = 8192
 """Bytes that a token file may have: twice the longest token."""
-
-
-class Origin(NamedTuple):
-    """Where the value of a setting stands; as a text the way the user would look for it."""
-
-    kind: Literal["flag", "addopts", "variable", "ini", "yml", "token file"]
-    name: str
-    """Flag, variable or key; of a token file the setting that names it."""
-    file: Path | None = None
-    """The file that it stands in."""
-
-    def __str__(self) -> str:
-        if self.file is None:
-            return self.name
-        between = " " if self.kind == "token file" else " in "
-        return f"{self.name}{between}{self.file.name}"
-
-    @property
-    def is_typed(self) -> bool:
-        """Whether who runs the tests has given it, not a file that a pull request can change."""
-        return self.kind in {"flag", "variable"}
 
 
 class Text(NamedTuple):
@@ -119,17 +100,18 @@ def _secrets(layers: Iterable[Mapping[str, Text]]) -> Iterator[Secret]:
 
 def _value(kind: Kind, text: Text, secrets: Sequence[Secret]) -> Any:
     stripped = text.text.strip()
+    read, shown_of, complaint_of = reading(kind)
     try:
-        value = kind.read(stripped)
+        value = read(stripped)
     except (ValueError, TypeError):
-        shown = redact(kind.shown(stripped), secrets)[:100]
+        shown = redact(shown_of(stripped), secrets)[:100]
         quoted = f' is "{shown}"' if shown else ""
         raise SettingsError(f"{text.origin}{quoted}: it takes {kind.accepts}") from None
-    if kind.complaint is None:
+    if complaint_of is None:
         return value
     paths = tuple(text.folder / path for path in (value if isinstance(value, tuple) else [value]))
     for path in paths:
-        if complaint := kind.complaint(path):
+        if complaint := complaint_of(path):
             raise SettingsError(f"{text.origin}: {redact(complaint, secrets)}")
     return paths if isinstance(value, tuple) else paths[0]
 

@@ -1,44 +1,36 @@
 """The settings: one row each gives flag, ini key, variable, type, default and help.
 
-Leaves it to others to say where texts come from.
+Every run of pytest loads it, so it imports nothing of ours: ``kinds`` turns texts into values,
+others say where texts come from.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import re
-from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
-from urllib.parse import urlsplit
-
-from ..secret import Secret
-from ..values import commit_id, public_url, pull_request_number
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from .resolve import Origin
+    from pathlib import Path
+
+    from ..secret import Secret
+    from .origin import Origin
 
 COVERALLS = "https://coveralls.io"
-TRUE = frozenset({"1", "true", "yes", "on"})
-FALSE = frozenset({"0", "false", "no", "off"})
 EVERYWHERE = ("flag", "variable", "ini", "yml")
 # Keys of .coveralls.yml that other clients use: coverage-reporter, coveralls-python.
 YML_ALIASES = {"endpoint": "host", "coveralls_host": "host", "repo_secret_token": "repo_token"}
 
 
-class Kind(NamedTuple):
-    """How the text of a setting becomes its value."""
+class Kind:
+    """What a setting takes, in words; how it is read stands in ``kinds``."""
 
-    read: Callable[[str], Any]
-    """Raises ValueError for what it does not take."""
-    accepts: str
-    metavar: str
-    shown: Callable[[str], str] = str
-    """What a message may quote of a text."""
-    complaint: Callable[[Path], str] | None = None
-    """What is wrong with the file of that name, empty if nothing is; None where it is no file."""
+    __slots__ = ("accepts", "metavar", "words")
+
+    def __init__(self, accepts: str, metavar: str, words: tuple[str, ...] = ()) -> None:
+        self.accepts = accepts
+        self.metavar = metavar
+        self.words = words
 
 
 class Option:
@@ -110,166 +102,27 @@ class Option:
         return (f"COVERALLS_{self.name.upper()}", *self.also)
 
 
-def read_boolean(text: str) -> bool:
-    """Read 1/true/yes/on or 0/false/no/off, in any case; raise ValueError for anything else."""
-    word = text.lower()
-    if word not in TRUE | FALSE:
-        raise ValueError(text)
-    return word in TRUE
-
-
-def read_base_url(text: str) -> str:
-    """Read a base URL; a bare host name means https, a path prefix is kept.
-
-    Raises:
-        ValueError: not http(s), or with a user, a query or a fragment.
-    """
-    parts = urlsplit(text if "://" in text else f"https://{text}")
-    unwanted = "@" in parts.netloc or parts.query or parts.fragment
-    if parts.scheme not in {"http", "https"} or not parts.hostname or unwanted:
-        raise ValueError(text)
-    if not re.fullmatch(r"[A-Za-z0-9._:-]+", parts.hostname) or re.search(r"\s|\\", text):
-        raise ValueError(text)
-    _ = parts.port  # raises ValueError where it is none
-    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
-
-
-def read_pull_request(text: str) -> str:
-    """Read the trailing integer of a number, a path or a URL."""
-    number = pull_request_number(text)
-    if number is None:
-        raise ValueError(text)
-    return number
-
-
-def read_commit(text: str) -> str:
-    """Read a commit id of 7 to 64 hexadecimal digits, which are not all zeros."""
-    commit = commit_id(text)
-    if commit is None:
-        raise ValueError(text)
-    return commit
-
-
-def read_time(text: str) -> str:
-    """Read a point in time that both RFC 3339 and Coveralls (Ruby) understand."""
-    try:
-        # The form of Coveralls' own example: https://docs.coveralls.io/api-jobs-endpoint
-        datetime.strptime(text, "%Y-%m-%d %H:%M:%S %z")
-    except ValueError:
-        if datetime.fromisoformat(re.sub("[Zz]$", "+00:00", text)).tzinfo is None:
-            raise
-    return text
-
-
-def read_seconds(text: str) -> float:
-    """Read a number of seconds above zero, at most a day."""
-    if float(text) == 0:
-        raise ValueError(text)
-    return read_wait(text)
-
-
-def read_wait(text: str) -> float:
-    """Read a number of seconds, at most a day."""
-    return _number(text, 86400)
-
-
-def read_percent(text: str) -> float:
-    """Read a number from 0 to 100, with or without the sign."""
-    return _number(text.removesuffix("%"), 100)
-
-
-def _number(text: str, most: float) -> float:
-    number = float(text)
-    if not 0 <= number <= most:  # also refuses "nan" and "inf"
-        raise ValueError(text)
-    return number
-
-
-def read_retries(text: str) -> int:
-    """Read a number of further attempts, 0 to 10."""
-    if not re.fullmatch("[0-9]|10", text):
-        raise ValueError(text)
-    return int(text)
-
-
-def read_link(text: str) -> str:
-    """Read the address of a page; user and password are left out, a query stays."""
-    address, mark, query = text.partition("?")
-    link = public_url(address)
-    if not link or "@" in query:
-        raise ValueError(text)
-    return f"{link}{mark}{query}"
-
-
-def read_paths(text: str) -> tuple[Path, ...]:
-    """Read file names separated by commas or line ends."""
-    return tuple(Path(part.strip()) for part in re.split("[,\n]", text) if part.strip())
-
-
-def read_token(text: str) -> Secret:
-    """Read a token: what a header, a URL or a line of a log can hold, and no whole file."""
-    if not re.fullmatch("[!-~]{1,4096}", text):
-        raise ValueError(text)
-    return Secret(text)
+TEXT = Kind("any text", "TEXT")
+BOOLEAN = Kind("1/true/yes/on or 0/false/no/off", "BOOL")
+BASE_URL = Kind("a URL like https://coveralls.example.com or a host name", "URL")
+LINK = Kind("the URL of a page, without user and password", "URL")
+PULL_REQUEST = Kind("a number, or a path or URL that ends in one", "NUMBER")
+COMMIT = Kind("a commit id of 7 to 64 hexadecimal digits", "SHA")
+TIME = Kind("a time like 2026-02-18T00:52:48+01:00", "TIME")
+SECONDS = Kind("a number of seconds above 0", "SECONDS")
+WAIT = Kind("a number of seconds from 0 to 86400", "SECONDS")
+PERCENT = Kind("a number from 0 to 100", "PERCENT")
+RETRIES = Kind("a whole number from 0 to 10", "COUNT")
+PATH = Kind("a file name", "PATH")
+PATHS = Kind("file names separated by commas", "PATHS")
+TARGET = Kind("a file name", "PATH")
+TOKEN_FILE = Kind("a file name", "PATH")
+SECRET = Kind("one line of 1 to 4,096 visible ASCII characters", "TOKEN")
 
 
 def one_of(*words: str) -> Kind:
     """Make the kind that accepts one of ``words``, in any case."""
-
-    def read(text: str) -> str:
-        if text.lower() not in words:
-            raise ValueError(text)
-        return text.lower()
-
-    return Kind(read, ", ".join(words[:-1]) + f" or {words[-1]}", "WORD")
-
-
-def missing(path: Path) -> str:
-    """Complain of a file that is to be read; Path.exists raises for a name that can be none."""
-    return "" if os.path.exists(path) else f"there is no file {path}"  # noqa: PTH110
-
-
-def missing_token_file(path: Path) -> str:
-    """Complain of a token file; what is no file's name may be the token itself."""
-    return "there is no file of that name" if missing(path) else ""
-
-
-def unwritable(path: Path) -> str:
-    """Complain of a file that is to be written."""
-    if path.name == "-":
-        return "pytest prints there; it takes a file name"
-    if path.is_dir():
-        return f"{path} is a directory, it takes a file name"
-    return "" if path.parent.is_dir() else f"there is no directory {path.parent}"
-
-
-def nothing(_: str) -> str:
-    """Quote nothing of a text that may be secret."""
-    return ""
-
-
-def without_password(text: str) -> str:
-    """Quote a URL without what may be a password."""
-    return re.sub(r"[^/]*@", "[hidden]@", text)
-
-
-TEXT = Kind(str, "any text", "TEXT")
-BOOLEAN = Kind(read_boolean, "1/true/yes/on or 0/false/no/off", "BOOL")
-A_BASE_URL = "a URL like https://coveralls.example.com or a host name"
-BASE_URL = Kind(read_base_url, A_BASE_URL, "URL", without_password)
-LINK = Kind(read_link, "the URL of a page, without user and password", "URL", nothing)
-PULL_REQUEST = Kind(read_pull_request, "a number, or a path or URL that ends in one", "NUMBER")
-COMMIT = Kind(read_commit, "a commit id of 7 to 64 hexadecimal digits", "SHA")
-TIME = Kind(read_time, "a time like 2026-02-18T00:52:48+01:00", "TIME")
-SECONDS = Kind(read_seconds, "a number of seconds above 0", "SECONDS")
-WAIT = Kind(read_wait, "a number of seconds from 0 to 86400", "SECONDS")
-PERCENT = Kind(read_percent, "a number from 0 to 100", "PERCENT")
-RETRIES = Kind(read_retries, "a whole number from 0 to 10", "COUNT")
-PATH = Kind(Path, "a file name", "PATH", complaint=missing)
-PATHS = Kind(read_paths, "file names separated by commas", "PATHS", complaint=missing)
-TARGET = Kind(Path, "a file name", "PATH", complaint=unwritable)
-TOKEN_FILE = Kind(Path, "a file name", "PATH", nothing, missing_token_file)
-SECRET = Kind(read_token, "one line of 1 to 4,096 visible ASCII characters", "TOKEN", nothing)
+    return Kind(", ".join(words[:-1]) + f" or {words[-1]}", "WORD", words)
 
 
 def row(
@@ -301,7 +154,8 @@ class Settings:
     @property
     def secrets(self) -> tuple[Secret, ...]:
         """The tokens among them, which must not be shown."""
-        return tuple(value for value in self.values.values() if isinstance(value, Secret))
+        named = (name for name, option in OPTIONS.items() if option.kind is SECRET)
+        return tuple(self.values[name] for name in named if self.values.get(name))
 
     host: str = row(
         COVERALLS, BASE_URL, "Coveralls or Enterprise base URL", also=("COVERALLS_ENDPOINT",)

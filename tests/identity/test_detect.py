@@ -9,7 +9,7 @@ from ci_environments import CASES, HEAD, MERGE
 
 from pytest_coveralls_submit.identity.detect import detect
 from pytest_coveralls_submit.identity.service import Build
-from pytest_coveralls_submit.settings.table import read_pull_request
+from pytest_coveralls_submit.settings.kinds import read_pull_request
 
 TRAVIS, _ = CASES["travis push"]
 JENKINS, _ = CASES["jenkins multibranch"]

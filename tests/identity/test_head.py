@@ -18,7 +18,8 @@ from pytest_coveralls_submit.identity.git import Commit, Git, Remote
 from pytest_coveralls_submit.identity.service import Build
 from pytest_coveralls_submit.identity.token import Token
 from pytest_coveralls_submit.secret import Secret
-from pytest_coveralls_submit.settings.resolve import Origin, Text, resolve
+from pytest_coveralls_submit.settings.origin import Origin
+from pytest_coveralls_submit.settings.resolve import Text, resolve
 from pytest_coveralls_submit.settings.table import Settings
 
 SHA, OTHER = "a" * 40, "b" * 40

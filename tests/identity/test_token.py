@@ -10,7 +10,8 @@ from pytest_coveralls_submit.errors import SettingsError
 from pytest_coveralls_submit.identity.head import flag_name
 from pytest_coveralls_submit.identity.service import Build
 from pytest_coveralls_submit.identity.token import choose_token, why_withheld
-from pytest_coveralls_submit.settings.resolve import Origin, Text, resolve
+from pytest_coveralls_submit.settings.origin import Origin
+from pytest_coveralls_submit.settings.resolve import Text, resolve
 from pytest_coveralls_submit.settings.table import Settings
 
 GITHUB = Build(service_name="github-actions", repo_name="octo/sample")

@@ -12,8 +12,9 @@ import pytest
 
 from pytest_coveralls_submit.errors import SettingsError
 from pytest_coveralls_submit.secret import Environment
+from pytest_coveralls_submit.settings.origin import Origin
 from pytest_coveralls_submit.settings.read import gather
-from pytest_coveralls_submit.settings.resolve import Origin, Text, resolve, texts_of_variables
+from pytest_coveralls_submit.settings.resolve import Text, resolve, texts_of_variables
 from pytest_coveralls_submit.settings.table import Settings
 
 A_TOKEN = "one line of 1 to 4,096 visible ASCII characters"

@@ -14,19 +14,18 @@ from hypothesis import strategies as st
 
 from pytest_coveralls_submit.errors import SettingsError
 from pytest_coveralls_submit.secret import Environment, Secret
-from pytest_coveralls_submit.settings.read import gather
-from pytest_coveralls_submit.settings.resolve import (
-    Origin,
-    resolve,
-    texts_of_variables,
-)
-from pytest_coveralls_submit.settings.table import (
-    OPTIONS,
-    Settings,
+from pytest_coveralls_submit.settings.kinds import (
     read_base_url,
     read_boolean,
     read_pull_request,
 )
+from pytest_coveralls_submit.settings.origin import Origin
+from pytest_coveralls_submit.settings.read import gather
+from pytest_coveralls_submit.settings.resolve import (
+    resolve,
+    texts_of_variables,
+)
+from pytest_coveralls_submit.settings.table import OPTIONS, Settings
 
 # Setting -> a text that it takes and its value; a Path is relative to where the text stands.
 SAMPLES: Mapping[str, tuple[str, object]] = {

@@ -10,7 +10,8 @@ import pytest
 
 from pytest_coveralls_submit.errors import SettingsError
 from pytest_coveralls_submit.settings import coveralls_yml as yml
-from pytest_coveralls_submit.settings.resolve import Origin, Text
+from pytest_coveralls_submit.settings.origin import Origin
+from pytest_coveralls_submit.settings.resolve import Text
 
 MORE = "holds something else than a text or a flat list of texts"
 LAUGHS = "a: &a [ha]\n" + "".join(
