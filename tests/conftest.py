@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,6 +51,11 @@ def clean_environment(
     monkeypatch.delenv(SESSION_MARK)
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(home))
+    # Jobs are kept there where no cache is; those of another test, or of a user, are none of ours.
+    temporary = str(tmp_path_factory.mktemp("temporary"))
+    for name in ("TMPDIR", "TEMP", "TMP"):
+        monkeypatch.setenv(name, temporary)
+    monkeypatch.setattr(tempfile, "tempdir", temporary)
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
 

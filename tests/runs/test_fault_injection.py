@@ -40,7 +40,7 @@ AFTER_TESTS = importable(
     "job.document.pieces",
     "job.outbox.keep",
     "job.document.with_token",
-    "delivery.sender.send",
+    "upload.post",
     "delivery.diagnosis.judge",
     "submit.submit",
 )
@@ -48,7 +48,7 @@ PRINTING = importable("output.lines.lines", "output.ci_pages.pages")
 EVERY = (*BEFORE_TESTS, *AFTER_TESTS, *PRINTING)
 # Beside the submission: where one of these breaks, the job still arrives.
 BESIDE = ("output.lines.header", *PRINTING)
-KEPT = ("job.document.with_token", "delivery.sender.send", "delivery.diagnosis.judge")
+KEPT = ("job.document.with_token", "upload.post", "delivery.diagnosis.judge")
 """By then the job is on disk."""
 KINDS = ("Exception", "MemoryError", "RecursionError")
 FAULTS = [(where, KINDS[place % len(KINDS)]) for place, where in enumerate(EVERY)]
@@ -144,7 +144,7 @@ def pytest_sessionfinish():
     if when == "after":
         inject()
 """
-RUNS = importable("identity.git.read", "delivery.sender.send", "output.lines.header")
+RUNS = importable("identity.git.read", "upload.post", "output.lines.header")
 
 
 @pytest.mark.slow
@@ -166,7 +166,7 @@ def test_a_fault_in_a_run_of_its_own_shows_no_more(
     """
     (run.folder / "breaker.py").write_text(BREAKER)
     module, _, name = where.rpartition(".")
-    when = "after" if where == "delivery.sender.send" else "before"
+    when = "after" if where == "upload.post" else "before"
     env = {"BREAK": f"{when} {module} {name} {kind}", "PYTHONPATH": str(run.folder)}
 
     result = run("-p", "breaker", "--coveralls", "-v", "-l", "--full-trace", env=env)

@@ -270,7 +270,7 @@ setattr(importlib.import_module("pytest_coveralls_submit." + module), name, brok
 FAULTS = importable(
     "settings.read.resolve",
     "identity.head.compose",
-    "delivery.sender.send",
+    "upload.post",
     "delivery.diagnosis.judge",
 )
 
