@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 
-from ..delivery.sender import Waiting
 from ..job.checkout import Checkout
 from ..measurement.data_files import measure_files
 from ..measurement.records import Measurement
@@ -33,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(console: Console) -> int:
     """Build the job and send it; return the exit status."""
     known = console.introduce() if console.plan.leads_to_a_job else ()
-    outcome = submit(console.plan, DataRun(console))
+    outcome = submit(console.plan, DataRun(console.options, console.plan))
     console.tell(outcome, known=known)
     return _exit_status(outcome, console)
 
@@ -46,15 +43,11 @@ def _exit_status(outcome: Outcome, console: Console) -> int:
     return ACCEPTED if isinstance(outcome, Built) else REFUSED
 
 
-class DataRun:
+class DataRun(Console):
     """What was measured before, as a submission asks for it."""
 
     narrowed: str | None = None
     edit: Edit | None = None
-    waiting: Waiting | None = None
-
-    def __init__(self, console: Console) -> None:
-        self.console = console
 
     def measure(self) -> Measurement:
         """Combine the data files and let coverage analyse what they name.
@@ -62,7 +55,7 @@ class DataRun:
         Raises:
             MeasurementError: a data file cannot be used, or there is none.
         """
-        options, plan = self.console.options, self.console.plan
+        options, plan = self.options, self.plan
         with self.progress() as show:
             return measure_files(
                 options.data,
@@ -76,11 +69,3 @@ class DataRun:
     def folder(self) -> Path | None:
         """Return None: without pytest there is no cache of its."""
         return None
-
-    def say(self, text: str) -> None:
-        """Print a line."""
-        self.console.say(text)
-
-    def progress(self) -> AbstractContextManager[Callable[[str], None]]:
-        """Return what shows a line that changes while work goes on, on a terminal alone."""
-        return self.console.progress()
