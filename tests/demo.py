@@ -59,7 +59,9 @@ def _say(title: str) -> None:
 
 def _run_pytest(project: Path, host: str, *more: str) -> int:
     print("$ python", *PYTEST, *more, flush=True)
+    before = subprocess.check_output(["git", "rev-parse", "HEAD~1"], cwd=project, text=True)
     settings = {"COVERALLS_HOST": host, "COVERALLS_REPO_TOKEN": COVERALLS_TOKEN, **CI}
+    settings["COVERALLS_COMPARE_SHA"] = before.strip()  # so that the last commit is the change
     return subprocess.run(
         [sys.executable, *PYTEST, *more],
         cwd=project,
