@@ -111,12 +111,7 @@ def test_each_test_that_the_security_policy_names_exists() -> None:
 def test_each_checkout_that_is_shown_is_deep_enough() -> None:
     """Who copies a quick start sees the changed lines of pull requests."""
     for example in examples():
-        lines = example.text.split("\n")
-        after = [
-            below for line, below in zip(lines, lines[1:], strict=False) if "/checkout@" in line
-        ]
-
-        assert all("fetch-depth: 2" in line for line in after), example
+        assert example.text.count("/checkout@") == example.text.count("fetch-depth: 2"), example
 
 
 @pytest.mark.skipif(CHECKER is None, reason="CHECK-JSONSCHEMA IS MISSING: YAML IS NOT CHECKED")

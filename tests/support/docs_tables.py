@@ -68,7 +68,8 @@ def main() -> None:
     for page, rows in TABLES.items():
         path = ROOT / "docs" / page
         text = path.read_text("utf-8")
-        text = ROW.sub(lambda match, rows=rows: rows.get(match[1], match[0]), text)
+        for row in ROW.finditer(text):
+            text = text.replace(row[0], rows.get(row[1], row[0]))
         path.write_text(text, "utf-8")
 
 
