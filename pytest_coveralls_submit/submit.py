@@ -13,11 +13,12 @@ from typing import Any, Protocol
 
 from .changes import Changed, changed_ranges, with_changed_lines
 from .errors import JobError, MeasurementError
+from .hints import why_no_token
 from .job import document, files, other_tools, outbox
 from .job.document import Document
 from .measurement.records import Measurement
 from .outcome import Built, Failed, NotSent, Outcome
-from .plan import Plan, why_no_token
+from .plan import Plan
 from .upload import Voice, upload
 from .values import one_line, typed_path
 

@@ -17,11 +17,12 @@ from .delivery.messages import Answer, Call, Policy, Progress
 from .delivery.result import wait_for_build
 from .delivery.sender import Waiting
 from .errors import GitLabError, ProcessError
+from .hints import finish_command
 from .identity import git, gitlab
 from .job import document, outbox
 from .job.document import Document
 from .outcome import BuildResult, Failed, Interrupted, Sent
-from .plan import Plan, asker, finish_command
+from .plan import Plan, asker
 from .values import one_line
 
 

@@ -20,14 +20,16 @@ BELOW = {
     "job": TOOLS | {"measurement"},
     "delivery": TOOLS,
     "plan": TOOLS | {"settings", "identity", "job", "delivery"},
+    "hints": TOOLS | {"settings", "plan", "identity", "delivery"},
     "changes": TOOLS | {"settings", "plan", "identity", "job", "measurement"},
-    "upload": TOOLS | {"settings", "plan", "identity", "job", "delivery"},
-    "submit": TOOLS | {"settings", "plan", "identity", "measurement", "job", "changes", "upload"},
+    "upload": TOOLS | {"settings", "plan", "hints", "identity", "job", "delivery"},
+    "submit": TOOLS
+    | {"settings", "plan", "hints", "identity", "measurement", "job", "changes", "upload"},
     "output": TOOLS | {"plan", "settings", "identity"},
     "session": TOOLS
-    | {"settings", "plan", "delivery", "measurement", "submit", "upload", "output"},
+    | {"settings", "plan", "hints", "delivery", "measurement", "submit", "upload", "output"},
     "commands": TOOLS
-    | {"settings", "plan", "identity", "measurement", "job", "delivery"}
+    | {"settings", "plan", "hints", "identity", "measurement", "job", "delivery"}
     | {"submit", "upload", "output"},
 }
 """What each room may import beside itself; a run goes through them in about this order."""

@@ -23,6 +23,7 @@ from standin import COVERALLS_TOKEN, StandIn
 
 from pytest_coveralls_submit.delivery.sender import Waiting
 from pytest_coveralls_submit.errors import MeasurementError, SettingsError
+from pytest_coveralls_submit.hints import finish_command
 from pytest_coveralls_submit.job import outbox
 from pytest_coveralls_submit.measurement.records import FileCoverage, Measurement
 from pytest_coveralls_submit.outcome import (
@@ -34,7 +35,7 @@ from pytest_coveralls_submit.outcome import (
     Sent,
 )
 from pytest_coveralls_submit.output.terminal import Progress
-from pytest_coveralls_submit.plan import Plan, finish_command, make_plan
+from pytest_coveralls_submit.plan import Plan, make_plan
 from pytest_coveralls_submit.secret import Environment
 from pytest_coveralls_submit.settings.origin import Origin
 from pytest_coveralls_submit.settings.resolve import Text, resolve

@@ -12,11 +12,12 @@ import pytest
 
 from ..delivery.sender import Waiting
 from ..errors import SettingsError
+from ..hints import problems
 from ..outcome import Outcome
 from ..output.ci_pages import pages
 from ..output.lines import PREFIX, header, lines
 from ..output.terminal import Progress, write
-from ..plan import Plan, make_plan, problems
+from ..plan import Plan, make_plan
 from ..secret import Environment, redact, redacted
 from ..settings.read import gather
 from ..values import escaped

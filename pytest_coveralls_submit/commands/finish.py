@@ -7,9 +7,10 @@ import json
 
 from ..delivery import diagnosis
 from ..errors import SettingsError
+from ..hints import why_no_token
 from ..outcome import Failed
 from ..output.lines import build_line, linked
-from ..plan import Plan, why_no_token
+from ..plan import Plan
 from ..upload import post, result
 from .console import ACCEPTED, REFUSED, Console
 

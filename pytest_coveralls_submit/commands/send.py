@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import JobError
+from ..hints import why_no_token
 from ..identity.token import GITHUB_ACTIONS, GITHUB_SERVICE
 from ..job import other_tools
 from ..job.document import Document, pieces
 from ..job.outbox import jobs_in
 from ..outcome import Built, Outcome
-from ..plan import Plan, why_no_token
+from ..plan import Plan
 from ..upload import upload
 from ..values import commit_id
 from .console import ACCEPTED, REFUSED, USAGE, Console

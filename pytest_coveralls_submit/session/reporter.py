@@ -18,6 +18,7 @@ import pytest
 
 from ..delivery.sender import Waiting, ready
 from ..errors import ProcessError
+from ..hints import problems
 from ..measurement import measure
 from ..measurement.recorder import Recorder
 from ..measurement.records import Measurement
@@ -25,7 +26,7 @@ from ..outcome import Built, Failed, Interrupted, NotSent, Outcome, Sent
 from ..output.ci_pages import pages
 from ..output.lines import PREFIX, header, lines
 from ..output.terminal import Progress
-from ..plan import Plan, make_plan, problems
+from ..plan import Plan, make_plan
 from ..secret import Environment, redact, redacted
 from ..settings.read import gather
 from ..submit import Edit, submit, waiting_jobs

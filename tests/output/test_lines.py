@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_coveralls_submit.hints import problems
 from pytest_coveralls_submit.identity.git import Commit, Git
 from pytest_coveralls_submit.identity.head import Identity
 from pytest_coveralls_submit.identity.service import Build
@@ -29,7 +30,7 @@ from pytest_coveralls_submit.outcome import (
     Sent,
 )
 from pytest_coveralls_submit.output.lines import changed_line, display, header, lines
-from pytest_coveralls_submit.plan import Plan, problems
+from pytest_coveralls_submit.plan import Plan
 from pytest_coveralls_submit.secret import Environment, Secret
 from pytest_coveralls_submit.settings.table import Settings
 from pytest_coveralls_submit.values import typed_path
