@@ -25,7 +25,6 @@ def function_{index}(value, other=None):
     except ZeroDivisionError:
         return None
 '''
-LINES_A_FUNCTION = FUNCTION.count("\n")
 TEST = '''"""Imports every module and takes some of the ways."""
 
 import importlib
@@ -39,9 +38,6 @@ def test_part(part):
         module = importlib.import_module(f"generated.part_{{number % 20}}.module_{{number}}")
         assert module.function_0(number % 7) != "never"
 '''
-CONFIGURATION = """[tool.pytest.ini_options]
-pythonpath = ["."]
-"""
 
 
 def make(folder: Path, files: int, lines: int) -> Path:
@@ -53,25 +49,19 @@ def make(folder: Path, files: int, lines: int) -> Path:
         lines: of each module, roughly.
     """
     package = folder / "generated"
-    for part in range(20):
-        (package / f"part_{part}").mkdir(parents=True)
-        (package / f"part_{part}" / "__init__.py").touch()
-    (package / "__init__.py").touch()
+    for part in (package, *(package / f"part_{number}" for number in range(20))):
+        part.mkdir(parents=True)
+        (part / "__init__.py").touch()
     for number in range(files):
         functions = [
             FUNCTION.format(index=index, divisor=index % 5 + 2, limit=100 + number)
-            for index in range(max(1, lines // LINES_A_FUNCTION))
+            for index in range(max(1, lines // FUNCTION.count("\n")))
         ]
         path = package / f"part_{number % 20}" / f"module_{number}.py"
         path.write_text(HEAD.format(number=number) + "".join(functions))
-    (folder / "tests").mkdir()
-    (folder / "tests" / "test_all.py").write_text(TEST.format(files=files))
-    (folder / "pyproject.toml").write_text(CONFIGURATION)
-    _commit(folder)
-    return folder
-
-
-def _commit(folder: Path) -> None:
+    (folder / "test_all.py").write_text(TEST.format(files=files))
+    (folder / "pytest.ini").write_text("[pytest]\n")
     git = ["git", "-c", "user.name=Bench", "-c", "user.email=bench@example.org"]
     for words in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-qm", "Generated"]):
         subprocess.run([*git, *words], cwd=folder, check=True)
+    return folder

@@ -1,13 +1,14 @@
 """What ``--coveralls`` costs: beside plain pytest-cov, and beside coveralls-python afterwards.
 
 ``tox -e bench`` or ``python tests/benchmarks/run.py --help``. Every figure is a median over rounds
-in which the ways take turns; the server is the stand-in, on loopback. Prints a Markdown report.
+in which the ways take turns; the server is the stand-in, on loopback. Prints Markdown.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import json
 import os
 import platform
 import statistics
@@ -15,173 +16,270 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "support"))
 
 import generated_project
 from standin import COVERALLS_TOKEN, StandIn
 
-PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "SYSTEMROOT", "VIRTUAL_ENV")
-PACKAGES = ("pytest", "pytest-cov", "coverage", "coveralls", "pytest-coveralls-submit")
+import pytest_coveralls_submit
+
+PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "SYSTEMROOT", "VIRTUAL_ENV", "PYENV_VERSION")
+PACKAGES = ("pytest", "pytest-cov", "pytest-xdist", "coverage", "coveralls")
+TERM, NONE = "--cov-report=term", "--cov-report="
+REPORT = ("coverage", "report")
 
 
-@dataclass(frozen=True)
-class Cost:
-    """Of one or several processes: wall time in seconds, peak memory in MiB."""
+class Cost(NamedTuple):
+    """Of one or several processes: seconds, and MiB of the largest of them."""
 
     seconds: float
+    cpu: float
     memory: float
+    report: float = 0.0
+    """Seconds of coverage's reports within it."""
+    finish: float = 0.0
+    """Seconds of the end of the session."""
 
-    def __add__(self, other: Cost) -> Cost:
-        return Cost(self.seconds + other.seconds, max(self.memory, other.memory))
+    def then(self, other: Cost) -> Cost:
+        """Return what both cost, one after the other."""
+        memory = max(self.memory, other.memory)
+        return Cost(self.seconds + other.seconds, self.cpu + other.cpu, memory)
 
 
-@dataclass(frozen=True)
-class Project:
-    """What is measured: where it is, what pytest is told, how many files it has."""
-
-    name: str
-    folder: Path
-    arguments: tuple[str, ...]
+Ways = dict[str, Callable[[], Cost]]
 
 
 class Bench:
-    """Runs the ways of one project against one server."""
+    """Runs pytest and others in one project against one server."""
 
-    def __init__(self, project: Project, server: StandIn, scratch: Path) -> None:
-        self.project = project
+    def __init__(self, folder: Path, server: StandIn, scratch: Path, arguments: str) -> None:
+        self.folder = folder
         self.server = server
+        self.notes = scratch / "notes.json"
         self.peer_job = scratch / "coveralls-python.json"
+        self.arguments = arguments.split()
         self.env = {
             **{name: os.environ[name] for name in PASSED_ON if name in os.environ},
             "COVERALLS_HOST": server.url,
             "COVERALLS_REPO_TOKEN": COVERALLS_TOKEN,
             "CI_NAME": "bench",
             "CI_BUILD_NUMBER": "1",
+            "PYTHONPATH": str(Path(__file__).parent),
+            "BENCH_NOTES": str(self.notes),
         }
 
-    def run(self, *arguments: str) -> Cost:
+    def run(self, *arguments: str, **env: str) -> Cost:
         """Run ``python -m ARGUMENTS`` in the project and say what it cost."""
         started = time.perf_counter()
         child = subprocess.Popen(
             [sys.executable, "-m", *arguments],
-            cwd=self.project.folder,
-            env=self.env,
+            cwd=self.folder,
+            env={**self.env, **env},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
         _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
         seconds = time.perf_counter() - started
+        child.returncode = os.waitstatus_to_exitcode(status)
         if child.returncode:
             raise SystemExit(f"{' '.join(arguments)} ended with {child.returncode}")
         scale = 1024**2 if sys.platform == "darwin" else 1024
-        return Cost(seconds, usage.ru_maxrss / scale)
+        return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / scale)
 
     def pytest(self, *more: str) -> Cost:
-        """Run pytest with pytest-cov."""
-        return self.run("pytest", *self.project.arguments, *more)
+        """Run pytest with pytest-cov, with what it notes of itself."""
+        cost = self.run("pytest", "-p", "probe", *self.arguments, *more)
+        return Cost(*cost[:3], **json.loads(self.notes.read_text()))
 
-    def ways(self) -> dict[str, Callable[[], Cost]]:
-        """Return what is compared, by name."""
-        peer = ("coveralls", "--service=bench", f"--output={self.peer_job}")
-        report, none = "--cov-report=term", "--cov-report="
-        return {
-            "term report": lambda: self.pytest(report),
-            "term report, --coveralls": lambda: self.pytest(report, "--coveralls"),
-            "term report, coveralls-python after": lambda: self.pytest(report) + self.run(*peer),
-            "no report": lambda: self.pytest(none),
-            "no report, --coveralls": lambda: self.pytest(none, "--coveralls"),
-            "no report, coverage report after": lambda: (
-                self.pytest(none) + self.run("coverage", "report")
+    def ours(self, *more: str) -> Cost:
+        """Run pytest with ``--coveralls``; its one job has arrived."""
+        before = len(self.server.jobs)
+        cost = self.pytest(*more, "--coveralls")
+        if len(self.server.jobs) != before + 1:
+            raise SystemExit("no job has arrived")
+        return cost
+
+    def peer(self) -> Cost:
+        """Let coveralls-python make the job of the data that the last run has left."""
+        return self.run("coveralls", "--service=bench", f"--output={self.peer_job}")
+
+    def bodies(self) -> str:
+        """Say how many files the last job had, and the bytes of both."""
+        ours, theirs = len(self.server.requests[-1].body), self.peer_job.stat().st_size
+        files = len(self.server.jobs[-1]["source_files"])
+        return f"{files:,} files; body {ours:,} of {theirs:,} bytes ({ours / theirs:.1%}).\n"
+
+
+def medians(ways: Ways, rounds: int) -> list[Cost]:
+    """Run each way in turn, ``rounds`` times, after one run to warm up; return the medians."""
+    next(iter(ways.values()))()
+    taken: dict[str, list[Cost]] = {name: [] for name in ways}
+    for number in range(rounds):
+        for name in list(ways)[:: -1 if number % 2 else 1]:
+            taken[name].append(ways[name]())
+    return [Cost(*map(statistics.median, zip(*costs, strict=True))) for costs in taken.values()]
+
+
+def table(ways: Ways, costs: list[Cost]) -> Iterator[str]:
+    """Yield a table; what a way adds is counted from the one above it without a comma."""
+    yield "| Way | Seconds | added | CPU s added | Session's end, s | Peak MiB | added |"
+    yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
+    base = costs[0]
+    for name, cost in zip(ways, costs, strict=True):
+        base = base if "," in name else cost
+        seconds, cpu = cost.seconds - base.seconds, cost.cpu - base.cpu
+        yield (
+            f"| {name} | {cost.seconds:.2f} | {seconds:+.2f} | {cpu:+.2f} | {cost.finish:.2f} "
+            f"| {cost.memory:.0f} | {cost.memory / base.memory - 1:+.1%} |"
+        )
+    yield ""
+
+
+def after_a_report(bench: Bench, rounds: int) -> Iterator[str]:
+    """What a session's end costs with our job, beside coveralls-python afterwards."""
+    ways: Ways = {
+        "term report": lambda: bench.pytest(TERM),
+        "term report, --coveralls": lambda: bench.ours(TERM),
+        "coveralls-python afterwards": bench.peer,
+    }
+    costs = plain, ours, peer = medians(ways, rounds)
+    end = ours.finish - plain.finish
+    yield from table(ways, costs)
+    yield f"Session's end {end:+.2f} s after a report of {ours.report:.1f} s,"
+    yield f"{peer.seconds / end:.0f} times less than coveralls-python. {bench.bodies()}"
+
+
+def without_a_report(bench: Bench, rounds: int) -> Iterator[str]:
+    """What a job costs that no report has prepared, beside ``coverage report``."""
+    ways: Ways = {
+        "no report": lambda: bench.pytest(NONE),
+        "no report, --coveralls": lambda: bench.ours(NONE),
+        "no report, coverage report after": lambda: bench.pytest(NONE).then(bench.run(*REPORT)),
+        "no report, coveralls-python after": lambda: bench.pytest(NONE).then(bench.peer()),
+    }
+    costs = medians(ways, rounds)
+    yield from table(ways, costs)
+    base, ours, report, peer = (cost.seconds for cost in costs)
+    yield f"`coverage report` takes {(report - base) / (ours - base):.1f} times what --coveralls"
+    yield f"adds, coveralls-python {(peer - base) / (ours - base):.1f} times. {bench.bodies()}"
+
+
+def workers(bench: Bench, rounds: int) -> Iterator[str]:
+    """Without pytest-xdist, with 2 and with 8 workers."""
+    ways: Ways = {}
+    for name, spread in {"no xdist": "-pno:xdist", "2 workers": "-n2", "8 workers": "-n8"}.items():
+        ways[name] = partial(bench.pytest, TERM, spread)
+        ways[f"{name}, --coveralls"] = partial(bench.ours, TERM, spread)
+    yield from table(ways, medians(ways, rounds))
+
+
+def from_data_files(bench: Bench, rounds: int) -> Iterator[str]:
+    """``report`` of data that a run has left, beside coveralls-python on the same."""
+    bench.pytest(NONE)
+    ways: Ways = {
+        "`report`": lambda: bench.run("pytest_coveralls_submit", "report"),
+        "`report`, coveralls-python": bench.peer,
+    }
+    costs = ours, peer = medians(ways, rounds)
+    yield from table(ways, costs)
+    yield f"{peer.seconds / ours.seconds:.1f} times. {bench.bodies()}"
+
+
+def growth(benches: Mapping[int, Bench], rounds: int) -> Iterator[str]:
+    """A term report and --coveralls, by number of files."""
+    yield "| Files | Report, s | --coveralls adds, s | ms a file | Session's end, s | Peak added |"
+    yield "| ---: | ---: | ---: | ---: | ---: | ---: |"
+    for size, bench in benches.items():
+        ways: Ways = {"plain": partial(bench.pytest, TERM), "ours": partial(bench.ours, TERM)}
+        plain, ours = medians(ways, rounds)
+        added, end = ours.seconds - plain.seconds, ours.finish - plain.finish
+        yield (
+            f"| {size:,} | {plain.report:.2f} | {added:+.2f} | {1000 * end / size:.2f} "
+            f"| {end:+.2f} | {ours.memory / plain.memory - 1:+.1%} |"
+        )
+    yield ""
+
+
+def idle(bench: Bench, rounds: int) -> Iterator[str]:
+    """CPU of a run of one test with the plugin installed and off, beside one without it."""
+    package = Path(pytest_coveralls_submit.__file__).parent
+    quiet = [f"-pno:{name}" for name in ("cacheprovider", "hypothesispytest", "pytest_httpserver")]
+
+    def run(name: str, *more: str) -> Cost:
+        for path in package.rglob("*-pytest-*.pyc") if name != "cached" else ():
+            path.unlink()  # what pytest itself makes of our modules
+        env = {"PYTHONDONTWRITEBYTECODE": "1"} if name.isupper() else {}
+        return bench.run("pytest", *quiet, *more, **env)
+
+    yield "| Installed and off | CPU ms without | CPU ms added |"
+    yield "| --- | ---: | ---: |"
+    for name in ("cached", "first run after installation", "PYTHONDONTWRITEBYTECODE"):
+        off = partial(run, name, "-pno:coveralls_submit")
+        ours, plain = medians({"on": partial(run, name), "off": off}, rounds)
+        yield f"| {name} | {1000 * plain.cpu:.1f} | {1000 * (ours.cpu - plain.cpu):+.1f} |"
+    yield ""
+
+
+def report(options: argparse.Namespace) -> Iterator[str]:
+    """Yield the whole report."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
+    rounds, many = (1, 5) if options.quick else (options.rounds, max(15, options.rounds))
+    yield f"{datetime.now(timezone.utc):%Y-%m-%d}, {pytest_coveralls_submit.__version__};"
+    yield f"{os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()};"
+    yield f"Python {platform.python_version()}, {versions};"
+    yield f"medians of {rounds} rounds ({many} where CPU ms are counted), in turn.\n"
+    with tempfile.TemporaryDirectory() as name, StandIn(size_limit=1 << 30) as server:
+        scratch = Path(name)
+
+        def generated(files: int, lines: int = 150) -> Bench:
+            folder = scratch / f"generated-{files}-{lines}"
+            if not folder.exists():
+                generated_project.make(folder, files, lines)
+            return Bench(folder, server, scratch, "--cov=generated --cov-branch")
+
+        little, bench = generated(30), generated(100 if options.quick else 1000)
+        project = bench
+        if options.project:
+            project = Bench(options.project.resolve(), server, scratch, options.arguments)
+        sizes = [100, 400] if options.quick else [1250, 5000, 20000]
+        by_size = {size: generated(size, 25) for size in sizes if "growth" in options.only}
+        cases: dict[str, tuple[str, Callable[[], Iterator[str]]]] = {
+            "idle": ("Installed and not switched on", lambda: idle(generated(10), many)),
+            "ten": ("Ten files", lambda: after_a_report(generated(10), rounds)),
+            "report": ("After a report", lambda: after_a_report(project, rounds)),
+            "no-report": ("Without a report", lambda: without_a_report(bench, rounds)),
+            "small": (
+                "Without a report, small",
+                lambda: without_a_report(little, rounds),
             ),
-            "no report, coveralls-python after": lambda: self.pytest(none) + self.run(*peer),
+            "workers": ("With pytest-xdist", lambda: workers(bench, rounds)),
+            "growth": ("Growth, files of 25 lines", lambda: growth(by_size, rounds)),
+            "data": ("From data files", lambda: from_data_files(project, rounds)),
         }
-
-    def medians(self, rounds: int) -> dict[str, Cost]:
-        """Run each way in turn, ``rounds`` times after one to warm up; return the medians."""
-        ways = self.ways()
-        ways["no report"]()
-        taken: dict[str, list[Cost]] = {name: [] for name in ways}
-        for _ in range(rounds):
-            for name, way in ways.items():
-                taken[name].append(way())
-        return {name: _median(costs) for name, costs in taken.items()}
-
-    def sizes(self) -> tuple[int, int]:
-        """Return the bytes of our last request and of coveralls-python's job."""
-        return len(self.server.requests[-1].body), self.peer_job.stat().st_size
-
-    def files(self) -> int:
-        """Return how many source files the last job had."""
-        return len(self.server.jobs[-1]["source_files"])
+        for word, (title, case) in cases.items():
+            if word in options.only:
+                yield f"### {title}\n"
+                yield from case()
 
 
-def _median(costs: list[Cost]) -> Cost:
-    return Cost(
-        statistics.median(cost.seconds for cost in costs),
-        statistics.median(cost.memory for cost in costs),
-    )
-
-
-def table(bench: Bench, medians: dict[str, Cost]) -> Iterator[str]:
-    """Yield the Markdown table of one project."""
-    yield f"### {bench.project.name}: {bench.files():,} files"
-    yield ""
-    yield "| Way | Seconds | Added by the submission | Peak memory, MiB |"
-    yield "| --- | ---: | ---: | ---: |"
-    for name, cost in medians.items():
-        base = medians[name.split(",")[0]]
-        added = "" if base is cost else f"{cost.seconds - base.seconds:+.2f}"
-        yield f"| {name} | {cost.seconds:.2f} | {added} | {cost.memory:.0f} |"
-    ours, theirs = bench.sizes()
-    yield ""
-    yield f"Body: {ours:,} bytes; coveralls-python's: {theirs:,} bytes ({ours / theirs:.1%})."
-    yield from _ratios(medians)
-
-
-def _ratios(medians: dict[str, Cost]) -> Iterator[str]:
-    for report in ("term report", "no report"):
-        base = medians[report]
-        ours = medians[f"{report}, --coveralls"]
-        peer = medians[f"{report}, coveralls-python after"]
-        yield (
-            f"With {report}: --coveralls adds {ours.seconds - base.seconds:+.2f} s, "
-            f"coveralls-python {peer.seconds - base.seconds:+.2f} s; "
-            f"peak memory {ours.memory / base.memory - 1:+.1%}."
-        )
-
-
-def growth(sizes: list[int], added: list[Cost], base: list[Cost]) -> Iterator[str]:
-    """Yield a plot of the time of runs with --coveralls, by number of files."""
-    yield "### Growth: runs with a term report and --coveralls"
-    yield ""
-    yield "```"
-    totals = [without.seconds + cost.seconds for cost, without in zip(added, base, strict=True)]
-    for size, cost, total in zip(sizes, added, totals, strict=True):
-        bar = "█" * max(1, round(50 * total / max(totals)))
-        yield (
-            f"{size:>7,} files {total:7.2f} s, {cost.seconds:+7.2f} s and {cost.memory:+4.0f} MiB "
-            f"by --coveralls; {1000 * total / size:5.1f} ms a file {bar}"
-        )
-    yield "```"
+CASES = "idle,ten,report,no-report,small,workers,growth,data"
 
 
 def main() -> None:
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sizes", default="10,1000", help="files of the generated projects")
-    parser.add_argument(
-        "--growth", default="100,1000,10000", help="files, for the plot; '' for none"
-    )
-    parser.add_argument("--lines", type=int, default=150, help="of a generated file")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--project", type=Path, help="a real project's folder, beside the others")
+    parser.add_argument("--quick", action="store_true", help="small projects, one round")
+    parser.add_argument("--only", type=lambda text: text.split(","), default=CASES, help=CASES)
+    parser.add_argument("--project", type=Path, help="a real project, in place of 1,000 files")
     parser.add_argument("--arguments", default="--cov", help="pytest's, for the real project")
     parser.add_argument("--output", type=Path, help="also write the report to this file")
     options = parser.parse_args()
@@ -190,84 +288,7 @@ def main() -> None:
         print(line, flush=True)
         lines.append(line)
     if options.output:
-        options.output.write_text("\n".join(lines) + "\n")
-
-
-START_UP = """
-import time
-from _pytest.config import get_config
-config = get_config()
-started = time.perf_counter()
-import pytest_coveralls_submit.plugin as plugin
-plugin.pytest_addoption(config._parser)
-plugin.pytest_addhooks(config.pluginmanager)
-print(1000 * (time.perf_counter() - started))
-"""
-
-
-def start_up(rounds: int) -> str:
-    """Return what the plugin costs a run that does not use it."""
-    env = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    env.pop("PYTHONDONTWRITEBYTECODE", None)
-    taken = [
-        float(subprocess.check_output([sys.executable, "-c", START_UP], env=env))
-        for _ in range(rounds + 1)
-    ]
-    return f"Not switched on: {statistics.median(taken[1:]):.1f} ms of start-up."
-
-
-def report(options: argparse.Namespace) -> Iterator[str]:
-    """Yield the whole report."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
-    yield f"{datetime.now(timezone.utc):%Y-%m-%d}, {os.cpu_count()} cores, {memory:.0f} GiB;"
-    yield f"Python {platform.python_version()}, {versions}; medians of {options.rounds} rounds."
-    yield start_up(max(7, options.rounds))
-    with tempfile.TemporaryDirectory() as folder, StandIn(size_limit=1 << 30) as server:
-        scratch = Path(folder)
-        for project in _projects(options, scratch):
-            bench = Bench(project, server, scratch)
-            medians = bench.medians(options.rounds)
-            yield ""
-            yield from table(bench, medians)
-        if options.growth:
-            yield ""
-            yield from _growth(options, server, scratch)
-
-
-def _projects(options: argparse.Namespace, scratch: Path) -> Iterator[Project]:
-    for size in _numbers(options.sizes):
-        yield _generated(scratch / f"generated-{size}", size, options.lines)
-    if options.project:
-        folder = options.project.resolve()
-        yield Project(folder.name, folder, tuple(options.arguments.split()))
-
-
-def _generated(folder: Path, size: int, lines: int) -> Project:
-    made = generated_project.make(folder, size, lines)
-    return Project("generated", made, ("--cov=generated", "--cov-branch"))
-
-
-def _numbers(text: str) -> list[int]:
-    return [int(number) for number in text.split(",") if number]
-
-
-def _growth(options: argparse.Namespace, server: StandIn, scratch: Path) -> Iterator[str]:
-    sizes = _numbers(options.growth)
-    bases, added = [], []
-    for size in sizes:
-        project = _generated(scratch / f"growth-{size}", size, options.lines)
-        bench = Bench(project, server, scratch)
-        report = "--cov-report=term"
-        bench.pytest("--cov-report=")
-        rounds = [
-            (bench.pytest(report), bench.pytest(report, "--coveralls"))
-            for _ in range(max(1, options.rounds // 2))
-        ]
-        base, ours = _median([one for one, _ in rounds]), _median([one for _, one in rounds])
-        bases.append(base)
-        added.append(Cost(ours.seconds - base.seconds, ours.memory - base.memory))
-    yield from growth(sizes, added, bases)
+        options.output.write_text("\n".join(lines) + "\n", "utf-8")
 
 
 if __name__ == "__main__":
