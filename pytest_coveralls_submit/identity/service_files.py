@@ -34,9 +34,26 @@ def github_event(env: Mapping[str, str], names: Iterable[str]) -> More:
         problems = (f"the file {path!r} holds no JSON object",)
     wanted = (name for name in names if name.startswith("event."))
     said = {name: text for name in wanted if (text := _dig({"event": event}, name)) is not None}
+    if (branch := _branch_of_a_fork(event)) is not None:
+        said["event.workflow_run.head_branch"] = branch
     if _names_the_base(env):
         said.update(GITHUB_SHA="", GITHUB_REF="", GITHUB_REF_NAME="")
     return said, problems
+
+
+def _branch_of_a_fork(event: object) -> str | None:
+    """The branch of the run that another one follows, where it is only named like the default one.
+
+    GitHub lists no pull request of a fork; its ``main`` would be filed as the repository's own.
+    """
+    run = "workflow_run"
+    branch = _dig(event, f"{run}.head_branch")
+    owner = _dig(event, f"{run}.head_repository.full_name")
+    is_own = owner is not None and owner == _dig(event, "repository.full_name")
+    is_known = _dig(event, f"{run}.pull_requests.0.number") is not None
+    if branch is None or is_own or is_known or branch != _dig(event, "repository.default_branch"):
+        return None
+    return f"{(owner or 'fork').partition('/')[0]}/{branch}"
 
 
 def _names_the_base(env: Mapping[str, str]) -> bool:

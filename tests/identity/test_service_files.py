@@ -107,6 +107,32 @@ def test_a_workflow_run_is_the_run_that_it_follows(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("run", "branch"),
+    [
+        ({}, "fork/main"),
+        ({"head_repository": None}, "fork/main"),
+        ({"head_repository": {"full_name": "octocat/Hello-World"}}, "main"),
+        ({"head_branch": "topic/y"}, "topic/y"),
+        ({"pull_requests": RUN["pull_requests"]}, "main"),
+    ],
+    ids=["fork", "deleted", "own", "other", "request"],
+)
+def test_a_forks_main_is_not_the_repositorys(
+    tmp_path: Path, run: dict[str, Any], branch: str
+) -> None:
+    """GitHub names no pull request of a fork, and Coveralls knows a build by its branch."""
+    of_fork = {**RUN, "head_branch": "main", "pull_requests": [], **run}
+    repository = {"full_name": "octocat/Hello-World", "default_branch": "main"}
+    env = with_event(
+        GITHUB | {"GITHUB_EVENT_NAME": "workflow_run"},
+        tmp_path,
+        {"workflow_run": of_fork, "repository": repository},
+    )
+
+    assert detect(env).service_branch == branch
+
+
 def test_no_other_event_is_a_workflow_run(tmp_path: Path) -> None:
     """And without its event such a run has no commit: that of the default branch is another."""
     assert not detect(with_event(GITHUB, tmp_path, {})).is_workflow_run
