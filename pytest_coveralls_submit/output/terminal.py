@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -38,6 +39,9 @@ class Progress:
         self._stream = stream
         self._clock = clock
         self._next = clock() + PATIENCE
+        self._text = ""
+        self._timer: threading.Timer | None = None
+        self._lock = threading.Lock()
         self._width = 0
         try:
             self._is_terminal = stream.isatty()
@@ -48,12 +52,33 @@ class Progress:
         return self
 
     def __call__(self, text: str) -> None:
-        """Show ``text``, e.g. ``coveralls: analysed 120 of 1,000 files``, if it is time to."""
-        if self._is_terminal and self._clock() >= self._next:
-            self._next = self._clock() + PAUSE
-            self._draw(text[: shutil.get_terminal_size().columns - 1])
+        """Show ``text``, e.g. ``coveralls: analysing 1,000 files``, as soon as it is time to."""
+        if not self._is_terminal:
+            return
+        with self._lock:
+            self._text = text
+            if self._clock() >= self._next:
+                self._show()
+            elif self._timer is None:  # nobody may call again before the work is done
+                self._timer = threading.Timer(PATIENCE, self._show_first)
+                self._timer.daemon = True
+                with suppress(RuntimeError):  # no thread is to be had
+                    self._timer.start()
+
+    def _show_first(self) -> None:
+        with self._lock:
+            if not self._width:
+                self._show()
+
+    def _show(self) -> None:
+        self._next = self._clock() + PAUSE
+        self._draw(self._text[: shutil.get_terminal_size().columns - 1])
 
     def __exit__(self, *_: object) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            if self._timer.ident is not None:
+                self._timer.join()
         if self._width:
             self._draw("")
             self._draw("")  # the cursor stands at the start of an empty line

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 
 import pytest
 
@@ -68,6 +69,21 @@ def test_long_work_shows_a_line_that_changes_and_goes() -> None:
         show("done")
 
     assert stream.getvalue() == "\r8 of 9 files\rdone        \r    \r"
+
+
+def test_long_work_that_says_so_once_is_shown_too() -> None:
+    """Nobody calls again while coverage analyses a thousand files."""
+    drawn = threading.Event()
+
+    class Drawn(Terminal):
+        def flush(self) -> None:
+            drawn.set()
+
+    with Progress(stream := Drawn()) as show:
+        show("9 files")
+        assert drawn.wait(30)
+
+    assert stream.getvalue() == "\r9 files\r       \r"
 
 
 @pytest.mark.parametrize("is_terminal", [True, False])
