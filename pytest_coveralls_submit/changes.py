@@ -20,6 +20,12 @@ Changed = Mapping[str, Sequence[range]]
 """Name as it is sent -> changed lines."""
 
 
+def has_to_tell(plan: Plan) -> bool:
+    """Whether a run that measured has something to tell of changed lines, or why it has not."""
+    has_remedy = isinstance(plan.base, NoBase) and bool(plan.base.remedy)
+    return plan.diff is not None or has_remedy or plan.settings.changed_fail_under is not None
+
+
 def changed_ranges(plan: Plan) -> tuple[Changed | None, str]:
     """Return which lines have changed, None where that is not known, and why not."""
     if plan.diff is None:
@@ -47,7 +53,7 @@ def with_changed_lines(
     gate = plan.settings.changed_fail_under
     if changed is None:
         if gate is not None:
-            trouble = trouble or "changed lines: not known; changed_fail_under is not heeded"
+            trouble = f"{trouble or 'changed lines: not known'}; changed_fail_under is not heeded"
         return replace(outcome, notices=(*outcome.notices, *([trouble] if trouble else [])))
     counted = changed_lines(
         changed, ((file.name, file.coverage, file.branches) for file in reading.files)

@@ -11,14 +11,14 @@ from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any, Protocol
 
-from .changes import Changed, changed_ranges, with_changed_lines
+from .changes import Changed, changed_ranges, has_to_tell, with_changed_lines
 from .errors import JobError, MeasurementError
 from .hints import why_no_token
 from .job import document, files, other_tools, outbox
 from .job.document import Document
 from .measurement.records import Measurement
 from .outcome import Built, Failed, NotSent, Outcome
-from .plan import Plan
+from .plan import Plan, is_worth_measuring
 from .upload import Voice, upload
 from .values import one_line, typed_path
 
@@ -56,15 +56,19 @@ def submit(plan: Plan, run: Run) -> Outcome:
 
     The changed lines are told whatever becomes of the job.
     """
-    if not plan.leads_to_a_job and plan.diff is None:
+    if not plan.leads_to_a_job and not has_to_tell(plan):
         return why_no_token(plan)
     try:
         measured = run.measure()
     except MeasurementError as error:
-        return NotSent(reason=str(error)) if plan.leads_to_a_job else why_no_token(plan)
+        return (
+            NotSent(reason=str(error))
+            if is_worth_measuring(plan.settings, plan.token)
+            else why_no_token(plan)
+        )
     if not measured.files and not measured.failed and not plan.settings.allow_empty:
         reason = NotSent(reason="no data was collected")
-        return reason if plan.leads_to_a_job else why_no_token(plan)
+        return reason if is_worth_measuring(plan.settings, plan.token) else why_no_token(plan)
     changed, trouble = changed_ranges(plan)
     if not plan.leads_to_a_job:
         measured = _those_that_changed(measured, changed)

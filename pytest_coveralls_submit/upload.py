@@ -98,20 +98,17 @@ def _accepted(
         details=(_effort(answer),),
         notices=() if trouble is None else (trouble,),
     )
-    try:
-        build = None if is_open else result(plan, verdict.url, voice, job.commit_sha)
-        notices = (*sent.notices, *_tell_gitlab(plan, job, percent, verdict.url))
-        return replace(sent, build=build, notices=notices)
-    except KeyboardInterrupt:
-        return sent
-    except Exception as error:  # noqa: BLE001  what was accepted stays so
-        return replace(sent, notices=(*sent.notices, f"internal fault: {one_line(error)}"))
+    build = None if is_open else result(plan, verdict.url, voice, job.commit_sha)
+    notices = (*sent.notices, *_tell_gitlab(plan, job, percent, verdict.url))
+    return replace(sent, build=build, notices=notices)
 
 
 def result(
     plan: Plan, url: str | None, voice: Voice, commit: str | None = None
 ) -> BuildResult | None:
     """Return what the build came to, where the user waits for it.
+
+    Raises nothing, for what was accepted stays so: Ctrl-C ends the waiting alone.
 
     Args:
         plan: says how long to wait.
@@ -122,20 +119,31 @@ def result(
     settings = plan.settings
     if not settings.wait:
         return None
-    with voice.progress() as show:
-        return wait_for_build(
-            url,
-            settings.host,
-            settings.wait,
-            plan.env,
-            _policy(plan, is_repeatable=True),
-            commit=commit,
-            progress=lambda text: show(f"coveralls: {text}"),
-        )
+    try:
+        with voice.progress() as show:
+            return wait_for_build(
+                url,
+                settings.host,
+                settings.wait,
+                plan.env,
+                _policy(plan, is_repeatable=True),
+                commit=commit,
+                progress=lambda text: show(f"coveralls: {text}"),
+            )
+    except KeyboardInterrupt:
+        problem = "not known, the waiting was interrupted"
+    except ProcessError as error:
+        problem = f"not known, {error}"
+    except Exception as error:  # noqa: BLE001  see above
+        problem = f"not known, internal fault: {one_line(error)}"
+    return BuildResult(url=url or settings.host, percent=None, problem=problem)
 
 
 def _tell_gitlab(plan: Plan, job: Document, percent: float, url: str | None) -> tuple[str, ...]:
-    """Give the commit a status on GitLab, where the user wants that; say what became of it."""
+    """Give the commit a status on GitLab, where the user wants that; say what became of it.
+
+    Raises nothing, for what was accepted stays so.
+    """
     settings = plan.settings
     if not settings.gitlab_status:
         return ()
@@ -160,6 +168,10 @@ def _tell_gitlab(plan: Plan, job: Document, percent: float, url: str | None) -> 
         return (str(error),)
     except ProcessError as error:
         return (f"GitLab was not told: {error}",)
+    except KeyboardInterrupt:
+        return ("GitLab was perhaps not told: interrupted",)
+    except Exception as error:  # noqa: BLE001  see above
+        return (f"GitLab was not told: internal fault: {one_line(error)}",)
     return (done,)
 
 

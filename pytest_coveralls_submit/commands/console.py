@@ -13,7 +13,7 @@ import pytest
 from ..delivery.sender import Waiting
 from ..errors import SettingsError
 from ..hints import problems
-from ..outcome import Outcome
+from ..outcome import Built, Interrupted, Outcome
 from ..output.ci_pages import pages
 from ..output.lines import PREFIX, header, lines
 from ..output.terminal import Progress, write
@@ -103,6 +103,13 @@ def open_console(
         settings, env, root=config.rootpath, start=start, notices=notices, compares=compares
     )
     return Console(options, plan)
+
+
+def status_of(outcome: Outcome) -> int:
+    """Return the exit status of a job that was to be sent."""
+    if isinstance(outcome, Interrupted):
+        return INTERRUPTED
+    return ACCEPTED if isinstance(outcome, Built) else REFUSED
 
 
 class _ConfigReader:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from pathlib import Path
 
 from ..job.checkout import Checkout
 from ..measurement.data_files import measure_files
 from ..measurement.records import Measurement
-from ..outcome import Built, NotSent, Outcome
+from ..outcome import NotSent, Outcome
 from ..submit import Edit, submit
-from .console import ACCEPTED, REFUSED, Console
+from .console import ACCEPTED, REFUSED, Console, status_of
 
 HELP = "build a job from coverage data files and send it"
 
@@ -30,7 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(console: Console) -> int:
     """Build the job and send it; return the exit status."""
     known = console.introduce() if console.plan.leads_to_a_job else ()
-    outcome = submit(console.plan, DataRun(console.options, console.plan))
+    with contextlib.ExitStack() as ends:
+        if console.plan.diff is not None:
+            ends.callback(console.plan.diff.close)  # also where nobody reads it
+        outcome = submit(console.plan, DataRun(console.options, console.plan))
     console.tell(outcome, known=known)
     return _exit_status(outcome, console)
 
@@ -40,7 +44,7 @@ def _exit_status(outcome: Outcome, console: Console) -> int:
         return REFUSED
     if isinstance(outcome, NotSent) and console.plan.token is None and outcome.remedy:
         return REFUSED if console.plan.settings.strict else ACCEPTED
-    return ACCEPTED if isinstance(outcome, Built) else REFUSED
+    return status_of(outcome)
 
 
 class DataRun(Console):

@@ -17,7 +17,7 @@ from ..outcome import Built, Outcome
 from ..plan import Plan
 from ..upload import upload
 from ..values import commit_id
-from .console import ACCEPTED, REFUSED, USAGE, Console
+from .console import ACCEPTED, INTERRUPTED, USAGE, Console, status_of
 
 HELP = "send jobs from files and folders, and remove each file once its job is accepted"
 # Of a file that a pull request may have written, only this is taken; who built what, the event
@@ -40,9 +40,16 @@ def run(console: Console) -> int:
     """Send the jobs, the oldest of a folder first; return the exit status."""
     named: list[Path] = console.options.files
     paths = [job for path in named for job in ([path] if str(path) == "-" else jobs_in(path))]
+    for notice in console.plan.notices:
+        console.say(notice)
     if not paths:
         console.say("there is no job to send in " + ", ".join(map(str, named)))
-    return max((_send(console, path) for path in paths), default=ACCEPTED)
+    status = ACCEPTED
+    for path in paths:
+        status = max(status, _send(console, path))
+        if status == INTERRUPTED:
+            break
+    return status
 
 
 def _send(console: Console, path: Path) -> int:
@@ -53,15 +60,15 @@ def _send(console: Console, path: Path) -> int:
         return USAGE
     outcome = _outcome(console, job, path)
     console.tell(outcome, is_trusted=False)
-    return ACCEPTED if isinstance(outcome, Built) else REFUSED
+    return status_of(outcome)
 
 
 def _outcome(console: Console, job: Document, path: Path) -> Outcome:
     plan = console.plan
     if plan.settings.dry_run:
-        return Built(files=job.totals, percent=job.percent, notices=plan.notices)
+        return Built(files=job.totals, percent=job.percent)
     if plan.token is None:
-        return replace(why_no_token(plan), notices=plan.notices)
+        return why_no_token(plan)
     kept = None if str(path) == "-" else path.absolute()
     return upload(plan, job, pieces(job), job.percent, kept, console)
 
@@ -80,8 +87,7 @@ def _identified(job: Document, path: Path, plan: Plan) -> Document:
         return replace(job, identity=_of_the_event(job, path, plan))
     if not job.identity:
         return replace(job, identity=here)
-    flags = {name for name, origin in plan.settings.origins.items() if origin.kind == "flag"}
-    identity = {**job.identity, **{name: here[name] for name in flags & here.keys()}}
+    identity = {**job.identity, **{name: here[name] for name in _typed(plan) & here.keys()}}
     if identity.get("service_name") in {GITHUB_ACTIONS, GITHUB_SERVICE} and plan.token:
         is_github = plan.token.is_github
         identity["service_name"] = GITHUB_SERVICE if is_github else GITHUB_ACTIONS
@@ -96,20 +102,27 @@ def _of_the_event(job: Document, path: Path, plan: Plan) -> dict[str, Any]:
 
     The file comes from a run that may be a fork's: it could name another commit, or ``main``.
     """
+    here = plan.identity.as_json()
     commit = plan.settings.commit_sha or plan.build.commit_sha
     if commit is None:
         raise JobError(
             f"{path} is not sent: the event of this workflow_run names no commit, so that it "
             "cannot be told whose coverage this is"
         )
+    if not job.identity:
+        return here
     of_file = commit_id(job.commit_sha)
-    if job.identity and of_file != commit:
+    if of_file != commit:
         raise JobError(
             f"{path} is not sent: it is of commit {of_file or 'unknown'}, and the run that "
             f"started this workflow of {commit}"
         )
-    taken = {name: job.identity[name] for name in OF_THE_FILE if name in job.identity}
-    own = {
-        name: value for name, value in plan.identity.as_json().items() if name not in OF_THE_FILE
-    }
-    return {**own, **taken}
+    for name in set(OF_THE_FILE) - _typed(plan):
+        here.pop(name, None)
+        if name in job.identity:
+            here[name] = job.identity[name]
+    return here
+
+
+def _typed(plan: Plan) -> set[str]:
+    return {name for name, origin in plan.settings.origins.items() if origin.kind == "flag"}
