@@ -58,17 +58,14 @@ def submit(plan: Plan, run: Run) -> Outcome:
     """
     if not plan.leads_to_a_job and not has_to_tell(plan):
         return why_no_token(plan)
+    is_wanted = is_worth_measuring(plan.settings, plan.token)
+    without_token = None if is_wanted else why_no_token(plan)
     try:
         measured = run.measure()
     except MeasurementError as error:
-        return (
-            NotSent(reason=str(error))
-            if is_worth_measuring(plan.settings, plan.token)
-            else why_no_token(plan)
-        )
+        return without_token or NotSent(reason=str(error))
     if not measured.files and not measured.failed and not plan.settings.allow_empty:
-        reason = NotSent(reason="no data was collected")
-        return reason if is_worth_measuring(plan.settings, plan.token) else why_no_token(plan)
+        return without_token or NotSent(reason="no data was collected")
     changed, trouble = changed_ranges(plan)
     if not plan.leads_to_a_job:
         measured = _those_that_changed(measured, changed)

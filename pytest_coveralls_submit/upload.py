@@ -165,13 +165,13 @@ def _tell_gitlab(plan: Plan, job: Document, percent: float, url: str | None) -> 
             name=f"coveralls/{flag}" if flag else "coveralls",
         )
     except GitLabError as error:
-        return (str(error),)
+        done = str(error)
     except ProcessError as error:
-        return (f"GitLab was not told: {error}",)
+        done = f"GitLab was not told: {error}"
     except KeyboardInterrupt:
-        return ("GitLab was perhaps not told: interrupted",)
+        done = "GitLab was perhaps not told: interrupted"
     except Exception as error:  # noqa: BLE001  see above
-        return (f"GitLab was not told: internal fault: {one_line(error)}",)
+        done = f"GitLab was not told: internal fault: {one_line(error)}"
     return (done,)
 
 
