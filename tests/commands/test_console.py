@@ -55,7 +55,9 @@ def test_what_else_stands_in_the_ini_file_is_harmless(
 
     status, said = command("finish")
 
-    assert (status, said) == (0, [f"coveralls: closed build 77 on {command.server.url}"])
+    url = command.server.url
+    closed = f"coveralls: closed build 77 on {url}, 2 jobs -> {url}/builds/77"
+    assert (status, said) == (0, [closed])
 
 
 def test_conftests_are_not_imported(command: Command, build: Build) -> None:

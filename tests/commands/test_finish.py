@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import pytest
@@ -10,10 +11,12 @@ from standin import COVERALLS_TOKEN, Build, StandIn
 
 
 def test_finish_closes_a_build(command: Command, build: Build) -> None:
-    """And says which and where."""
+    """And says which, where, and how many jobs it has."""
     status, said = command("finish", "--coveralls-service-number=77")
 
-    assert (status, said) == (0, [f"coveralls: closed build 77 on {command.server.url}"])
+    url = command.server.url
+    closed = f"coveralls: closed build 77 on {url}, 2 jobs -> {url}/builds/77"
+    assert (status, said) == (0, [closed])
     assert build.closed
     assert build.carryforward is None
 
@@ -171,3 +174,68 @@ def test_notices_are_told(command: Command, build: Build) -> None:
 
     expected = "coveralls: COVERALLS_PARALEL is no setting; the nearest is COVERALLS_PARALLEL"
     assert said[0] == expected
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_finish_counts_the_jobs_and_warns_of_none(
+    command: Command, build: Build, count: int
+) -> None:
+    """A build without jobs is closed, and is hardly what was meant."""
+    del build.jobs[count:]
+
+    status, said = command("finish", "--coveralls-service-number=77")
+
+    assert (status, len(said)) == (0, 2 - count)
+    assert (", 1 job -> " if count else ", 0 jobs -> ") in said[0]
+    assert count or said[1] == (
+        "coveralls: the build has no jobs: they were not sent, are still on their way, or have "
+        "another service number than 77"
+    )
+
+
+def test_finish_waits_for_the_result_where_that_is_wanted(command: Command, build: Build) -> None:
+    """It is asked until it is a number."""
+    ready = {"covered_percent": 93.214, "coverage_change": 0.14}
+    command.server.pages["/builds/77.json"] = [{"covered_percent": None}, ready]
+
+    status, said = command("finish", "--coveralls-service-number=77", "--coveralls-wait=60")
+
+    assert status == 0
+    link = f"{command.server.url}/builds/77"
+    assert said[1:] == [f"coveralls: build: 93.21% covered, +0.14% -> {link}"]
+    assert len(command.server.requests) == 3
+
+
+@pytest.mark.parametrize(
+    ("pages", "line"),
+    [
+        ({"/builds/77.json": [{"covered_percent": None}]}, "still processing"),
+        ({}, "its result is shown to those alone who are logged in, as of private repositories ("),
+    ],
+    ids=["slow", "private"],
+)
+def test_finish_is_green_without_a_result(
+    command: Command, build: Build, pages: dict[str, list[object]], line: str
+) -> None:
+    """The build was closed; what it came to is for the eye alone."""
+    command.server.pages.update(pages)
+
+    status, said = command("finish", "--coveralls-service-number=77", "--coveralls-wait=1")
+
+    assert (status, len(said)) == (0, 2)
+    assert said[1].startswith(f"coveralls: build: {line}")
+
+
+def test_finish_is_green_where_the_waiting_is_interrupted(command: Command, build: Build) -> None:
+    """Ctrl-C ends the waiting; the build is closed all the same."""
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            raise KeyboardInterrupt
+
+    command.monkeypatch.setattr("sys.stderr", Terminal())
+
+    status, said = command("finish", "--coveralls-service-number=77", "--coveralls-wait=60")
+
+    assert (status, build.closed) == (0, True)
+    assert said[1].startswith("coveralls: build: not known, the waiting was interrupted -> ")

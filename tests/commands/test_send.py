@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+from typing import Any
 
 import pytest
 from commanding import FILE, GITHUB, Command
@@ -200,3 +202,272 @@ def test_send_tells_how_to_close_the_build_that_the_job_is_in(
     _, said = command("send", str(path))
 
     assert any("finish --coveralls-service-number=77" in line for line in said)
+
+
+# -- several -----------------------------------------------------------------------------------
+
+
+def test_send_takes_files_and_folders_the_oldest_job_of_a_folder_first(
+    command: Command, server: StandIn
+) -> None:
+    """What else lies in a folder stays there."""
+    (command.folder / "kept").mkdir()
+    for age, name in enumerate(("kept/job-new.json", "kept/job-old.json", "one.json")):
+        path = command.job(name, service_job_id=name)
+        os.utime(path, (1e9 - age, 1e9 - age))
+    (command.folder / "kept" / "notes.json").write_text("{}")
+
+    status, said = command("send", "one.json", "kept")
+
+    assert (status, len(said)) == (0, 3)
+    ids = [job["service_job_id"] for job in server.jobs]
+    assert ids == ["one.json", "kept/job-old.json", "kept/job-new.json"]
+    assert [path.name for path in command.folder.rglob("*.json")] == ["notes.json"]
+
+
+def test_send_of_an_empty_folder_is_no_failure(command: Command) -> None:
+    """There is nothing to do; the name is escaped."""
+    folder = command.folder / "a\x1b"
+    folder.mkdir()
+
+    said = f"coveralls: there is no job to send in {command.folder}/a\\x1b"
+    assert command("send", str(folder)) == (0, [said])
+
+
+@pytest.mark.parametrize(("answer", "status"), [(200, 2), (503, 2)])
+def test_send_sends_the_rest_where_one_file_is_damaged(
+    command: Command, server: StandIn, answer: int, status: int
+) -> None:
+    """The worst decides on the exit status."""
+    command.job("a.json")
+    (command.folder / "b.json").write_text("{")
+    command.job("c.json")
+    if answer != 200:
+        server.respond(answer)
+
+    ended, said = command("send", "a.json", "b.json", "c.json")
+
+    assert ended == status
+    assert len(server.requests) == 2
+    assert [line for line in said if "b.json is no JSON file: " in line] == said[-1:]
+    assert (command.folder / "a.json").exists() == (answer != 200)
+    assert not (command.folder / "c.json").exists()
+
+
+def test_send_ends_where_it_is_interrupted(command: Command, server: StandIn) -> None:
+    """Ctrl-C is for the whole command; what was not sent is still there."""
+    server.respond(503)
+    command.env(COVERALLS_RETRIES="1")
+    paths = [command.job(name) for name in ("a.json", "b.json")]
+
+    class Terminal(io.StringIO):
+        def write(self, text: str) -> int:
+            if "attempt 1" in text:
+                raise KeyboardInterrupt
+            return super().write(text)
+
+    terminal = Terminal()
+    command.monkeypatch.setattr("sys.stdout", terminal)
+
+    assert command("send", *map(str, paths))[0] == 130
+    assert "failed: interrupted while sending" in terminal.getvalue()
+    assert len(server.requests) == 1
+    assert all(path.exists() for path in paths)
+
+
+def test_send_tells_notices(command: Command) -> None:
+    """A misspelt variable for instance, once."""
+    command.env(COVERALLS_PARALEL="1")
+    paths = [str(command.job(name)) for name in ("a.json", "b.json")]
+
+    _, said = command("send", *paths)
+
+    assert [line for line in said if "COVERALLS_PARALEL" in line] == said[:1]
+
+
+# -- after a run that may be a fork's ----------------------------------------------------------
+
+HEAD, OTHER = "5e837cc" + "0" * 33, "ab" * 20
+EVENT = {
+    "workflow_run": {
+        "id": 4242,
+        "run_attempt": 2,
+        "html_url": "https://github.com/octo/sample/actions/runs/4242",
+        "head_sha": HEAD,
+        "head_branch": "topic/y",
+        "head_repository": {"full_name": "fork/sample"},
+        "pull_requests": [{"number": 12, "base": {"ref": "main"}}],
+    },
+    "repository": {"full_name": "octo/sample", "default_branch": "main"},
+}
+OF_THE_FILE = {
+    "flag_name": "py312",
+    "parallel": True,
+    "run_at": "2026-02-18T00:52:48Z",
+    "service_job_id": "test-3.12",
+    "service_job_number": "7",
+}
+FORGED = {
+    "service_name": "travis-ci",
+    "service_number": "1",
+    "service_branch": "main",
+    "service_pull_request": "1",
+    "service_attempt": "9",
+    "service_build_url": "https://example.org/",
+    "repo_name": "octo/other",
+    "git": {"head": {"id": HEAD, "message": "Trust me"}, "branch": "main"},
+}
+"""What somebody would write into a file to have it taken for the repository's own."""
+
+
+@pytest.fixture
+def follows(command: Command) -> Command:
+    """A workflow that follows another one, with a token of GitHub's."""
+    command.env(**GITHUB, COVERALLS_REPO_TOKEN="ghs_x", GITHUB_EVENT_NAME="workflow_run")
+    follow(command)
+    return command
+
+
+def follow(command: Command, event: object = EVENT, **run: object) -> None:
+    """Write the event's file."""
+    if isinstance(event, dict) and run:
+        event = {**event, "workflow_run": {**event["workflow_run"], **run}}
+    path = command.folder / "event.json"
+    path.write_text(json.dumps(event))
+    command.env(GITHUB_EVENT_PATH=str(path))
+
+
+def test_send_takes_who_built_what_from_the_event(follows: Command, server: StandIn) -> None:
+    """Of the file it takes what tells the jobs of a build apart, and what was measured."""
+    path = follows.job(**OF_THE_FILE, **FORGED, commit_sha=HEAD)
+
+    status, said = follows("send", str(path))
+
+    assert status == 0, said
+    (job,) = server.jobs
+    assert job == {
+        **OF_THE_FILE,
+        "repo_token": "ghs_x",
+        "service_name": "github",
+        "service_number": "4242",
+        "service_attempt": "2",
+        "service_build_url": "https://github.com/octo/sample/actions/runs/4242",
+        "service_pull_request": "12",
+        "service_branch": "topic/y",
+        "repo_name": "octo/sample",
+        "commit_sha": HEAD,
+        "git": {
+            "head": {"id": HEAD},
+            "branch": "topic/y",
+            "remotes": [{"name": "origin", "url": "https://github.com/octo/sample.git"}],
+        },
+        "source_files": [FILE],
+    }
+
+
+def test_send_files_no_fork_under_the_default_branch(follows: Command, server: StandIn) -> None:
+    """A fork's ``main`` without a known pull request is the fork's."""
+    follow(follows, head_branch="main", pull_requests=[])
+
+    follows("send", str(follows.job(commit_sha=HEAD, service_branch="main")))
+
+    (job,) = server.jobs
+    assert (job["service_branch"], job["git"]["branch"]) == ("fork/main", "fork/main")
+
+
+@pytest.mark.parametrize(
+    ("event", "fields", "said"),
+    [
+        (EVENT, {"commit_sha": OTHER}, f"it is of commit {OTHER}, and the run that"),
+        (EVENT, {"git": {"head": {"id": OTHER}}}, f"it is of commit {OTHER}, and the run that"),
+        (EVENT, {"service_number": "4242"}, "it is of commit unknown, and the run that"),
+        ({}, {"commit_sha": HEAD}, "the event of this workflow_run names no commit"),
+        ({}, {}, "the event of this workflow_run names no commit"),
+        ([], {"commit_sha": HEAD}, "the event of this workflow_run names no commit"),
+    ],
+)
+def test_send_refuses_a_file_that_is_not_of_the_events_commit(
+    follows: Command, server: StandIn, event: object, fields: dict[str, Any], said: str
+) -> None:
+    """One line, nothing sent, the file stays."""
+    follow(follows, event)
+    path = follows.job(**fields)
+
+    status, lines = follows("send", str(path))
+
+    assert status == 2
+    assert lines[-1].startswith(f"coveralls: {path} is not sent: {said}")
+    assert len(lines) == 1 + isinstance(event, list)  # what is wrong with the event's file
+    assert server.requests == []
+    assert path.exists()
+
+
+def test_send_gives_a_file_without_identity_the_events(follows: Command, server: StandIn) -> None:
+    """It claims nothing; flags and variables of this workflow tell which job it is."""
+    follows.env(COVERALLS_PARALLEL="true")
+
+    follows("send", str(follows.job()), "--coveralls-flag-name=web")
+
+    (job,) = server.jobs
+    assert (job["commit_sha"], job["service_number"]) == (HEAD, "4242")
+    assert (job["flag_name"], job["parallel"]) == ("web", True)
+
+
+def test_send_heeds_a_flag_over_a_fork_file(follows: Command, server: StandIn) -> None:
+    """What is typed comes from whoever wrote this workflow; variables may be another job's."""
+    follows.env(COVERALLS_SERVICE_JOB_ID="here")
+
+    follows("send", str(follows.job(**OF_THE_FILE, commit_sha=HEAD)), "--coveralls-flag-name=web")
+
+    (job,) = server.jobs
+    assert (job["flag_name"], job["service_job_id"]) == ("web", "test-3.12")
+
+
+HOSTILE = "::set-output name=a::b ##vso[task.setvariable variable=a]b\x1b[31m\u202e.py"
+
+
+@pytest.mark.parametrize("answer", [200, 503])
+def test_nothing_of_a_file_commands_the_runner(
+    follows: Command, server: StandIn, answer: int
+) -> None:
+    """Later steps get the server's link alone; what is shown is escaped."""
+    places = {name: follows.folder / name for name in ("OUTPUT", "ENV", "STEP_SUMMARY")}
+    follows.env(**{f"GITHUB_{name}": str(path) for name, path in places.items()})
+    if answer != 200:
+        server.respond(answer)
+    fields = {**OF_THE_FILE, "flag_name": HOSTILE, "commit_sha": HEAD}
+    path = follows.job(f"{HOSTILE}.json", **fields, source_files=[{**FILE, "name": HOSTILE}])
+    server.tokens.add("ghs_x")
+
+    _, said = follows("send", "-v", path.name)
+    server.findings.clear()
+
+    outputs = places["OUTPUT"].read_text() if places["OUTPUT"].exists() else ""
+    assert outputs == (f"coveralls-url={server.url}/jobs/105971882\n" if answer == 200 else "")
+    assert not places["ENV"].exists()
+    shown = "\n".join([*said, places["STEP_SUMMARY"].read_text()])
+    assert not {"\x1b", "\u202e"} & set(shown)
+    for line in shown.splitlines():
+        assert "##vso[" not in line
+        assert "::" not in line.removeprefix("::warning title=Coveralls::")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"source_files": [{**FILE, "name": HOSTILE, "coverage": ["x"]}]},
+        {HOSTILE: 1},
+        {"commit_sha": HOSTILE},
+    ],
+    ids=["name", "field", "commit"],
+)
+def test_what_is_said_of_a_damaged_file_is_escaped(
+    follows: Command, fields: dict[str, Any]
+) -> None:
+    """One line, whatever stands in it."""
+    status, (line,) = follows("send", str(follows.job(**fields)))
+
+    assert status == 2
+    assert not {"\x1b", "\u202e"} & set(line)
+    assert "##vso[" not in line
+    assert "::" not in line

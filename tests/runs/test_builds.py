@@ -141,7 +141,8 @@ def test_all_jobs_of_a_matrix_are_in_one_build_and_finish_closes_it(
     assert command[:3] == ["python", "-m", "pytest_coveralls_submit"]
     finished = matrix.run(*command[3:], module="pytest_coveralls_submit")
     assert finished.returncode == 0, finished.stdout
-    assert finished.stdout == f"coveralls: closed build 77 on {server.url}\n"
+    closed = f"coveralls: closed build 77 on {server.url}, {len(LEGS)} jobs -> "
+    assert finished.stdout == f"{closed}{server.url}/builds/77\n"
     assert build.closed
 
     late = matrix.run("--coveralls", "--coveralls-parallel", env={"PLANT": LEGS[0]})

@@ -76,5 +76,5 @@ def command(
 
 @pytest.fixture
 def build(server: StandIn) -> Build:
-    """A parallel build with number 77 that is open."""
-    return server.builds.setdefault("77", Build("77"))
+    """A parallel build with number 77 that is open and has two jobs."""
+    return server.builds.setdefault("77", Build("77", [{}, {}]))

@@ -139,6 +139,8 @@ class StandIn(HTTPServer):
         requests: every request in the order of arrival, refused ones included.
         jobs: every accepted job, decoded, in the order of arrival.
         builds: the builds by number, with the jobs that are in them now.
+        pages: what `/builds/ID.json` and the like say by their path, one after the other, the last
+            one again and again; what is not there is only for who has logged in.
         replaced: jobs that a later job with the same job id and flag has put out of its build.
         findings: what `check` and the server found wrong in what was accepted; to be empty.
         tokens: the Coveralls tokens that are known.
@@ -178,6 +180,7 @@ class StandIn(HTTPServer):
         self.requests: list[Received] = []
         self.jobs: list[Job] = []
         self.builds: dict[str, Build] = {}
+        self.pages: dict[str, list[Any]] = {}
         self.replaced: list[Job] = []
         self.findings: list[str] = []
         self._scripted: deque[_Scripted] = deque()
@@ -239,6 +242,8 @@ class StandIn(HTTPServer):
             self.findings.append(f"{received.path}: an Authorization header was sent")
 
     def _usual(self, received: Received) -> Response | None:
+        if received.method == "GET" and (said := self.pages.get(received.path)):
+            return _json(200, said.pop(0) if len(said) > 1 else said[0])
         take = {
             ("coveralls", "/api/v1/jobs"): self._take_job,
             ("coveralls", "/webhook"): self._take_webhook,
@@ -344,7 +349,8 @@ class StandIn(HTTPServer):
         if build.closed:  # that it is an error is known, its text is not
             return _json(self.webhook_refusal_status, {"error": f"Build {number} is closed"})
         build.closed, build.carryforward = True, document.get("carryforward")
-        return _json(200, {"done": True})
+        url = f"{self.url}/builds/{number}"
+        return _json(200, {"done": True, "url": url, "jobs": len(build.jobs)})
 
     def _may_close(self, document: Job, url_token: str | None) -> bool:
         token = document.get("repo_token") or url_token
