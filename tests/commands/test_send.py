@@ -234,9 +234,9 @@ def test_send_of_an_empty_folder_is_no_failure(command: Command) -> None:
     assert command("send", str(folder)) == (0, [said])
 
 
-@pytest.mark.parametrize(("answer", "status"), [(200, 2), (503, 2)])
+@pytest.mark.parametrize("answer", [200, 503])
 def test_send_sends_the_rest_where_one_file_is_damaged(
-    command: Command, server: StandIn, answer: int, status: int
+    command: Command, server: StandIn, answer: int
 ) -> None:
     """The worst decides on the exit status."""
     command.job("a.json")
@@ -247,7 +247,7 @@ def test_send_sends_the_rest_where_one_file_is_damaged(
 
     ended, said = command("send", "a.json", "b.json", "c.json")
 
-    assert ended == status
+    assert ended == 2
     assert len(server.requests) == 2
     assert [line for line in said if "b.json is no JSON file: " in line] == said[-1:]
     assert (command.folder / "a.json").exists() == (answer != 200)
@@ -449,7 +449,7 @@ def test_nothing_of_a_file_commands_the_runner(
     assert not {"\x1b", "\u202e"} & set(shown)
     for line in shown.splitlines():
         assert "##vso[" not in line
-        assert "::" not in line.removeprefix("::warning title=Coveralls::")
+        assert not line.lstrip().startswith("::") or "::warning title=Coveralls::503" in line
 
 
 @pytest.mark.parametrize(
@@ -468,6 +468,6 @@ def test_what_is_said_of_a_damaged_file_is_escaped(
     status, (line,) = follows("send", str(follows.job(**fields)))
 
     assert status == 2
+    assert line.startswith("coveralls: ")
     assert not {"\x1b", "\u202e"} & set(line)
     assert "##vso[" not in line
-    assert "::" not in line
