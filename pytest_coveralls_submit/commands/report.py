@@ -67,7 +67,9 @@ class DataRun(Console):
                 start=plan.start,
                 env=plan.env,
                 checkout=Checkout(plan.top, plan.tracked),
-                begin=lambda count: show(f"coveralls: analysing {count:,} files"),
+                begin=lambda count: show(
+                    f"coveralls: analysing {count:,} file" + "s" * (count > 1)
+                ),
             )
 
     def folder(self) -> Path | None:

@@ -15,7 +15,9 @@ from pytest_coveralls_submit import __version__
 from pytest_coveralls_submit.__main__ import main
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["finish", "--help"], ["send", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["finish", "--help"], ["send", "--help"], ["report", "--help"]]
+)
 def test_help_is_there(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """For the whole and for each command, with the settings as flags."""
     with pytest.raises(SystemExit) as ended:
@@ -47,7 +49,7 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.strip() == __version__
 
 
-@pytest.mark.parametrize("arguments", [[], ["close"], ["send"], ["finish", "--nonsense"]])
+@pytest.mark.parametrize("arguments", [[], ["close"], ["send"], ["report", "--nonsense"]])
 def test_a_wrong_call_is_a_usage_error(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
