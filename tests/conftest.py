@@ -16,7 +16,7 @@ from standin import StandIn
 
 from pytest_coveralls_submit.session.nesting import SESSION_MARK
 
-pytest_plugins = ["pytester", "commanding"]
+pytest_plugins = ["pytester", "commanding", "story"]
 
 # All else could be a CI service's, a proxy, a certificate store or a setting.
 PASSED_ON = (

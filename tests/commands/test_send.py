@@ -300,14 +300,14 @@ EVENT = {
     },
     "repository": {"full_name": "octo/sample", "default_branch": "main"},
 }
-OF_THE_FILE = {
+OF_THE_FILE: dict[str, Any] = {
     "flag_name": "py312",
     "parallel": True,
     "run_at": "2026-02-18T00:52:48Z",
     "service_job_id": "test-3.12",
     "service_job_number": "7",
 }
-FORGED = {
+FORGED: dict[str, Any] = {
     "service_name": "travis-ci",
     "service_number": "1",
     "service_branch": "main",
