@@ -10,7 +10,8 @@ from typing import Any, cast
 
 import coverage
 import pytest
-from inner import Ended, Inner
+from git_repository import Repository, needs_git
+from inner import GARDEN, Ended, Inner
 from running import NO_TOKEN
 from standin import COVERALLS_TOKEN
 
@@ -498,6 +499,106 @@ def test_strict_leaves_another_status_alone(inner: Inner) -> None:
     assert inner("--coveralls", "--coveralls-strict", "-k", "nothing").status == 5
 
 
+# -- changed lines -----------------------------------------------------------------------------
+
+MISSED = "changed lines: 2 of 3 covered (66.67%); missed: garden.py:4"
+SHORTFALL = "2 of 3 changed lines are covered, 66.67%; changed_fail_under asks for 70%"
+
+
+@pytest.fixture
+def changed(inner: Inner) -> Inner:
+    """A run in a repository, whose last commit has changed all of the module but its first line."""
+    repository = Repository(inner.folder)
+    (inner.folder / "garden.py").write_text("def bed(sunny):\n    pass\n")
+    inner.env(COVERALLS_COMPARE_SHA=repository.commit_all())
+    (inner.folder / "garden.py").write_text(GARDEN)
+    repository.commit_all()
+    return inner
+
+
+@needs_git
+@pytest.mark.parametrize(
+    ("words", "lines"),
+    [([], [MISSED]), (["-v"], [MISSED, "partly taken: garden.py:2"]), (["-q"], [])],
+    ids=["plain", "-v", "-q"],
+)
+def test_changed_lines_are_told(changed: Inner, words: list[str], lines: list[str]) -> None:
+    """After the job's line."""
+    told = changed("--coveralls", *words).lines
+
+    assert told[0].startswith(SENT)
+    assert told[1 : 1 + len(lines)] == lines
+    assert len(told) == 1 + len(lines) or "-v" in words
+
+
+@needs_git
+@pytest.mark.parametrize(
+    ("case", "gate", "words", "status"),
+    [
+        ("fine", "70", [], 1),
+        ("fine", "60", [], 0),
+        ("down", "70", [], 1),
+        ("no token", "70", [], 1),
+        ("no token", "60", [], 0),
+        ("dry run", "70", [], 1),
+        ("fine", "70", ["-q", "test_garden.py"], 1),
+        ("fine", "70", ["-k", "nothing"], 5),
+        ("fine", "70", ["test_bad.py"], 1),
+        ("fine", "70", ["test_exit.py"], 7),
+    ],
+)
+def test_too_few_covered_changed_lines_change_the_exit_status(
+    changed: Inner, case: str, gate: str, words: list[str], status: int
+) -> None:
+    """From 0 to 1 alone, and without a token too; a line says why."""
+    changed.pytester.makepyfile(test_bad=RED, test_exit=EXIT.format(7))
+    prepare(changed, case)
+
+    run = changed(
+        "--coveralls", f"--coveralls-changed-fail-under={gate}", *words or ["test_garden.py"]
+    )
+
+    assert run.status == status
+    was_whole = status in {0, 1}
+    said = [line for line in run.lines if SHORTFALL in line]
+    assert len(said) == (gate == "70" and was_whole)
+    assert len(run.lines) == 1 or "-q" not in words
+
+
+@needs_git
+def test_missed_changed_lines_are_marked_on_github(changed: Inner) -> None:
+    """``annotate``; other steps get the numbers."""
+    output = changed.folder / "output"
+    changed.env(GITHUB_ACTIONS="true", GITHUB_OUTPUT=str(output), **NO_TOKEN)
+
+    lines = changed("--coveralls", "--coveralls-annotate").lines
+
+    place = "file=garden.py,line=4,endLine=4,title=Coveralls"
+    assert f"::notice {place}::not covered by tests: 4" in lines
+    assert output.read_text() == "changed-covered=2\nchanged-total=3\nchanged-percent=66.67\n"
+
+
+# -- jobs on disk ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("words", "told"), [([], False), (["-v"], True)])
+def test_a_run_that_sends_nothing_tells_of_waiting_jobs_where_it_is_asked_to(
+    inner: Inner, words: list[str], told: bool
+) -> None:
+    """``-v``: with the command that sends them."""
+    prepare(inner, "no token")
+    folder = inner.folder / ".pytest_cache/d/coveralls"
+    folder.mkdir(parents=True)
+    (folder / "job-1.json").write_text("{}")
+
+    place = ".pytest_cache/d/coveralls"
+    line = (
+        f"1 job of an earlier run waits in {place}; "
+        f"send with: python -m pytest_coveralls_submit send {place}"
+    )
+    assert (line in inner("--coveralls", *words).lines) == told
+
+
 def test_a_job_that_is_not_accepted_is_kept_in_pytests_cache(inner: Inner) -> None:
     """With the command that sends it."""
     prepare(inner, "down")
@@ -525,6 +626,95 @@ def test_without_the_cache_a_job_is_kept_elsewhere(
     lines = inner("--coveralls", *["-p", "no:cacheprovider"] * (cache == "switched off")).lines
 
     assert any(f"kept in {own_folder(tmp_path) / 'job-77.json'}" in line for line in lines)
+
+
+# -- the process that sends --------------------------------------------------------------------
+
+INTERRUPT = "def test_interrupt():\n    raise KeyboardInterrupt\n"
+
+
+class Watch:
+    """Sees which processes are there to send, during the tests and afterwards."""
+
+    def __init__(self, error: BaseException | None = None) -> None:
+        self.error = error
+        self.seen: list[bool] = []
+
+    def _look(self, config: pytest.Config) -> None:
+        reporter = config.pluginmanager.get_plugin("coveralls_reporter")
+        assert isinstance(reporter, Reporter)
+        self.reporter = reporter
+        waiting = reporter.waiting
+        self.seen.append(waiting is not None and waiting._child.poll() is None)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> None:
+        """Look before a test."""
+        self._look(item.config)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtestloop(self) -> Any:
+        """Break what comes after the tests, pytest-cov's report for one."""
+        result = yield
+        if self.error is not None:
+            raise self.error
+        return result
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Look before ours, where the job is sent."""
+        self._look(session.config)
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "case", "error", "waits"),
+    [
+        ("", [], "fine", None, True),
+        ("", ["--coveralls-on-partial=skip", "-k", "one"], "fine", None, True),
+        ("", [], "fine", KeyboardInterrupt(), True),
+        ("", [], "fine", RuntimeError("another plugin"), True),
+        ("", [], "no token", None, False),
+        ("", [], "dry run", None, False),
+        (RED, ["-x"], "fine", None, False),
+        (INTERRUPT, [], "fine", None, False),
+        (EXIT.format(7), [], "fine", None, False),
+    ],
+    ids=[
+        "sent",
+        "skipped",
+        "Ctrl-C-after",
+        "fault-after",
+        "no-token",
+        "dry-run",
+        "-x",
+        "Ctrl-C",
+        "exit",
+    ],
+)
+def test_the_sending_process_starts_after_the_tests_and_is_gone_at_the_end(
+    inner: Inner,
+    text: str,
+    words: list[str],
+    case: str,
+    error: BaseException | None,
+    waits: bool,
+) -> None:
+    """It loads its library while pytest-cov reports; no test meets it, and nothing outlives us."""
+    prepare(inner, case)
+    if text:
+        inner.pytester.makepyfile(test_garden=text)
+    inner.plugins.append(watch := Watch(error))
+
+    inner("--coveralls", *words)
+
+    *during, after = watch.seen
+    assert during
+    assert not any(during)
+    assert after == waits
+    is_sent = waits and error is None and not words
+    assert len(inner.server.jobs) == is_sent
+    if watch.reporter.waiting is not None:
+        assert watch.reporter.waiting._child.poll() is not None
 
 
 # -- faults ------------------------------------------------------------------------------------

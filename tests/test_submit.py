@@ -23,12 +23,14 @@ from pytest_coveralls_submit.hints import finish_command
 from pytest_coveralls_submit.job import outbox
 from pytest_coveralls_submit.measurement.records import Measurement
 from pytest_coveralls_submit.outcome import (
+    BuildResult,
     Built,
     Failed,
     Interrupted,
     NotSent,
     Sent,
 )
+from pytest_coveralls_submit.output.terminal import Progress
 from pytest_coveralls_submit.plan import make_plan
 from pytest_coveralls_submit.secret import Environment
 from pytest_coveralls_submit.settings.origin import Origin
@@ -584,6 +586,36 @@ def test_an_interrupted_sending_leaves_the_job_kept(story: Story, server: StandI
     assert len(server.requests) == 1
 
 
+# -- jobs of earlier runs ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("earlier", "is_refused", "said"),
+    [
+        (0, False, ()),
+        (0, True, ()),
+        (1, False, ("1 job of an earlier run waits",)),
+        (1, True, ("1 job of an earlier run waits",)),
+        (2, False, ("2 jobs wait",)),
+    ],
+)
+def test_jobs_of_earlier_runs_are_counted(
+    story: Story, server: StandIn, earlier: int, is_refused: bool, said: tuple[str, ...]
+) -> None:
+    """With the command that sends them, as one would type it; this run's own is no earlier one."""
+    story.cache = story.top / "my cache"
+    story.cache.mkdir()
+    for number in range(earlier):
+        (story.cache / f"job-{number}.json").write_text("{}")
+    if is_refused:
+        server.respond(503)
+
+    notices = story.submit(story.plan(server)).notices
+
+    again = "python -m pytest_coveralls_submit send 'my cache'"
+    assert notices == tuple(f"{jobs} in 'my cache'; send with: {again}" for jobs in said)
+
+
 # -- the plan ----------------------------------------------------------------------------------
 
 
@@ -752,6 +784,58 @@ def test_a_status_that_cannot_be_set_costs_one_line(story: Story, server: StandI
     (notice,) = outcome.notices
     assert notice.startswith("GitLab was not told")
     assert notice.count("not told") == 1
+
+
+# -- what the build came to --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("parallel", ["0", "1"])
+def test_the_result_of_the_build_is_waited_for(
+    story: Story, server: StandIn, parallel: str
+) -> None:
+    """Where the user wants that; an open build has none yet."""
+    server.pages["/jobs/105971882.json"] = [{"covered_percent": 62.5}]
+
+    outcome = story.submit(story.plan(server, wait="60", parallel=parallel))
+
+    assert isinstance(outcome, Sent)
+    url = f"{server.url}/jobs/105971882"
+    assert outcome.build == (None if parallel == "1" else BuildResult(url=url, percent=62.5))
+    assert len(server.requests) == (1 if parallel == "1" else 2)
+
+
+def test_a_job_is_sent_also_where_the_waiting_is_interrupted(story: Story, server: StandIn) -> None:
+    """Ctrl-C after acceptance: there is nothing to keep."""
+    measured = Measurement(tuple(story.files), {})
+
+    class Impatient(Ran):
+        def progress(self) -> Progress:
+            raise KeyboardInterrupt
+
+    run = Impatient(lambda: measured, story.said.append, lambda: story.cache)
+    outcome = submit(story.plan(server, wait="60"), run)
+
+    assert isinstance(outcome, Sent)
+    assert outcome.build is not None
+    assert outcome.build.problem == "not known, the waiting was interrupted"
+    assert story.kept() == []
+
+
+def test_a_job_is_sent_also_where_telling_gitlab_breaks(
+    story: Story, server: StandIn, gitlab: GitLab
+) -> None:
+    """A fault of ours after acceptance costs a line; what the build came to is told too."""
+    server.pages["/jobs/105971882.json"] = [{"covered_percent": 62.5}]
+    story.env = {**pipeline(gitlab), "CI_PROJECT_ID": "\udcff"}
+    made = story.plan(server, gitlab_status="1", gitlab_token=PRIVATE_TOKEN, wait="60")
+
+    outcome = story.submit(made)
+
+    assert isinstance(outcome, Sent)
+    assert outcome.build is not None
+    (notice,) = outcome.notices
+    assert notice.startswith("GitLab was not told: internal fault: UnicodeEncodeError: ")
+    assert story.kept() == []
 
 
 # -- secrets -----------------------------------------------------------------------------------
