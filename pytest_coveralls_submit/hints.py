@@ -35,9 +35,16 @@ def hidden_by_tox(plan: Plan) -> str | None:
     )
 
 
+def warnings(plan: Plan) -> Iterator[str]:
+    """Yield what is worth knowing whatever is done, a line each."""
+    yield from plan.notices
+    if plan.settings.skip_ssl_verify:
+        yield f"TLS is not verified for {plan.settings.host}: anybody in between can read the token"
+
+
 def problems(plan: Plan) -> Iterator[str]:
     """Yield what is wrong before the first test, a line each."""
-    yield from plan.notices
+    yield from warnings(plan)
     is_fork = bool(plan.build.service_pull_request)  # there is nothing to do about that
     if plan.token is None and not plan.settings.dry_run and not is_fork:
         yield why_no_token(plan).full_reason
@@ -45,8 +52,6 @@ def problems(plan: Plan) -> Iterator[str]:
         yield hidden
     if (misfit := diagnosis.misfit(plan.facts)) is not None:
         yield misfit
-    if plan.settings.skip_ssl_verify:
-        yield f"TLS is not verified for {plan.settings.host}: anybody in between can read the token"
     if plan.settings.parallel and plan.identity.service_number is None:
         yield "parallel, but no build number is known to close it by: set service_number"
 

@@ -7,7 +7,7 @@ import json
 
 from ..delivery import diagnosis
 from ..errors import SettingsError
-from ..hints import why_no_token
+from ..hints import warnings, why_no_token
 from ..outcome import Failed
 from ..output.lines import build_line, linked
 from ..plan import Plan
@@ -29,8 +29,8 @@ def run(console: Console) -> int:
     """
     plan = console.plan
     number = plan.identity.service_number
-    for notice in plan.notices:
-        console.say(notice)
+    for warning in warnings(plan):
+        console.say(warning)
     if number is None:
         raise SettingsError(
             "there is no build number: set --coveralls-service-number to the number that the "

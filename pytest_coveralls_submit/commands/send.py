@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import JobError
-from ..hints import why_no_token
+from ..hints import warnings, why_no_token
 from ..identity.token import GITHUB_ACTIONS, GITHUB_SERVICE
 from ..job import other_tools
 from ..job.document import Document, pieces
@@ -40,8 +40,8 @@ def run(console: Console) -> int:
     """Send the jobs, the oldest of a folder first; return the exit status."""
     named: list[Path] = console.options.files
     paths = [job for path in named for job in ([path] if str(path) == "-" else jobs_in(path))]
-    for notice in console.plan.notices:
-        console.say(notice)
+    for warning in warnings(console.plan):
+        console.say(warning)
     if not paths:
         console.say("there is no job to send in " + ", ".join(map(str, named)))
     status = ACCEPTED

@@ -101,6 +101,23 @@ def test_a_value_that_cannot_be_used_is_a_usage_error(command: Command) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "words", [["finish", "--coveralls-service-number=77"], ["send", "job.json"]]
+)
+def test_unverified_tls_is_warned_of(command: Command, build: Build, words: list[str]) -> None:
+    """Each time the token is sent so."""
+    command.env(COVERALLS_SKIP_SSL_VERIFY="true")
+    command.job()
+
+    status, said = command(*words)
+
+    assert status == 0
+    url = command.server.url
+    assert said[0] == (
+        f"coveralls: TLS is not verified for {url}: anybody in between can read the token"
+    )
+
+
 def test_an_interruption_is_one_line(command: Command) -> None:
     """Ctrl-C while standard input is waited for: the usual status, no traceback."""
 
