@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from ..secret import Secret, redact
 from ..values import is_loopback
 from .kinds import read_token, reading
 from .origin import Origin
-from .table import OPTIONS, SECRET, Kind, Settings, known_variables
+from .table import COVERALLS, OPTIONS, SECRET, Settings, known_variables
 
 TOKEN_FILE_SIZE = 8192
 """Bytes that a token file may have: twice the longest token."""
@@ -77,15 +78,18 @@ def resolve(
     for layer in reversed(layers):
         found.update({name: text for name, text in layer.items() if text.text.strip()})
     secrets = [*hidden, *_secrets(layers)]
-    values = {name: _value(OPTIONS[name].kind, text, secrets) for name, text in found.items()}
-    origins = {name: text.origin for name, text in found.items()}
+    values, origins = {}, {name: text.origin for name, text in found.items()}
     token = origins.get("repo_token")
     if "repo_token_file" in found and (token is None or token.kind != "variable"):
-        named_by, path = origins["repo_token_file"], values["repo_token_file"]
-        secret = _token_of_file(named_by, path, token_in)
+        named_by, path = found["repo_token_file"], _value("repo_token_file", found, secrets)
+        _check_whose_word(named_by, path, found.get("host"))
+        secret = _token_of_file(named_by.origin, path, token_in)
         if secret is not None:
+            secrets.append(secret)
+            found.pop("repo_token", None)
             values["repo_token"] = secret
-            origins["repo_token"] = Origin("token file", str(named_by), path)
+            origins["repo_token"] = Origin("token file", str(named_by.origin), path)
+    values |= {name: _value(name, found, secrets) for name in found}
     settings = Settings(values, origins)
     _check_transport_security(settings, secrets)
     return settings
@@ -98,7 +102,8 @@ def _secrets(layers: Iterable[Mapping[str, Text]]) -> Iterator[Secret]:
                 yield Secret(text.text.strip())
 
 
-def _value(kind: Kind, text: Text, secrets: Sequence[Secret]) -> Any:
+def _value(name: str, found: Mapping[str, Text], secrets: Sequence[Secret]) -> Any:
+    kind, text = OPTIONS[name].kind, found[name]
     stripped = text.text.strip()
     read, shown_of, complaint_of = reading(kind)
     try:
@@ -114,6 +119,22 @@ def _value(kind: Kind, text: Text, secrets: Sequence[Secret]) -> Any:
         if complaint := complaint_of(path):
             raise SettingsError(f"{text.origin}: {redact(complaint, secrets)}")
     return paths if isinstance(value, tuple) else paths[0]
+
+
+def _check_whose_word(named_by: Text, path: Path, host: Text | None) -> None:
+    """Refuse to send what a repository's files say of a user's file to where they say.
+
+    One line in a home directory or of a system may be a secret of anything; a link is followed.
+    """
+    if host is None or host.origin.is_typed or named_by.origin.is_typed:
+        return
+    is_public = host.text.strip().rstrip("/").lower() in {COVERALLS, urlsplit(COVERALLS).netloc}
+    folder = os.path.realpath(named_by.folder)
+    if not is_public and not Path(os.path.realpath(path)).is_relative_to(folder):
+        raise SettingsError(
+            f"{named_by.origin}: {path} lies outside of {folder}, and is not sent to a host that a "
+            f"file names ({host.origin}); set COVERALLS_REPO_TOKEN_FILE or COVERALLS_HOST"
+        )
 
 
 def _token_of_file(

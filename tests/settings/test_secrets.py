@@ -96,6 +96,47 @@ def test_a_token_file_holds_one_line_and_nothing_else_is_read(
     assert str(caught.value).removeprefix(start) in problems
 
 
+OUTSIDE = r"lies outside of .*, and is not sent to a host that a file names \(coveralls_host in"
+
+
+@pytest.mark.parametrize(
+    ("ini", "yml", "env", "is_sent"),
+    [
+        ({"repo_token_file": "../.npmrc", "host": "evil.example"}, "", {}, False),
+        ({"repo_token_file": "link", "host": "evil.example"}, "", {}, False),
+        ({"host": "evil.example"}, "repo_token_file: ../.npmrc", {}, False),
+        ({"addopts": "--coveralls-repo-token-file=../.npmrc", "host": "evil.example"}, "", {}, 0),
+        ({"repo_token_file": "inside", "host": "own.example"}, "", {}, True),
+        ({"repo_token_file": "../.npmrc", "host": "coveralls.io"}, "", {}, True),
+        ({"repo_token_file": "../.npmrc"}, "", {}, True),
+        ({"repo_token_file": "../.npmrc"}, "", {"COVERALLS_HOST": "own.example"}, True),
+        ({"host": "own.example"}, "", {"COVERALLS_REPO_TOKEN_FILE": "../.npmrc"}, True),
+    ],
+)
+def test_files_of_a_repository_alone_do_not_send_a_file_of_the_user_elsewhere(
+    pytester: pytest.Pytester, ini: dict[str, str], yml: str, env: dict[str, str], is_sent: bool
+) -> None:
+    """A line like ``//registry.npmjs.org/:_authToken=...`` looks like a token."""
+    root = pytester.mkdir("root")
+    (pytester.path / ".npmrc").write_text("s3cret\n")
+    (root / "inside").write_text("s3cret\n")
+    (root / "link").symlink_to("../.npmrc")
+    (root / ".coveralls.yml").write_text(yml)
+    keys = (key if key == "addopts" else f"coveralls_{key}" for key in ini)
+    text = "\n".join(f"{key} = {value}" for key, value in zip(keys, ini.values(), strict=True))
+    (root / "pytest.ini").write_text(f"[pytest]\n{text}\n")
+    os.chdir(root)
+
+    if is_sent:
+        token = gathered(pytester, env).repo_token
+        assert token is not None
+        assert token.reveal() == "s3cret"
+        return
+    with pytest.raises(SettingsError, match=OUTSIDE) as caught:
+        gathered(pytester, env)
+    assert "s3cret" not in str(caught.value)
+
+
 @pytest.mark.skipif(
     sys.platform == "win32" or os.geteuid() == 0, reason="nothing is forbidden to this user"
 )
@@ -178,6 +219,18 @@ def test_a_token_in_place_of_another_setting_is_not_quoted(
         gathered(pytester, env)
 
     assert "s3c" not in str(caught.value)
+
+
+def test_a_token_of_a_file_is_not_quoted_in_place_of_another_setting(tmp_path: Path) -> None:
+    """It is known before the other settings are read."""
+    (tmp_path / "token").write_text("s3cret-t0ken")
+
+    with pytest.raises(SettingsError) as caught:
+        of_variables(
+            COVERALLS_REPO_TOKEN_FILE=str(tmp_path / "token"), COVERALLS_RETRIES="s3cret-t0ken"
+        )
+
+    assert str(caught.value).startswith('COVERALLS_RETRIES is "[secret]"')
 
 
 def test_a_secret_on_the_command_line_is_refused_and_not_quoted(
