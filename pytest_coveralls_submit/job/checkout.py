@@ -106,10 +106,11 @@ class Checkout:
                 yield Match(path.removesuffix(rest), name.removesuffix(rest), name, is_sure)
 
     def _length(self, name: str) -> int:
-        """How many lines a file has; -1 where it cannot be read."""
+        """How many lines a file has, or may be measured to have; -1 where it cannot be read."""
         if name not in self._lengths:
             try:
-                self._lengths[name] = count_lines(Path(self._path(name)).read_bytes())
+                content = Path(self._path(name)).read_bytes()
+                self._lengths[name] = count_lines(content) or 1  # Python 3.10 runs an empty one's
             except OSError:
                 self._lengths[name] = -1
         return self._lengths[name]
