@@ -35,6 +35,8 @@ class Plan:
     """The environment of session start."""
     start: Path
     """The directory of session start."""
+    started: float
+    """When the session began, in seconds since the epoch."""
     top: Path
     """What names are relative to: git's top level, else pytest's root directory."""
     token: Token | None
@@ -116,12 +118,14 @@ def make_plan(
     token = choose_token(settings, build, env)
     flag = head.flag_name(settings, build, env)
     from_gitlab = _ask_gitlab(commit, build, found, env)
-    run_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    started = time.time()
+    run_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started))
     base = _base(settings, build, found, env) if compares else None
     return Plan(
         settings=settings,
         env=env,
         start=start,
+        started=started,
         top=found.top or root,
         token=token,
         identity=head.compose(

@@ -183,8 +183,7 @@ def _send(plan: Plan, run: Run, job: Document, pieces: Sequence[bytes], percent:
         return why_no_token(plan)
     kept = outbox.keep(pieces, _folders(plan, run), outbox.stem_of(job.identity))
     outcome = upload(plan, job, pieces, percent, kept, run)
-    still_kept = outcome.kept if isinstance(outcome, Failed) else None
-    notices = (*outcome.notices, *waiting_jobs(plan, run, but=still_kept))
+    notices = (*outcome.notices, *waiting_jobs(plan, run))
     if kept is None:
         notices = ("the job could not be kept on disk: no directory takes it", *notices)
     return replace(outcome, notices=notices)
@@ -195,10 +194,13 @@ def _folders(plan: Plan, run: Run) -> list[Path]:
     return [folder for folder in places if folder is not None]
 
 
-def waiting_jobs(plan: Plan, run: Run, but: Path | None = None) -> Iterator[str]:
-    """Yield a line for each folder in which jobs of earlier runs wait, with what sends them."""
+def waiting_jobs(plan: Plan, run: Run) -> Iterator[str]:
+    """Yield a line for each folder in which jobs of earlier runs wait, with what sends them.
+
+    A job that was written since the session began is our own, or is being sent by a run beside us.
+    """
     for folder in _folders(plan, run):
-        count = sum(path != but for path in outbox.waiting(folder))
+        count = len(outbox.waiting(folder, before=plan.started))
         if count:
             jobs = "1 job of an earlier run waits" if count == 1 else f"{count} jobs wait"
             path = shlex.quote(typed_path(folder, plan.start))

@@ -602,7 +602,10 @@ def test_an_interrupted_sending_leaves_the_job_kept(story: Story, server: StandI
 def test_jobs_of_earlier_runs_are_counted(
     story: Story, server: StandIn, earlier: int, is_refused: bool, said: tuple[str, ...]
 ) -> None:
-    """With the command that sends them, as one would type it; this run's own is no earlier one."""
+    """With the command that sends them, as one would type it.
+
+    This run's own is no earlier one, nor is what a run beside it, of another leg, is sending.
+    """
     story.cache = story.top / "my cache"
     story.cache.mkdir()
     for number in range(earlier):
@@ -610,7 +613,12 @@ def test_jobs_of_earlier_runs_are_counted(
     if is_refused:
         server.respond(503)
 
-    notices = story.submit(story.plan(server)).notices
+    made = story.plan(server)
+    beside = story.cache / "job-beside.json"
+    beside.write_text("{}")
+    os.utime(beside, (made.started + 1, made.started + 1))
+
+    notices = story.submit(made).notices
 
     again = "python -m pytest_coveralls_submit send 'my cache'"
     assert notices == tuple(f"{jobs} in 'my cache'; send with: {again}" for jobs in said)

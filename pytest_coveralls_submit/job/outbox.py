@@ -134,11 +134,17 @@ def _files(folder: Path, start: str, end: str) -> Iterator[tuple[int, Path]]:
                         yield status.st_mtime_ns, Path(entry.path)
 
 
-def waiting(folder: Path) -> tuple[Path, ...]:
-    """Return the jobs that are kept in a folder, the newest first; none where others made it."""
+def waiting(folder: Path, before: float = float("inf")) -> tuple[Path, ...]:
+    """Return the jobs that are kept in a folder, the newest first; none where others made it.
+
+    Args:
+        folder: may be missing.
+        before: when they were written at the latest, in seconds since the epoch.
+    """
     with suppress(OSError):
         _refuse_foreign(folder)
-        return tuple(path for _, path in sorted(_files(folder, "job", ".json"), reverse=True))
+        jobs = sorted(_files(folder, "job", ".json"), reverse=True)
+        return tuple(path for written, path in jobs if written / 1e9 < before)
     return ()
 
 

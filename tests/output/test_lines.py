@@ -65,6 +65,7 @@ def a_plan(**changes: Any) -> Plan:
         "settings": Settings(),
         "env": Environment(),
         "start": START,
+        "started": 0.0,
         "top": START,
         "token": Token(Secret("c0fee"), "COVERALLS_REPO_TOKEN", is_github=False),
         "identity": Identity(
