@@ -408,7 +408,7 @@ def test_a_file_that_somebody_has_open_is_told(
 
     path = aged(tmp_path / "job.json", 0)
     for name in ("unlink", "rename", "replace"):
-        monkeypatch.setattr(os, name, refuse)
+        monkeypatch.setattr(Path, name, refuse)
 
     assert outbox.remove(path) == (
         f"{path} was accepted and cannot be removed: The process cannot access the file"

@@ -260,7 +260,13 @@ TYPED, BY_FILE = "https://typed.example", "https://file.example"
         ("", ["-o", f"coveralls_host={TYPED}"], "", "flag"),
         ("", [f"--override-ini=coveralls_host={TYPED}"], "", "flag"),
         ("", [], f"-ocoveralls_host={TYPED}", "flag"),
-        (f"-o coveralls_host={BY_FILE}", [], "", "addopts"),
+        pytest.param(
+            f"-o coveralls_host={BY_FILE}",
+            *([], "", "addopts"),
+            marks=pytest.mark.skipif(
+                pytest.version_tuple < (9, 1), reason="pytest 9.1 heeds it there, older ones do not"
+            ),
+        ),
     ],
 )
 def test_a_flag_is_what_was_typed_and_no_word_of_addopts(
