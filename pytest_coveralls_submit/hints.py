@@ -1,6 +1,6 @@
 """What is wrong before the first test and what to do about it, from the plan alone.
 
-What a refusal means is left to ``delivery/diagnosis``.
+What a refusal means is left to ``delivery/refusals``.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from .delivery import diagnosis
+from .delivery import case
 from .identity.token import GITHUB_ACTIONS, why_withheld
 from .outcome import NotSent
 from .plan import Plan
@@ -50,7 +50,7 @@ def problems(plan: Plan) -> Iterator[str]:
         yield why_no_token(plan).full_reason
     elif (hidden := hidden_by_tox(plan)) is not None:
         yield hidden
-    if (misfit := diagnosis.misfit(plan.facts)) is not None:
+    if (misfit := case.misfit(plan.facts)) is not None:
         yield misfit
     if plan.settings.parallel and plan.identity.service_number is None:
         yield "parallel, but no build number is known to close it by: set service_number"

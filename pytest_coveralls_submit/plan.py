@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
-from .delivery import diagnosis, sender
+from .delivery import sender
+from .delivery.case import Facts, kind_of
 from .delivery.messages import Answer, Call, Policy
 from .errors import ProcessError
 from .identity import git, gitlab, head
@@ -74,17 +75,17 @@ class Plan:
         return (*token, *(secret for secret in own if secret is not None))
 
     @property
-    def facts(self) -> diagnosis.Facts:
+    def facts(self) -> Facts:
         """What an answer may have to be explained with."""
         token, origin = self.token, self.settings.origins.get("service_name")
-        return diagnosis.Facts(
+        return Facts(
             host=self.settings.host,
             number=self.identity.service_number,
             repo_name=self.identity.repo_name or self.build.repo_name,
             ci=self.build.service_name,
             service_name=self.identity.service_name,
             service_origin=str(origin) if origin is not None else None,
-            token_kind=diagnosis.kind_of(is_github=token.is_github) if token else None,
+            token_kind=kind_of(is_github=token.is_github) if token else None,
             token_origin=token.origin if token else None,
             parallel=self.settings.parallel,
         )

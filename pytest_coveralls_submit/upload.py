@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from .delivery import diagnosis, sender
+from .delivery import diagnosis, refusals, sender
 from .delivery.messages import Answer, Call, Policy, Progress
 from .delivery.result import wait_for_build
 from .delivery.sender import Waiting
@@ -55,7 +55,7 @@ def upload(
         # Without a number each job that arrives is a build of its own.
         is_repeatable = "service_number" in job.identity
         answer = post(plan, "/api/v1/jobs", body, voice, is_repeatable=is_repeatable)
-        verdict = diagnosis.judge(answer, diagnosis.JOB_ROWS, plan.facts)
+        verdict = diagnosis.judge(answer, refusals.JOB_ROWS, plan.facts)
         if verdict.accepted:
             return _accepted(plan, job, percent, kept, verdict, answer, voice)
     except KeyboardInterrupt:

@@ -10,16 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_coveralls_submit.delivery import diagnosis
-from pytest_coveralls_submit.delivery.diagnosis import (
-    COMMON_ROWS,
-    JOB_ROWS,
-    WEBHOOK_ROWS,
-    Facts,
-    Row,
-    Verdict,
-    misfit,
-)
+from pytest_coveralls_submit.delivery.case import Case, Facts, Row, misfit
+from pytest_coveralls_submit.delivery.diagnosis import Verdict
 from pytest_coveralls_submit.delivery.messages import Answer
+from pytest_coveralls_submit.delivery.refusals import COMMON_ROWS, JOB_ROWS, WEBHOOK_ROWS
 
 FACTS = Facts(
     host="https://coveralls.example",
@@ -123,7 +117,7 @@ def test_a_row_that_names_what_no_case_has_fails_when_it_is_written() -> None:
 @pytest.mark.parametrize("row", [*JOB_ROWS, *WEBHOOK_ROWS, *COMMON_ROWS])
 def test_a_row_says_where_it_was_seen(row: Row) -> None:
     """A thread, a document; and what its advice is made of is filled in."""
-    case = diagnosis.Case(answer=Answer(), facts=FACTS)
+    case = Case(answer=Answer(), facts=FACTS)
 
     assert row.seen
     assert row.advice

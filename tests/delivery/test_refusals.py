@@ -1,6 +1,6 @@
 """Each refusal as it was met in public: through the real transport, to the lines that are printed.
 
-A server or a proxy plays what was seen; the rows in `diagnosis` name where.
+A server or a proxy plays what was seen; the rows in `refusals` name where.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import pytest
 from scripted import Scripted, http
 
 from pytest_coveralls_submit.delivery import diagnosis, transport
-from pytest_coveralls_submit.delivery.diagnosis import JOB_ROWS, WEBHOOK_ROWS, Facts
+from pytest_coveralls_submit.delivery.case import Facts, Row
 from pytest_coveralls_submit.delivery.messages import Answer, Call, Policy
+from pytest_coveralls_submit.delivery.refusals import JOB_ROWS, WEBHOOK_ROWS
 
 RAY = "CF-RAY: 8f00aa11bb22cc33-FRA"
 PAGE = b"<html><head><title>Just a moment...</title></head></html>"
@@ -347,7 +348,7 @@ JOBS = {
 }
 
 
-def judged(answer: Answer, refusal: Refusal, rows: tuple[diagnosis.Row, ...]) -> None:
+def judged(answer: Answer, refusal: Refusal, rows: tuple[Row, ...]) -> None:
     """Compare what would be printed."""
     facts = Facts(**{**vars(FACTS), **refusal.facts})
     verdict = diagnosis.judge(answer, rows, facts)
