@@ -19,7 +19,7 @@ from .identity.detect import detect
 from .identity.diff import Diff, start_diff
 from .identity.head import Identity
 from .identity.service import Build
-from .identity.token import Token, choose_token
+from .identity.token import Token, choose_token, why_github_token_stays
 from .job.names import Names
 from .secret import Environment, Secret
 from .settings.table import Settings
@@ -77,17 +77,21 @@ class Plan:
     @property
     def facts(self) -> Facts:
         """What an answer may have to be explained with."""
-        token, origin = self.token, self.settings.origins.get("service_name")
+        token, settings = self.token, self.settings
+        name, bundle = (settings.origins.get(key) for key in ("service_name", "ca_bundle"))
         return Facts(
-            host=self.settings.host,
+            host=settings.host,
             number=self.identity.service_number,
             repo_name=self.identity.repo_name or self.build.repo_name,
             ci=self.build.service_name,
             service_name=self.identity.service_name,
-            service_origin=str(origin) if origin is not None else None,
+            service_origin=str(name) if name is not None else None,
             token_kind=kind_of(is_github=token.is_github) if token else None,
             token_origin=token.origin if token else None,
-            parallel=self.settings.parallel,
+            token_prefix=token.github_prefix if token else "",
+            may_use_github_token=why_github_token_stays(settings, self.env) is None,
+            ca_bundle=f"{settings.ca_bundle} (from {bundle})" if bundle is not None else None,
+            parallel=settings.parallel,
         )
 
 

@@ -44,7 +44,7 @@ def run(console: Console) -> int:
         return ACCEPTED
     body = json.dumps(_webhook(plan, number)).encode()
     answer = post(plan, "/webhook", [body], console, is_repeatable=True)
-    verdict = diagnosis.judge(answer, refusals.WEBHOOK_ROWS, plan.facts)
+    verdict = diagnosis.judge(answer, refusals.WEBHOOK_ROWS, plan.facts, doubt=refusals.CLOSE_AGAIN)
     # An attempt whose answer was lost may have closed it: then the next one finds it closed.
     if verdict.accepted or (answer.ambiguous and "closed" in verdict.message):
         _closed(console, number, verdict)

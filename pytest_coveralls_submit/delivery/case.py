@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from .messages import Answer
 
-GITHUB_ACTIONS, GITHUB_SERVICE = "github-actions", "github"
+GITHUB_ACTIONS, GITHUB_SERVICE, TRAVIS = "github-actions", "github", "travis-ci"
 TokenKind = Literal["coveralls", "github"]
 GITHUB_TOKEN: TokenKind = "github"  # noqa: S105
 COVERALLS_TOKEN: TokenKind = "coveralls"  # noqa: S105
@@ -37,6 +37,12 @@ class Facts:
     token_kind: TokenKind | None = None
     token_origin: str | None = None
     """Where the token stands."""
+    token_prefix: str = ""
+    """How GitHub's tokens start, where this one does."""
+    may_use_github_token: bool = False
+    """Whether the token of a run of GitHub Actions would be sent to the host."""
+    ca_bundle: str | None = None
+    """The file of trusted certificates that the user has set, and where."""
     parallel: bool = False
 
 
@@ -46,10 +52,10 @@ def kind_of(*, is_github: bool) -> TokenKind:
 
 
 def misfit(facts: Facts) -> str | None:
-    """Return why the service name does not fit the token, in one line; None where it does.
+    """Return why service name, token and CI service do not fit, in one line; None where they do.
 
     With the name ``github`` Coveralls takes the token for GitHub's, with any other for its own
-    (cpub#1515).
+    (cpub#1515); with Travis' names it asks Travis for the job (cpub#1291).
     """
     where = f" (from {facts.service_origin})" if facts.service_origin else ""
     token = f" (from {facts.token_origin})" if facts.token_origin else ""
@@ -61,9 +67,20 @@ def misfit(facts: Facts) -> str | None:
             f"away, or {other}"
         )
     if facts.service_name not in {None, GITHUB_SERVICE} and facts.token_kind == GITHUB_TOKEN:
+        other = f'set "{GITHUB_SERVICE}", or ' if facts.ci == GITHUB_ACTIONS else ""
         return (
             f"{name} is for Coveralls' own token, and the token{token} is GitHub's: "
-            f'set "{GITHUB_SERVICE}", or use the token from the repository\'s page'
+            f"{other}use the token from the repository's page"
+        )
+    if facts.token_kind == GITHUB_TOKEN and not facts.token_prefix:
+        return (
+            f"the token{token} does not look like GitHub's, perhaps it is Coveralls' own: set "
+            "GITHUB_TOKEN: ${{ github.token }}, or put it into COVERALLS_REPO_TOKEN"
+        )
+    if (facts.service_name or "").startswith("travis-") and facts.ci != TRAVIS:
+        return (
+            f"{name} lets Coveralls ask Travis for the job, and this run is none of Travis': take "
+            "the name away"
         )
     return None
 
@@ -84,7 +101,7 @@ class Case:
         """The status; a refusal that was sent as a success counts as 422 (cpub#16)."""
         status = self.answer.status
         is_success = status is not None and 200 <= status < 300  # noqa: PLR2004
-        return 422 if is_success and not self.is_page and not self.answer.ambiguous else status
+        return 422 if is_success and not self.is_page else status
 
     @property
     def server(self) -> str:

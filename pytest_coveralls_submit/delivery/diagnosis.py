@@ -10,7 +10,7 @@ from typing import Any
 from ..values import json_object
 from .case import Case, Facts, Row
 from .messages import PROBLEM_LIMIT, Answer
-from .refusals import COMMON_ROWS, STATUS_PAGE
+from .refusals import COMMON_ROWS, DOUBT, STATUS_PAGE
 
 TRACE_LIMIT = 80
 URL_LIMIT = 2000
@@ -34,7 +34,7 @@ class Verdict:
     """How many jobs the closed build has, where the server says so."""
 
 
-def judge(answer: Answer, rows: tuple[Row, ...], facts: Facts) -> Verdict:
+def judge(answer: Answer, rows: tuple[Row, ...], facts: Facts, *, doubt: str = DOUBT) -> Verdict:
     """Say whether ``answer`` accepts the request, and if not, why and what to do.
 
     Accepted is a 2xx with a JSON object that has no true ``error``; a 200 may carry a refusal
@@ -44,6 +44,7 @@ def judge(answer: Answer, rows: tuple[Row, ...], facts: Facts) -> Verdict:
         answer: of the server.
         rows: ``JOB_ROWS`` or ``WEBHOOK_ROWS``; the common ones are added.
         facts: of the run.
+        doubt: what to say where the server may have taken the request all the same.
     """
     said = json_object(answer.text)
     message = _message(said)
@@ -58,7 +59,8 @@ def judge(answer: Answer, rows: tuple[Row, ...], facts: Facts) -> Verdict:
         message = "with no JSON in the answer"
     case = Case(answer=answer, facts=facts, message=message, is_page=said is None)
     reason = _reason(answer, message) + _trace(answer)
-    return Verdict(False, reason, (*_advice(case, rows), *_doubt(case)), message=message)
+    advice = (*_advice(case, rows), *([doubt.format(it=case)] if answer.ambiguous else ()))
+    return Verdict(False, reason, advice, message=message)
 
 
 def address(url: object) -> str | None:
@@ -69,10 +71,10 @@ def address(url: object) -> str | None:
 
 
 def _message(said: Mapping[str, Any] | None) -> str:
-    """Return what the server says; HTML is never among it."""
+    """Return what the server says; HTML is never among it, Ruby's `#<Class ...>` may be."""
     for key in ("message", "error"):
         text = (said or {}).get(key)
-        if isinstance(text, str) and text.strip() and not re.search("<[a-zA-Z!/]", text):
+        if isinstance(text, str) and text.strip() and not re.search("(?<!#)<[a-zA-Z!/]", text):
             return " ".join(text.split())[:PROBLEM_LIMIT]
     return ""
 
@@ -98,9 +100,3 @@ def _advice(case: Case, rows: tuple[Row, ...]) -> tuple[str, ...]:
             status_page = (STATUS_PAGE,) if row.is_outage and case.is_public else ()
             return (*row.lines(case), *status_page)
     return ()
-
-
-def _doubt(case: Case) -> tuple[str, ...]:
-    if not case.answer.ambiguous:
-        return ()
-    return (f"it may have been accepted all the same: look at {case.server} before you repeat it",)

@@ -19,12 +19,18 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from http.client import BadStatusLine, HTTPException, RemoteDisconnected
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 import requests
 import urllib3
-from urllib3.exceptions import NameResolutionError, NewConnectionError, ProtocolError
+from urllib3.exceptions import (
+    LocationValueError,
+    NameResolutionError,
+    NewConnectionError,
+    ProtocolError,
+    ReadTimeoutError,
+)
 
 from .. import __version__
 from ..values import is_loopback
@@ -97,16 +103,35 @@ FAULTS = (
 # Before a byte of the request itself, where a proxy stands between. What a proxy answered to
 # CONNECT is in a message alone: http.client, HTTPConnection._tunnel.
 TUNNEL = re.compile(r"Tunnel connection failed: (\d+) ?(.*)")
+PROXY_AUTHENTICATION_REQUIRED = 407
 REFUSED_BY_PROXY = {
-    407: Fault(OSError, "the proxy asks for a user name and a password: {cause}", False),
+    PROXY_AUTHENTICATION_REQUIRED: Fault(
+        OSError, "the proxy asks for a user name and a password: {cause}", False
+    ),
     403: Fault(OSError, "the proxy does not let this host be reached: {cause}", False),
+    **dict.fromkeys(
+        (400, 404, 405, 501),
+        Fault(OSError, "the proxy answers as a web server: {cause}", False),
+    ),
 }
+NOT_TAKEN_BY_PROXY = Fault(OSError, "the proxy did not take user name and password: {cause}", False)
+SPEAKS_PLAIN = "only use HTTP and not HTTPS"
+"""What urllib3 says where TLS is begun with a proxy that knows none."""
+PLAIN_PROXY = Fault(OSError, "the proxy speaks no TLS", False)
 CLOSED_BY_PROXY = "the connection through the proxy was closed"
 NOT_REACHED_BY_PROXY = Fault(OSError, "the proxy did not reach the host: {cause}")
+# No cause is quoted of what is said of the proxy's address, for its password may be in it.
+_NO_ADDRESS = "the address of the proxy cannot be read"
 PROXY_FAULTS = (
+    Fault(
+        requests.exceptions.InvalidSchema, "the proxy speaks SOCKS, and PySocks is missing", False
+    ),
+    Fault(requests.exceptions.InvalidURL, _NO_ADDRESS, False),
+    Fault(LocationValueError, _NO_ADDRESS, False),
     Fault(ssl.SSLCertVerificationError, "the certificate is not trusted: {cause}", False),
     Fault(NewConnectionError, "the proxy cannot be reached"),
     Fault(requests.ConnectTimeout, "the proxy cannot be reached within {connect:g} s"),
+    Fault(ReadTimeoutError, "the proxy did not answer within {connect:g} s"),
     Fault(ConnectionRefusedError, "the proxy cannot be reached"),
     Fault(RemoteDisconnected, CLOSED_BY_PROXY),
     Fault(BadStatusLine, "the answer of the proxy is no HTTP"),
@@ -234,8 +259,8 @@ def _attempt(request: requests.PreparedRequest, policy: Policy, left: float) -> 
     try:
         attempt = _exchange(request, body, proxies, policy, left)
     except Exception as error:  # noqa: BLE001  not only requests' own: LocationParseError, OSError...
-        attempt = _failed(error, policy, is_begun=body.tell() > 0, has_proxy=bool(proxy))
-    return replace(attempt, answer=replace(attempt.answer, proxy=proxy))
+        attempt = _failed(error, policy, is_begun=body.tell() > 0, proxy=proxy)
+    return replace(attempt, answer=replace(attempt.answer, proxy=proxy.shown if proxy else ""))
 
 
 def _proxies(url: str) -> dict[str, str]:
@@ -246,11 +271,19 @@ def _proxies(url: str) -> dict[str, str]:
     return dict(requests.utils.get_environ_proxies(url))
 
 
-def _proxy(url: str, proxies: dict[str, str]) -> str:
-    """Return the proxy of a URL and where it is set, without credentials; empty for none."""
+class Proxy(NamedTuple):
+    """A proxy that the environment names."""
+
+    shown: str
+    """Its address without credentials, and where it is set."""
+    has_user: bool
+
+
+def _proxy(url: str, proxies: dict[str, str]) -> Proxy | None:
+    """Return the proxy of a URL."""
     address = requests.utils.select_proxy(url, proxies)
     if not address:
-        return ""
+        return None
     scheme, _, rest = address.rpartition("://")
     host = re.split("[/?#]", rest.rpartition("@")[2])[0]
     variables = [
@@ -258,7 +291,8 @@ def _proxy(url: str, proxies: dict[str, str]) -> str:
         for name, value in sorted(os.environ.items(), reverse=True)  # lower case wins
         if name.lower().endswith("_proxy") and value == address
     ]
-    return f"{scheme or 'http'}://{host} (from {variables[0] if variables else 'the system'})"
+    shown = f"{scheme or 'http'}://{host} (from {variables[0] if variables else 'the system'})"
+    return Proxy(shown, has_user="@" in rest)
 
 
 def _exchange(
@@ -341,12 +375,13 @@ def _seconds(retry_after: str) -> float:
     return float(min(seconds, 86400))
 
 
-def _failed(error: Exception, policy: Policy, *, is_begun: bool, has_proxy: bool) -> Attempt:
+def _failed(error: Exception, policy: Policy, *, is_begun: bool, proxy: Proxy | None) -> Attempt:
     """Say what went wrong; what was not begun to be sent cannot have arrived."""
     causes = list(_causes(error))
-    fault, cause = _fault(causes, is_at_proxy=has_proxy and not is_begun)
+    at_proxy = None if is_begun else proxy
+    fault, cause = _fault(causes, at_proxy)
     if fault is None:
-        return Attempt(Answer(problem=_explained(error)))
+        return Attempt(Answer(problem=type(error).__name__ if at_proxy else _explained(error)))
     problem = fault.problem.format(
         connect=policy.connect_timeout, read=policy.read_timeout, cause=cause
     )
@@ -354,12 +389,16 @@ def _failed(error: Exception, policy: Policy, *, is_begun: bool, has_proxy: bool
     return Attempt(answer, retriable=fault.retriable)
 
 
-def _fault(causes: list[BaseException], *, is_at_proxy: bool) -> tuple[Fault | None, object]:
-    """Find the fault and what caused it."""
-    for tunnel in filter(None, (TUNNEL.match(str(cause)) for cause in causes if is_at_proxy)):
-        fault = REFUSED_BY_PROXY.get(int(tunnel[1]), NOT_REACHED_BY_PROXY)
-        return fault, f"{tunnel[1]} {tunnel[2]}".strip()
-    for fault in PROXY_FAULTS if is_at_proxy else FAULTS:
+def _fault(causes: list[BaseException], proxy: Proxy | None) -> tuple[Fault | None, object]:
+    """Find the fault and what caused it; ``proxy`` is what it happened at, None for the host."""
+    for tunnel in filter(None, (TUNNEL.match(str(cause)) for cause in causes if proxy)):
+        status, said = int(tunnel[1]), f"{tunnel[1]} {tunnel[2]}".strip()
+        if status == PROXY_AUTHENTICATION_REQUIRED and proxy and proxy.has_user:
+            return NOT_TAKEN_BY_PROXY, said
+        return REFUSED_BY_PROXY.get(status, NOT_REACHED_BY_PROXY), said
+    if proxy and any(SPEAKS_PLAIN in str(cause) for cause in causes):
+        return PLAIN_PROXY, None
+    for fault in PROXY_FAULTS if proxy else FAULTS:
         for cause in causes:
             if isinstance(cause, fault.kind):
                 return fault, getattr(cause, "verify_message", "") or cause

@@ -31,6 +31,12 @@ class Token:
     is_github: bool
     """Whether it is GitHub's own, which decides the service name."""
 
+    @property
+    def github_prefix(self) -> str:
+        """How GitHub's tokens start, where this one does; else empty."""
+        found = OF_GITHUB.match(self.secret.reveal())
+        return found[0] if found else ""
+
 
 def choose_token(settings: Settings, build: Build, env: Mapping[str, str]) -> Token | None:
     """Return the token to use: Coveralls' own, else on GitHub Actions ``GITHUB_TOKEN``.
@@ -48,12 +54,20 @@ def why_withheld(settings: Settings, build: Build, env: Mapping[str, str]) -> st
     A token of GitHub's may open far more than Coveralls. It goes to coveralls.io or to a host that
     was typed or set by variable, never to one that a file names: a pull request can change that.
     """
-    token, host = _token_at_hand(settings, build, env), settings.origins.get("host")
+    token = _token_at_hand(settings, build, env)
     if token is None or not token.is_github:
         return None
-    is_own = token.origin == GITHUB_VARIABLE
+    return why_github_token_stays(settings, env, token.origin)
+
+
+def why_github_token_stays(
+    settings: Settings, env: Mapping[str, str], origin: str = GITHUB_VARIABLE
+) -> str | None:
+    """Return why a token of GitHub's from ``origin`` is not sent to the host, and what to do."""
+    host = settings.origins.get("host")
+    is_own = origin == GITHUB_VARIABLE
     if settings.host != COVERALLS and (host is None or not host.is_typed):
-        what = GITHUB_VARIABLE if is_own else f"GitHub's token from {token.origin}"
+        what = GITHUB_VARIABLE if is_own else f"GitHub's token from {origin}"
         other = "COVERALLS_REPO_TOKEN" if is_own else "a token of Coveralls' own"
         return (
             f"{what} is not sent to {settings.host}, which a file names; "

@@ -148,17 +148,40 @@ def test_a_row_says_where_it_was_seen(row: Row) -> None:
             ),
         ),
         (
-            {"service_name": "github-actions", "token_kind": "github"},
+            {"service_name": "github-actions", "token_kind": "github", "ci": "github-actions"},
             (
                 'service name "github-actions" is for Coveralls\' own token, and the token is '
                 "GitHub's: set \"github\", or use the token from the repository's page"
             ),
         ),
-        ({"service_name": "github", "token_kind": "github"}, None),
+        (
+            {"service_name": "circleci", "token_kind": "github", "ci": "circleci"},
+            (
+                'service name "circleci" is for Coveralls\' own token, and the token is '
+                "GitHub's: use the token from the repository's page"
+            ),
+        ),
+        (
+            {"service_name": "github", "token_kind": "github", "token_origin": "GITHUB_TOKEN"},
+            (
+                "the token (from GITHUB_TOKEN) does not look like GitHub's, perhaps it is "
+                "Coveralls' own: set GITHUB_TOKEN: ${{ github.token }}, or put it into "
+                "COVERALLS_REPO_TOKEN"
+            ),
+        ),
+        (
+            {"service_name": "travis-pro", "service_origin": "COVERALLS_SERVICE_NAME"},
+            (
+                'service name "travis-pro" (from COVERALLS_SERVICE_NAME) lets Coveralls ask Travis '
+                "for the job, and this run is none of Travis': take the name away"
+            ),
+        ),
+        ({"service_name": "travis-pro", "ci": "travis-ci"}, None),
+        ({"service_name": "github", "token_kind": "github", "token_prefix": "ghs_"}, None),
         ({"service_name": "github-actions", "token_kind": "coveralls"}, None),
         ({"service_name": "circleci", "token_kind": "coveralls"}, None),
         ({"service_name": "github"}, None),
-        ({"token_kind": "github"}, None),
+        ({"token_kind": "github", "token_prefix": "ghs_"}, None),
     ],
 )
 def test_a_service_name_that_does_not_fit_the_token_is_known_before(

@@ -374,7 +374,8 @@ def test_a_run_against_an_untrusted_server_says_what_to_set(
     assert result.returncode == 0, result.stdout
     assert run_secure.server.requests == []
     assert lines[1].startswith("coveralls: failed: the certificate is not trusted: ")
-    assert "set ca_bundle to the PEM file" in lines[2]
+    lacks = f"{wrong} (from COVERALLS_CA_BUNDLE) lacks the authority that signed it"
+    assert lines[2] == f"coveralls: {lacks}: add it to the file"
     assert lines[3].startswith("coveralls: kept in .pytest_cache/")
     assert not any("attempt" in line for line in lines)
 
