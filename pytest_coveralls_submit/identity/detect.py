@@ -70,12 +70,17 @@ class _Asked(NamedTuple):
 
 def _values(asked: list[_Asked]) -> dict[str, Any]:
     """Every field of a Build that rows give."""
-    push = _first(asked, "service_pull_request", push=False) is None
+    number = _first(asked, "service_pull_request", push=False)
+    push = number is None
     values = {
         column: _first(asked, column, push=push)
         for column in COLUMNS
         if not push or column not in _OF_PULL_REQUESTS
     }
+    if number is not None:
+        values["service_branch"] = _first(
+            asked, "service_branch", push=False, accept=_branch_of_pull_request(number)
+        )
     if values["tag"] is None:
         values["tag"] = _first(asked, "service_branch", push=push, accept=_tag_of_ref)
     if values["service_branch"] == values["tag"]:  # several services call the tag a branch
@@ -169,12 +174,7 @@ def _like(pattern: str) -> _Cleaner:
 _NO_REF = re.compile(r"[\s~^:?*\[\\]|\.\.|@\{|//|^[/-]|/$")
 _TAG_PREFIX = re.compile(r"refs/tags/|(?:refs/heads/|origin/)?tags/")
 _BRANCH_PREFIX = re.compile(r"refs/heads/|refs/remotes/[^/]+/|remotes/[^/]+/|origin/")
-_NO_BRANCH = re.compile(
-    r"HEAD|refs/.*"
-    r"|(?:pull|pr|pull-requests|merge-requests)/[0-9]+(?:/.*)?|[0-9]+/(?:merge|head)"
-    r"|[PM]R-[0-9]+(?:-merge|-head)?"
-    r"|[0-9a-f]{40}|[0-9a-f]{64}"
-)
+_NO_BRANCH = re.compile(r"HEAD|refs/.*|[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 _count = _like("[0-9]+")
@@ -188,6 +188,23 @@ def _branch(text: str) -> str | None:
     prefix = _BRANCH_PREFIX.match(text)
     name = text[prefix.end() :] if prefix else text
     return None if _NO_BRANCH.fullmatch(name) or _NO_REF.search(name) else name
+
+
+def _branch_of_pull_request(number: str) -> _Cleaner:
+    """Refuse what services call a pull request where its branch would stand.
+
+    Of that number alone: ``PR-12`` and ``pull/12`` are names that a branch may have.
+    """
+    pattern = (
+        rf"(?:pull|pr|pull-requests|merge-requests)/{number}(?:/.*)?|{number}/(?:merge|head)"
+        rf"|[PM]R-{number}(?:-merge|-head)?"
+    )
+
+    def accept(text: str) -> str | None:
+        name = _branch(text)
+        return None if name is None or re.fullmatch(pattern, name) else name
+
+    return accept
 
 
 def _tag(text: str) -> str | None:

@@ -158,9 +158,14 @@ def service_of(settings: Settings, build: Build, token: Token | None) -> str | N
 
 
 def _branch_of(settings: Settings, build: Build, git: Git) -> str | None:
-    """Return the branch that the job belongs to; for a tag its name."""
+    """Return the branch that the job belongs to; for a tag its name.
+
+    What git has checked out for a pull request may be the branch that it goes into; for a run that
+    follows another one, any.
+    """
     named = settings.service_branch if settings.service_branch != "HEAD" else None
-    return named or build.service_branch or build.tag or git.branch
+    is_here = git.branch != build.target_branch and not build.is_workflow_run
+    return named or build.service_branch or build.tag or (git.branch if is_here else None)
 
 
 def commit_of(settings: Settings, build: Build, git: Git) -> str | None:

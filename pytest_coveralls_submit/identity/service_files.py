@@ -32,28 +32,35 @@ def github_event(env: Mapping[str, str], names: Iterable[str]) -> More:
     event, problems = _load(path, json.loads)
     if not problems and path and not isinstance(event, dict):
         problems = (f"the file {path!r} holds no JSON object",)
+    if (run := _run_before(event)) is not None:
+        event = {**event, "workflow_run": run}
     wanted = (name for name in names if name.startswith("event."))
     said = {name: text for name in wanted if (text := _dig({"event": event}, name)) is not None}
-    if (branch := _branch_of_a_fork(event)) is not None:
-        said["event.workflow_run.head_branch"] = branch
     if _names_the_base(env):
         said.update(GITHUB_SHA="", GITHUB_REF="", GITHUB_REF_NAME="")
     return said, problems
 
 
-def _branch_of_a_fork(event: object) -> str | None:
-    """The branch of the run that another one follows, where it is only named like the default one.
+def _run_before(event: Any) -> dict[str, Any] | None:
+    """The run that this one follows: its branch as a whole ref, this repository's pull requests.
 
     GitHub lists no pull request of a fork; its ``main`` would be filed as the repository's own.
     """
-    run = "workflow_run"
-    branch = _dig(event, f"{run}.head_branch")
-    owner = _dig(event, f"{run}.head_repository.full_name")
-    is_own = owner is not None and owner == _dig(event, "repository.full_name")
-    is_known = _dig(event, f"{run}.pull_requests.0.number") is not None
-    if branch is None or is_own or is_known or branch != _dig(event, "repository.default_branch"):
+    run = event.get("workflow_run") if isinstance(event, dict) else None
+    if not isinstance(run, dict):
         return None
-    return f"{(owner or 'fork').partition('/')[0]}/{branch}"
+    repository, listed = _dig(event, "repository.id"), run.get("pull_requests")
+    own = [
+        pull
+        for pull in (listed if isinstance(listed, list) else [])
+        if _dig(pull, "base.repo.id") in {None, repository}
+    ]
+    branch, fork = _dig(run, "head_branch"), _dig(run, "head_repository.full_name")
+    is_own = fork is not None and fork == _dig(event, "repository.full_name")
+    default = _dig(event, "repository.default_branch")
+    if not is_own and not own and branch in ({default} if default else {"main", "master"}):
+        branch = f"{(fork or 'fork').partition('/')[0]}/{branch}"
+    return {**run, "pull_requests": own, "head_branch": branch and f"refs/heads/{branch}"}
 
 
 def _names_the_base(env: Mapping[str, str]) -> bool:

@@ -8,7 +8,7 @@ from .service import Cell, Service
 from .service_files import github_event, teamcity_parameters
 
 _REPO_OF_URL = r"(?:[a-z][\w+.-]*://[^/]+/+|[^/:]+:)(.+?)(?:\.git)?/?"
-_PULL_REF = r"refs/pull/([0-9]+)/.+"
+_PULL_REF = r"refs/pull/([0-9]+)(?:/.+)?"
 
 
 def _push(template: str, pattern: str = "(.*)") -> Cell:
@@ -99,7 +99,7 @@ GENERIC = Service(
     "coverallsapp/coverage-reporter: doc/configuration.md",
     service_number="{CI_BUILD_NUMBER}",
     service_job_id="{CI_JOB_ID}",
-    service_pull_request="{CI_PULL_REQUEST}",
+    service_pull_request=("{CI_PULL_REQUEST}", Cell("{CI_PULL_REQUEST}", "(?:.* )([0-9]+)")),
     service_branch=("{GIT_BRANCH}", "{CI_BRANCH}"),
     commit_sha=("{GIT_ID}", "{CI_COMMIT_ID}"),
     service_build_url="{CI_BUILD_URL}",
@@ -244,7 +244,7 @@ SERVICES: tuple[Service, ...] = (
             "{CHANGE_ID}",
             "{ghprbPullId}",
             "{gitlabMergeRequestIid}",
-            Cell("{BRANCH_NAME}", "[PM]R-([0-9]+)(?:-merge|-head)?"),
+            Cell("{GIT_BRANCH}", "(?:origin/)?pr/([0-9]+)/(?:merge|head)"),
         ),
         service_branch=(
             "{CHANGE_BRANCH}",
@@ -530,6 +530,8 @@ SERVICES: tuple[Service, ...] = (
         service_branch=(
             "{CODEBUILD_WEBHOOK_HEAD_REF}",
             Cell("{CODEBUILD_WEBHOOK_TRIGGER}", "branch/(.+)"),
+            # A commit, a branch, or a tag that would pass for one.
+            _push("{CODEBUILD_SOURCE_VERSION}", r"(?!pr/|arn:|[0-9a-f]{7,64}$)([^^]+)(?:\^.*)?"),
         ),
         target_branch="{CODEBUILD_WEBHOOK_BASE_REF}",
         tag=Cell("{CODEBUILD_WEBHOOK_TRIGGER}", "tag/(.+)"),
@@ -660,8 +662,12 @@ SERVICES: tuple[Service, ...] = (
         name="buddy",
         when="BUDDY",
         documented_at="https://buddy.works/docs/pipelines/variables/default-variables",
-        # BUDDY_EXECUTION_* are the older names of BUDDY_RUN_*.
-        service_number=("{BUDDY_EXECUTION_ID}", "{BUDDY_RUN_HASH}"),
+        # BUDDY_EXECUTION_* are the older names of BUDDY_RUN_*; an id counts within a pipeline.
+        service_number=(
+            "{BUDDY_RUN_HASH}",
+            "{BUDDY_PIPELINE_ID}-{BUDDY_RUN_ID}",
+            "{BUDDY_PIPELINE_ID}-{BUDDY_EXECUTION_ID}",
+        ),
         service_job_id=("{BUDDY_ACTION_RUN_HASH}", "{BUDDY_EXECUTION_ID}-{BUDDY_ACTION_ID}"),
         service_pull_request=(
             "{BUDDY_RUN_PR_NO}",
@@ -678,14 +684,20 @@ SERVICES: tuple[Service, ...] = (
             "{BUDDY_RUN_PR_BASE_BRANCH}",
             "{BUDDY_EXECUTION_PULL_REQUEST_BASE_BRANCH}",
         ),
-        tag="{BUDDY_EXECUTION_TAG}",
+        tag=("{BUDDY_RUN_TAG}", "{BUDDY_EXECUTION_TAG}"),
         commit_sha=("{BUDDY_RUN_COMMIT}", "{BUDDY_EXECUTION_REVISION}"),
         service_build_url=("{BUDDY_RUN_URL}", "{BUDDY_EXECUTION_URL}"),
         repo_name="{BUDDY_REPO_SLUG}",
-        committer_name="{BUDDY_EXECUTION_REVISION_COMMITTER_NAME}",
-        committer_email="{BUDDY_EXECUTION_REVISION_COMMITTER_EMAIL}",
-        message="{BUDDY_EXECUTION_REVISION_MESSAGE}",
-        remote_url="{BUDDY_SCM_URL}",
+        committer_name=(
+            "{BUDDY_RUN_COMMIT_COMMITTER_NAME}",
+            "{BUDDY_EXECUTION_REVISION_COMMITTER_NAME}",
+        ),
+        committer_email=(
+            "{BUDDY_RUN_COMMIT_COMMITTER_EMAIL}",
+            "{BUDDY_EXECUTION_REVISION_COMMITTER_EMAIL}",
+        ),
+        message=("{BUDDY_RUN_COMMIT_MESSAGE}", "{BUDDY_EXECUTION_REVISION_MESSAGE}"),
+        remote_url=("{BUDDY_REPO_SSH_URL}", "{BUDDY_SCM_URL}"),
     ),
     Service(
         name="codemagic",
@@ -798,10 +810,19 @@ SERVICES: tuple[Service, ...] = (
         ),
         target_branch="{bamboo_repository_pr_targetBranch}",
         commit_sha="{bamboo_planRepository_revision}",
+        service_build_url=("{bamboo_resultsUrl}", "{bamboo_buildResultsUrl}"),
         service_job_url=("{bamboo_buildResultsUrl}", "{bamboo_resultsUrl}"),
         repo_name=Cell("{bamboo_planRepository_repositoryUrl}", _REPO_OF_URL),
         job_name="{bamboo_shortJobName}",
         remote_url="{bamboo_planRepository_repositoryUrl}",
+    ),
+    Service(
+        name="cloudflare-workers",
+        when="WORKERS_CI",
+        documented_at="https://developers.cloudflare.com/workers/ci-cd/builds/configuration/",
+        service_number="{WORKERS_CI_BUILD_UUID}",
+        service_branch="{WORKERS_CI_BRANCH}",
+        commit_sha="{WORKERS_CI_COMMIT_SHA}",
     ),
     Service(
         name="google-cloud-build",

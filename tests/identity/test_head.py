@@ -250,6 +250,20 @@ def test_a_tag_stands_in_for_a_branch() -> None:
     assert composed(build=Build(tag="v1.0"))["service_branch"] == "v1.0"
 
 
+@pytest.mark.parametrize(
+    ("build", "branch"),
+    [
+        (Build(service_pull_request="7", target_branch="topic/y"), None),
+        (Build(service_pull_request="7", target_branch="main"), "topic/y"),
+        (Build(service_pull_request="7"), "topic/y"),
+        (Build(event_name="workflow_run"), None),
+    ],
+)
+def test_what_is_checked_out_may_be_another_branch(build: Build, branch: str | None) -> None:
+    """Drone checks out the target of a pull request, and merges what it may have no name of."""
+    assert composed(build=build, git=GIT).get("service_branch") == branch
+
+
 def test_a_setting_that_calls_the_branch_head_is_passed_over() -> None:
     """``git rev-parse --abbrev-ref HEAD`` says so on a detached checkout; it is no branch."""
     made = composed(settings(service_branch="HEAD"), Build(service_branch="b"))

@@ -115,15 +115,23 @@ def test_a_workflow_run_is_the_run_that_it_follows(tmp_path: Path) -> None:
         ({"head_repository": {"full_name": "octocat/Hello-World"}}, "main"),
         ({"head_branch": "topic/y"}, "topic/y"),
         ({"pull_requests": RUN["pull_requests"]}, "main"),
+        ({"pull_requests": [{"number": 1, "base": {"repo": {"id": 2}}}]}, "fork/main"),
+        ({"pull_requests": [{"number": 1, "base": {"repo": {"id": 1}}}]}, "main"),
+        # Names that a fork may give to a branch, so that it is taken for another one.
+        ({"head_branch": "origin/main"}, "origin/main"),
+        ({"head_branch": "remotes/origin/main"}, "remotes/origin/main"),
+        ({"head_branch": "refs/heads/main"}, None),
+        ({"head_branch": "HEAD"}, None),
+        ({"head_branch": "pull/7/head"}, "pull/7/head"),
+        ({"head_repository": {"full_name": "origin/x"}}, "origin/main"),
     ],
-    ids=["fork", "deleted", "own", "other", "request"],
 )
 def test_a_forks_main_is_not_the_repositorys(
     tmp_path: Path, run: dict[str, Any], branch: str
 ) -> None:
     """GitHub names no pull request of a fork, and Coveralls knows a build by its branch."""
     of_fork = {**RUN, "head_branch": "main", "pull_requests": [], **run}
-    repository = {"full_name": "octocat/Hello-World", "default_branch": "main"}
+    repository = {"id": 1, "full_name": "octocat/Hello-World", "default_branch": "main"}
     env = with_event(
         GITHUB | {"GITHUB_EVENT_NAME": "workflow_run"},
         tmp_path,

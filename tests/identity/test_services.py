@@ -16,7 +16,10 @@ from pytest_coveralls_submit.identity.service import Build, Cell, Service
 from pytest_coveralls_submit.identity.services import GENERIC, SERVICES
 
 # A column filled from one and the same variable in all jobs would make them overwrite each other.
-WITHOUT_JOB_ID = {"codemagic", "google-cloud-build", "netlify", "sourcehut", "surf", "vercel"}
+WITHOUT_JOB_ID = {
+    *("cloudflare-workers", "codemagic", "google-cloud-build", "netlify", "sourcehut", "surf"),
+    "vercel",
+}
 WITHOUT_NUMBER = {"surf"}
 IN_TURN = [*(service.name for service in SERVICES)]
 each_service = pytest.mark.parametrize("service", SERVICES, ids=IN_TURN)
@@ -99,8 +102,7 @@ def only(service: Service, columns: tuple[str, ...], value: str) -> dict[str, st
 BLANK = ("", " ", "\n", "\t \r\n")
 FALSE = ("false", "False", "FALSE", " false\n", "0")
 NO_BRANCH = (
-    *("HEAD", "refs/heads/HEAD", "origin/HEAD", " HEAD\n", "PR-24", "PR-24-head", "MR-3"),
-    *("refs/pull/7/merge", "7/merge", "7/head", "pull/7", "pull/7/head", "origin/pr/7/merge"),
+    *("HEAD", "refs/heads/HEAD", "origin/HEAD", " HEAD\n", "refs/pull/7/merge"),
     *("refs/merge-requests/7/head", "refs/tags/v1", "origin/tags/v1", "refs/changes/1/2", HEAD),
     *("a b", "(no branch)", "a..b", "x:y z", "-x", "$(Build.X)"),
 )
@@ -118,6 +120,23 @@ SECRET_REMOTES = (
     "s3cret@host.example:owner/repo.git",
     "user:s3cret@host.example:owner/repo.git",
 )
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("PR-24", "PR-24-head", "MR-24", "24/merge", "24/head", "pull/24", "pull/24/head"),
+        *("origin/pr/24/merge", "merge-requests/24"),
+    ],
+)
+def test_a_pull_request_is_no_branch_and_a_branch_may_be_named_like_one(name: str) -> None:
+    """Jira's keys look like ``PR-24``; of pull request 24 it is none."""
+    env = {"CI_NAME": "my-ci", "CI_BRANCH": name}
+    plain = name.removeprefix("origin/")
+
+    assert detect(env).service_branch == plain
+    assert detect({**env, "CI_PULL_REQUEST": "24"}).service_branch is None
+    assert detect({**env, "CI_PULL_REQUEST": "2"}).service_branch == plain
 
 
 def commits(build: Build) -> tuple[str | None, ...]:

@@ -437,11 +437,31 @@ BUDDY_EXECUTION_REVISION_MESSAGE=Subject BUDDY_EXECUTION_REVISION_COMMITTER_NAME
 BUDDY_EXECUTION_REVISION_COMMITTER_EMAIL=jane@example.com
 BUDDY_EXECUTION_URL=https://app.buddy.works/o/repo/pipelines/pipeline/170873/execution/5d6d
 BUDDY_REPO_SLUG=octocat/repo BUDDY_SCM_URL=https://github.com/octocat/repo
-=> service_name=buddy service_number=5d6d49db service_job_id=5d6d49db-38252 service_pull_request=17
+=> service_name=buddy service_number=170873-5d6d49db service_job_id=5d6d49db-38252
+service_pull_request=17
 service_branch=topic/y target_branch=main
 service_build_url=https://app.buddy.works/o/repo/pipelines/pipeline/170873/execution/5d6d
 commit_sha=@HEAD repo_name=octocat/repo committer_name='Jane Doe' committer_email=jane@example.com
 message=Subject remote_url=https://github.com/octocat/repo
+
+[buddy today < buddy]
+BUDDY_EXECUTION_ID= BUDDY_RUN_ID=12 BUDDY_RUN_PR_NO= BUDDY_RUN_PR_HEAD_BRANCH=
+BUDDY_RUN_PR_BASE_BRANCH= BUDDY_EXECUTION_BRANCH= BUDDY_RUN_BRANCH=topic/y BUDDY_RUN_COMMIT=@HEAD
+BUDDY_EXECUTION_REVISION= BUDDY_EXECUTION_REVISION_MESSAGE= BUDDY_RUN_COMMIT_MESSAGE=Subject
+BUDDY_EXECUTION_REVISION_COMMITTER_NAME= BUDDY_RUN_COMMIT_COMMITTER_NAME='Jane Doe'
+BUDDY_EXECUTION_REVISION_COMMITTER_EMAIL= BUDDY_RUN_COMMIT_COMMITTER_EMAIL=jane@example.com
+BUDDY_SCM_URL= BUDDY_REPO_SSH_URL=git@github.com:octocat/repo.git
+=> service_number=170873-12 service_job_id= service_pull_request= target_branch=
+remote_url=git@github.com:octocat/repo.git
+
+[buddy tag < buddy today]
+BUDDY_RUN_HASH=6e7f BUDDY_RUN_BRANCH= BUDDY_RUN_TAG=v1
+=> service_number=6e7f service_branch= tag=v1
+
+[cloudflare workers]
+CI=true WORKERS_CI=1 WORKERS_CI_BUILD_UUID=c1d2e3f4 WORKERS_CI_COMMIT_SHA=@HEAD
+WORKERS_CI_BRANCH=topic/y
+=> service_name=cloudflare-workers service_number=c1d2e3f4 service_branch=topic/y commit_sha=@HEAD
 
 [codemagic]
 CI=true CM_BUILD_ID=5f1c2d3e BUILD_NUMBER=7 PROJECT_BUILD_NUMBER=12 CM_BRANCH=topic/y
@@ -505,6 +525,7 @@ bamboo_repository_pr_sourceBranch=topic/y bamboo_repository_pr_targetBranch=main
 bamboo_shortJobName=py312
 => service_name=bamboo service_number=REPO-TEST4-8 service_job_id=REPO-TEST4-PY-8
 service_pull_request=33 service_branch=topic/y target_branch=main
+service_build_url=https://bamboo.example.com/browse/REPO-TEST4-PY-8
 service_job_url=https://bamboo.example.com/browse/REPO-TEST4-PY-8 commit_sha=@HEAD
 repo_name=octocat/repo job_name=py312 remote_url=git@github.com:octocat/repo.git
 
