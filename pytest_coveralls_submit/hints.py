@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Iterator
 
 from .delivery import case
+from .identity.service import Build
 from .identity.token import GITHUB_ACTIONS, why_withheld
 from .outcome import NotSent
 from .plan import Plan
@@ -45,8 +46,8 @@ def warnings(plan: Plan) -> Iterator[str]:
 def problems(plan: Plan) -> Iterator[str]:
     """Yield what is wrong before the first test, a line each."""
     yield from warnings(plan)
-    is_fork = bool(plan.build.service_pull_request)  # there is nothing to do about that
-    if plan.token is None and not plan.settings.dry_run and not is_fork:
+    # Of a fork's there is nothing to do about that.
+    if plan.token is None and not plan.settings.dry_run and not _may_lack_secrets(plan.build):
         yield why_no_token(plan).full_reason
     elif (hidden := hidden_by_tox(plan)) is not None:
         yield hidden
@@ -61,6 +62,11 @@ def why_no_token(plan: Plan) -> NotSent:
     return NotSent(reason="no token", remedy=_token_remedy(plan))
 
 
+def _may_lack_secrets(build: Build) -> bool:
+    """Tell whether the run may be a fork's; one that follows it has the secrets."""
+    return build.service_pull_request is not None and not build.is_workflow_run
+
+
 def _token_remedy(plan: Plan) -> str:
     build = plan.build
     on_github = build.service_name == GITHUB_ACTIONS
@@ -70,7 +76,7 @@ def _token_remedy(plan: Plan) -> str:
     withheld = why_withheld(plan.settings, build, plan.env)
     if withheld is not None:
         return withheld
-    if build.service_pull_request:
+    if _may_lack_secrets(build):
         hint = "; GITHUB_TOKEN: ${{ github.token }} would do" if on_github else ""
         return f"pull requests from forks and Dependabot get no secrets{hint}"
     also = " or GITHUB_TOKEN: ${{ github.token }}" if on_github else ""

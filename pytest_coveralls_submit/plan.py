@@ -25,6 +25,11 @@ from .secret import Environment, Secret
 from .settings.table import Settings
 
 GITLAB = "gitlab-ci"
+OF_THE_EVENT = (
+    *("commit_sha", "service_branch", "service_pull_request", "repo_name", "service_number"),
+    *("service_attempt", "service_build_url"),
+)
+"""What GitHub's event says of the run that another one follows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +123,8 @@ def make_plan(
         SettingsError: the flag's template has a placeholder that is not known.
     """
     build = detect(env)
+    if build.is_workflow_run:  # what lies here may be a fork's
+        settings = settings.typed_alone(OF_THE_EVENT)
     commit = settings.commit_sha or build.commit_sha
     found = git.read(root, env, commit=commit, merge=build.merge_sha)
     token = choose_token(settings, build, env)

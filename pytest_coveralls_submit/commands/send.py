@@ -17,7 +17,7 @@ from ..outcome import Built, Outcome
 from ..plan import Plan
 from ..upload import upload
 from ..values import commit_id
-from .console import ACCEPTED, INTERRUPTED, USAGE, Console, status_of
+from .console import ACCEPTED, INTERRUPTED, REFUSED, USAGE, Console, status_of
 
 HELP = "send jobs from files and folders, and remove each file once its job is accepted"
 # Of a file that a pull request may have written, only this is taken; who built what, the event
@@ -43,7 +43,8 @@ def run(console: Console) -> int:
     for warning in warnings(console.plan):
         console.say(warning)
     if not paths:
-        console.say("there is no job to send in " + ", ".join(map(str, named)))
+        places = ", ".join(map(str, named))
+        console.say(f"there is no job to send: no job*.json in {places} or one level down")
     status = ACCEPTED
     for path in paths:
         status = max(status, _send(console, path))
@@ -53,11 +54,14 @@ def run(console: Console) -> int:
 
 
 def _send(console: Console, path: Path) -> int:
+    status = USAGE
     try:
-        job = _identified(other_tools.load(path), path, console.plan)
+        job = other_tools.load(path)
+        status = REFUSED
+        job = _identified(job, path, console.plan)
     except JobError as error:
         console.complain(str(error))
-        return USAGE
+        return status
     outcome = _outcome(console, job, path)
     console.tell(outcome, is_trusted=False)
     return status_of(outcome)
@@ -113,9 +117,9 @@ def _of_the_event(job: Document, path: Path, plan: Plan) -> dict[str, Any]:
         return here
     of_file = commit_id(job.commit_sha)
     if of_file != commit:
+        who = plan.settings.origins.get("commit_sha", "the run that started this workflow")
         raise JobError(
-            f"{path} is not sent: it is of commit {of_file or 'unknown'}, and the run that "
-            f"started this workflow of {commit}"
+            f"{path} is not sent: it is of commit {of_file or 'unknown'}, and {who} of {commit}"
         )
     for name in set(OF_THE_FILE) - _typed(plan):
         here.pop(name, None)

@@ -149,10 +149,18 @@ def waiting(folder: Path, before: float = float("inf")) -> tuple[Path, ...]:
 
 
 def jobs_in(path: Path) -> tuple[Path, ...]:
-    """Return the jobs in a folder that the user names, the oldest first; all else is one itself."""
-    with suppress(OSError):
-        return tuple(job for _, job in sorted(_files(path, "job", ".json")))
-    return (path,)
+    """Return the jobs in a folder that the user names, the oldest first; all else is one itself.
+
+    Also those one level down, as downloads of artifacts leave them.
+    """
+    try:
+        jobs = list(_files(path, "job", ".json"))
+    except OSError:
+        return (path,)
+    for folder in sorted(path.iterdir()):
+        with suppress(OSError):  # no folder, or not to be read
+            jobs += _files(folder, "job", ".json")
+    return tuple(job for _, job in sorted(jobs))
 
 
 def remove(path: Path) -> str | None:

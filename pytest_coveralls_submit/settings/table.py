@@ -7,7 +7,7 @@ others say where texts come from.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
@@ -150,6 +150,17 @@ class Settings:
     ) -> None:
         self.values = dict(values or {})
         self.origins: Mapping[str, Origin] = dict(origins or {})
+
+    def typed_alone(self, names: Collection[str]) -> Settings:
+        """Return these settings without what files say of ``names``."""
+        kept = {
+            name: origin
+            for name, origin in self.origins.items()
+            if name not in names or origin.is_typed
+        }
+        dropped = self.origins.keys() - kept.keys()
+        values = {name: value for name, value in self.values.items() if name not in dropped}
+        return Settings(values, kept)
 
     @property
     def secrets(self) -> tuple[Secret, ...]:

@@ -230,7 +230,8 @@ def test_send_of_an_empty_folder_is_no_failure(command: Command) -> None:
     folder = command.folder / "a\x1b"
     folder.mkdir()
 
-    said = f"coveralls: there is no job to send in {command.folder}/a\\x1b"
+    place = f"{command.folder}/a\\x1b or one level down"
+    said = f"coveralls: there is no job to send: no job*.json in {place}"
     assert command("send", str(folder)) == (0, [said])
 
 
@@ -395,11 +396,37 @@ def test_send_refuses_a_file_that_is_not_of_the_events_commit(
 
     status, lines = follows("send", str(path))
 
-    assert status == 2
+    assert status == 1
     assert lines[-1].startswith(f"coveralls: {path} is not sent: {said}")
     assert len(lines) == 1 + isinstance(event, list)  # what is wrong with the event's file
     assert server.requests == []
     assert path.exists()
+
+
+def test_files_of_a_checkout_do_not_overrule_the_event(follows: Command, server: StandIn) -> None:
+    """It may be the fork's: what an ini file says of commit and branch is its word."""
+    settings = {"commit_sha": OTHER, "service_branch": "main2", "repo_name": "o/r"}
+    text = "\n".join(f"coveralls_{name} = {value}" for name, value in settings.items())
+    (follows.folder / "pytest.ini").write_text(f"[pytest]\n{text}\ncoveralls_flag_name = a\n")
+
+    assert follows("send", str(follows.job(commit_sha=OTHER)))[0] == 1
+    assert server.requests == []
+    follows("send", str(follows.job(commit_sha=HEAD)))
+
+    (job,) = server.jobs
+    assert (job["commit_sha"], job["service_branch"]) == (
+        HEAD,
+        EVENT["workflow_run"]["head_branch"],
+    )
+
+
+def test_a_run_that_follows_a_forks_is_told_to_set_its_secret(follows: Command) -> None:
+    """Unlike the fork's own it would have it."""
+    follows.env(GITHUB_TOKEN="", COVERALLS_REPO_TOKEN="")
+
+    _, (line,) = follows("send", str(follows.job(commit_sha=HEAD)))
+
+    assert line.startswith("coveralls: not sent: no token: set COVERALLS_REPO_TOKEN")
 
 
 def test_send_gives_a_file_without_identity_the_events(follows: Command, server: StandIn) -> None:
@@ -467,7 +494,7 @@ def test_what_is_said_of_a_damaged_file_is_escaped(
     """One line, whatever stands in it."""
     status, (line,) = follows("send", str(follows.job(**fields)))
 
-    assert status == 2
+    assert status == (1 if "commit_sha" in fields else 2)
     assert line.startswith("coveralls: ")
     assert not {"\x1b", "\u202e"} & set(line)
     assert "##vso[" not in line

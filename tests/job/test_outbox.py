@@ -351,15 +351,16 @@ def test_half_written_jobs_go_after_a_day(tmp_path: Path) -> None:
 
 
 def test_a_folder_holds_its_jobs_the_oldest_first(tmp_path: Path) -> None:
-    """``send FOLDER`` sends them in the order of the runs; a file is itself."""
-    (tmp_path / "sub").mkdir()
+    """``send FOLDER`` sends them in the order of the runs, one level down too; a file is itself."""
+    (tmp_path / "sub" / "deep").mkdir(parents=True)
     old, new = aged(tmp_path / "job-9.json", 9), aged(tmp_path / "job-10.json", 1)
-    for name in (".job-x.part", "notes.json", "sub/job-1.json"):
+    down = aged(tmp_path / "sub" / "job-1.json", 5)
+    for name in (".job-x.part", "notes.json", "sub/deep/job-1.json"):
         (tmp_path / name).touch()
     with contextlib.suppress(OSError):
         (tmp_path / "job-link.json").symlink_to(old)
 
-    assert outbox.jobs_in(tmp_path) == (old, new)
+    assert outbox.jobs_in(tmp_path) == (old, down, new)
     assert outbox.jobs_in(new) == (new,)
     assert outbox.jobs_in(tmp_path / "nothing") == (tmp_path / "nothing",)
     assert outbox.waiting(tmp_path / "nothing") == ()
