@@ -414,10 +414,7 @@ def test_files_of_a_checkout_do_not_overrule_the_event(follows: Command, server:
     follows("send", str(follows.job(commit_sha=HEAD)))
 
     (job,) = server.jobs
-    assert (job["commit_sha"], job["service_branch"]) == (
-        HEAD,
-        EVENT["workflow_run"]["head_branch"],
-    )
+    assert (job["commit_sha"], job["service_branch"]) == (HEAD, "topic/y")
 
 
 def test_a_run_that_follows_a_forks_is_told_to_set_its_secret(follows: Command) -> None:
