@@ -24,6 +24,8 @@ from .values import one_line, typed_path
 
 NAMED = 5
 """How many of the files that were left out are named."""
+EXPLAINED = 20
+"""How many of them are explained, with ``-v``."""
 
 
 class Edit(Protocol):
@@ -76,7 +78,8 @@ def submit(plan: Plan, run: Run) -> Outcome:
         outcome = replace(outcome, notices=notices)
     else:
         outcome = why_no_token(plan)
-    outcome = replace(outcome, details=(*measured.details, *outcome.details))
+    details = (*measured.details, *_reasons(reading, measured), *outcome.details)
+    outcome = replace(outcome, details=details)
     return with_changed_lines(outcome, plan, changed, trouble, reading)
 
 
@@ -116,6 +119,12 @@ def _left_out(reading: files.Reading, measured: Measurement) -> tuple[str, ...]:
     if failed:
         notices.append(f"left out {_count(failed)} that cannot be read or parsed: {_some(failed)}")
     return tuple(notices)
+
+
+def _reasons(reading: files.Reading, measured: Measurement) -> Iterator[str]:
+    """Yield why each file was left out that cannot be read or parsed."""
+    failed = sorted({**measured.failed, **reading.unreadable}.items())
+    yield from (f"{path}: {reason}" for path, reason in failed[:EXPLAINED])
 
 
 def _count(things: Any) -> str:

@@ -337,6 +337,8 @@ def test_files_that_are_left_out_are_counted_and_five_of_them_named(
         "left out 2 files outside the repository",
         f"left out 6 files that cannot be read or parsed: {named}, ...",
     )
+    explained = [*(f"/x/{number}.py: NoSource" for number in range(5)), f"{story.top}/gone.py: "]
+    assert [line.partition("[Errno")[0] for line in outcome.details[:6]] == sorted(explained)
 
 
 def test_files_that_git_does_not_track_are_sent_and_named(story: Story, server: StandIn) -> None:

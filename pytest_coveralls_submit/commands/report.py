@@ -67,6 +67,7 @@ class DataRun(Console):
                 start=plan.start,
                 env=plan.env,
                 checkout=Checkout(plan.top, plan.tracked),
+                allows_nothing=plan.settings.allow_empty,
                 begin=lambda count: show(
                     f"coveralls: analysing {count:,} file" + "s" * (count > 1)
                 ),

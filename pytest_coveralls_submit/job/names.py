@@ -139,7 +139,7 @@ class Names:
                 if name == installed or name.endswith(f"/{installed}")
             ]
         candidates.sort(key=lambda name: (len(name), name))
-        return next((name for name in candidates if _same_bytes(copy, Path(self._top, name))), None)
+        return next((name for name in candidates if same_bytes(copy, Path(self._top, name))), None)
 
     def _spelled(self, real: str, name: str) -> str:
         """The name as git has it, where upper and lower case or NFC and NFD are the same file."""
@@ -209,10 +209,11 @@ def _same_file(one: str | Path, other: str | Path) -> bool:
         return False
 
 
-def _same_bytes(one: str, other: Path) -> bool:
+def same_bytes(one: str | Path, other: str | Path) -> bool:
+    """Tell whether two files can be read and hold the same."""
     try:
-        return other.stat().st_size == Path(one).stat().st_size and (
-            other.read_bytes() == Path(one).read_bytes()
+        return Path(other).stat().st_size == Path(one).stat().st_size and (
+            Path(other).read_bytes() == Path(one).read_bytes()
         )
     except (OSError, ValueError):
         return False

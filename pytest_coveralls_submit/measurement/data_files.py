@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ..errors import MeasurementError
 from . import measure
@@ -45,16 +46,23 @@ class Counterparts:
     """Measured path -> the names between which nothing decides."""
 
 
+class Measured(NamedTuple):
+    """What one data file says of where its files lie."""
+
+    last_lines: Mapping[str, int]
+    """Path that is none here -> its last line that ran."""
+    here: Collection[str]
+    """The other paths."""
+
+
 class Checkout(Protocol):
     """What is known of the files that lie here."""
 
-    def counterparts(self, last_lines: Mapping[str, int], here: Collection[str]) -> Counterparts:
-        """Find the files that were measured elsewhere.
+    def holds(self, path: str) -> bool:
+        """Tell whether a file of that path lies here."""
 
-        Args:
-            last_lines: path -> its last line that ran.
-            here: measured paths that exist here.
-        """
+    def counterparts(self, runs: Sequence[Measured]) -> list[Counterparts]:
+        """Find the files that were measured elsewhere, for each data file."""
 
     def changed_since(self, moment: float, paths: Iterable[str]) -> list[str]:
         """Return those of ``paths`` that were written later; none where all the checkout was."""
@@ -67,6 +75,7 @@ def measure_files(
     start: Path,
     env: Mapping[str, str],
     checkout: Checkout,
+    allows_nothing: bool = False,
     begin: Callable[[int], None] = lambda _: None,
 ) -> Measurement:
     """Return what coverage would report of data files once they are combined.
@@ -78,19 +87,22 @@ def measure_files(
         start: the current directory.
         env: the environment, for processes that share the work.
         checkout: knows the files that lie here.
+        allows_nothing: whether data of no file is a measurement too.
         begin: called with the number of measured files before they are analysed.
 
     Raises:
         MeasurementError: there is no data, or it cannot be used; names the file and the fix.
     """
     with warnings_unheard():
-        cov, name = _configured(rcfile)
+        cov, name = _configured(rcfile, start)
         files = _data_files(arguments, start / name)
         written = max(file.stat().st_mtime for file in files)
-        _combine(cov, files, are_configured=not arguments)
-        cov, ambiguous = _moved(cov, rcfile, start, checkout)
+        with _scratch() as folder:
+            copies = list(_copies(files, folder))
+            _combine(cov, copies)
+            cov, ambiguous = _moved(cov, copies, rcfile, start, checkout)
     measured = cov.get_data().measured_files()
-    if not measured:
+    if not measured and not allows_nothing:
         raise MeasurementError(f"nothing was measured: {_some(map(str, files))}")
     begin(len(measured))
     measurement = measure.of(cov, start=start, env=env)
@@ -98,10 +110,10 @@ def measure_files(
     return _with_notices(measurement, start, ambiguous, changed)
 
 
-def _configured(rcfile: Path | None) -> tuple[Coverage, str]:
+def _configured(rcfile: Path | None, start: Path) -> tuple[Coverage, str]:
     """Return an object that is configured as coverage would be, and its data file's name.
 
-    It keeps its data in memory.
+    It keeps its data in memory. A plugin may lie in the current directory, as for coverage.
     """
     import coverage
 
@@ -110,6 +122,8 @@ def _configured(rcfile: Path | None) -> tuple[Coverage, str]:
         name = str(cov.get_option("run:data_file"))
         # It would make the file's directory, though it writes nothing there.
         cov.set_option("run:data_file", ".coverage")
+        if cov.get_option("run:plugins") and str(start) not in sys.path:
+            sys.path.append(str(start))  # at the end, where it takes no other module's place
         cov.get_data()  # it loads plugins now
     except Exception as error:  # noqa: BLE001  plugins may raise anything
         raise MeasurementError(f"coverage cannot be configured: {_text(error)}") from None
@@ -122,7 +136,7 @@ def _configured(rcfile: Path | None) -> tuple[Coverage, str]:
 def _data_files(arguments: Sequence[Path], configured: Path) -> list[Path]:
     """Return the data files that ``arguments`` mean, or else those of the configuration."""
     if not arguments:
-        if configured.is_file():
+        if os.path.isfile(configured):  # noqa: PTH113  Path's raises where nobody may look
             return [configured]
         files = _parallel(configured.parent, configured.name)
         if not files:
@@ -133,8 +147,8 @@ def _data_files(arguments: Sequence[Path], configured: Path) -> list[Path]:
         return files
     files = []
     for path in arguments:
-        if not path.exists():
-            raise MeasurementError(f"no coverage data: {path} does not exist")
+        if not os.path.exists(path):  # noqa: PTH110
+            raise MeasurementError(f"no coverage data: {path} does not exist, or nobody may look")
         some = _in_folder(path, configured.name) if path.is_dir() else [path]
         if not some:
             raise MeasurementError(
@@ -151,41 +165,50 @@ def _in_folder(folder: Path, name: str) -> list[Path]:
 
     Like ``coverage combine`` it prefers parallel data files to what they were combined to.
     """
-    folders = [folder, *sorted(path for path in folder.glob("*") if path.is_dir())]
     files = []
-    for place in folders:
-        single = place / name
-        files += _parallel(place, name) or ([single] if single.is_file() else [])
+    for place in [folder, *(path for path in _listed(folder) if path.is_dir())]:
+        single = [path for path in _listed(place) if path.name == name and path.is_file()]
+        files += _parallel(place, name) or single
     return files
 
 
 def _parallel(folder: Path, name: str) -> list[Path]:
-    return sorted(
+    return [
         path
-        for path in folder.glob("*")
+        for path in _listed(folder)
         if path.name.startswith(f"{name}.") and not path.name.endswith(BESIDE) and path.is_file()
-    )
+    ]
+
+
+def _listed(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise MeasurementError(f"{folder} cannot be read: {error.strerror or error}") from None
 
 
 # -- combined in memory ------------------------------------------------------------------------
 
 
-def _combine(cov: Coverage, files: Sequence[Path], *, are_configured: bool) -> None:
-    """Let ``cov`` combine the files by its own rules: [paths], relative files, duplicates.
-
-    The one file that its configuration names is taken as it is, as coverage's reports do.
-    """
+@contextlib.contextmanager
+def _scratch() -> Iterator[Path]:
+    """Yield a folder for copies of data files."""
     try:
         # Windows keeps what is still open.
-        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-            copies = list(_copies(files, Path(folder)))
-            if are_configured and len(files) == len(copies) == 1:
-                with _opened(files[0], copies[0]) as stored:
-                    cov.get_data().update(stored, map_path=lambda path: path)
-            elif copies:
-                cov.combine(map(str, copies), keep=True)
-    except MeasurementError:
-        raise
+        folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+    except OSError as error:
+        raise MeasurementError(f"the data cannot be combined: {error}") from None
+    with folder as name:
+        yield Path(name)
+
+
+def _combine(cov: Coverage, copies: Sequence[Path]) -> None:
+    """Let ``cov`` combine data files by its own rules: [paths], relative files, duplicates."""
+    try:
+        if copies:
+            cov.combine(map(str, copies), keep=True)
     except Exception as error:  # noqa: BLE001  the disk's, or one of coverage's many kinds
         raise MeasurementError(f"the data cannot be combined: {_text(error)}") from None
 
@@ -195,7 +218,10 @@ def _copies(files: Iterable[Path], folder: Path) -> Iterator[Path]:
     kinds: dict[bool, Path] = {}
     for number, file in enumerate(files):
         copy = folder / str(number)
-        shutil.copyfile(file, copy)
+        try:
+            shutil.copyfile(file, copy)
+        except OSError as error:
+            raise MeasurementError(f"{file} cannot be read: {error.strerror or error}") from None
         with _opened(file, copy) as stored:
             if not stored.measured_files():
                 continue
@@ -230,23 +256,40 @@ def _opened(file: Path, copy: Path) -> Iterator[CoverageData]:
 
 
 def _moved(
-    cov: Coverage, rcfile: Path | None, start: Path, checkout: Checkout
+    cov: Coverage, copies: Sequence[Path], rcfile: Path | None, start: Path, checkout: Checkout
 ) -> tuple[Coverage, Mapping[str, Sequence[str]]]:
-    """Give files that were measured elsewhere their paths here; return what stays ambiguous."""
-    stored = cov.get_data()
-    here = {path for path in stored.measured_files() if (start / path).exists()}
-    elsewhere = stored.measured_files() - here
+    """Give files that were measured elsewhere their paths here; return what stays ambiguous.
+
+    Each data file may come from a place of its own: one path can mean several files.
+    """
+    if not _elsewhere(cov, start, checkout):
+        return cov, {}
+    runs = [cov]
+    if len(copies) > 1:
+        runs = [_configured(rcfile, start)[0] for _ in copies]
+        for run, copy in zip(runs, copies, strict=True):
+            _combine(run, [copy])
+    found = checkout.counterparts([_measured(run, start, checkout) for run in runs])
+    moved, _ = _configured(rcfile, start)
+    is_relative = bool(cov.get_option("run:relative_files"))
+    for run, counterparts in zip(runs, found, strict=True):
+        paths = {path: path for path in run.get_data().measured_files()}
+        for path, other in counterparts.paths.items():
+            paths[path] = _relative(other, start) if is_relative else other
+        moved.get_data().update(run.get_data(), map_path=paths.__getitem__)
+    return moved, {path: names for one in found for path, names in one.ambiguous.items()}
+
+
+def _elsewhere(cov: Coverage, start: Path, checkout: Checkout) -> set[str]:
+    """Return the measured paths that are none of a file here."""
+    measured = cov.get_data().measured_files()
+    return {path for path in measured if not checkout.holds(str(start / path))}
+
+
+def _measured(cov: Coverage, start: Path, checkout: Checkout) -> Measured:
+    stored, elsewhere = cov.get_data(), _elsewhere(cov, start, checkout)
     last_lines = {path: max(stored.lines(path) or [0]) for path in sorted(elsewhere)}
-    counterparts = checkout.counterparts(last_lines, here) if last_lines else Counterparts()
-    if not counterparts.paths:
-        return cov, counterparts.ambiguous
-    if cov.get_option("run:relative_files"):
-        paths = {path: _relative(other, start) for path, other in counterparts.paths.items()}
-    else:
-        paths = dict(counterparts.paths)
-    moved, _ = _configured(rcfile)
-    moved.get_data().update(stored, map_path=lambda path: paths.get(path, path))
-    return moved, counterparts.ambiguous
+    return Measured(last_lines, {str(start / path) for path in stored.measured_files() - elsewhere})
 
 
 def _relative(path: str, start: Path) -> str:
@@ -264,9 +307,17 @@ def _with_notices(
     changed: Sequence[str],
 ) -> Measurement:
     """Say which files have no source here, or were changed; an error where no source is here."""
-    gone = [path for path in measurement.failed if not (start / path).exists()]
-    unknown = [path for path in gone if path not in ambiguous]
+    gone = [
+        path
+        for path in measurement.failed
+        if not os.path.exists(start / path)  # noqa: PTH110  Path's raises where nobody may look
+    ]
+    removed = [path for path in gone if Path(path).is_relative_to(start)]
+    unknown = [path for path in gone if path not in {*ambiguous, *removed}]
     notices = []
+    if removed:
+        names = _some(_relative(path, start) for path in removed)
+        notices.append(f"left out {_count(removed)} no more here: {names}")
     if unknown:
         text = f"left out {_count(unknown)} whose sources are not here: {_some(unknown)}"
         notices.append(f"{text}; {FIX}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_coveralls_submit.job.checkout import Checkout
+from pytest_coveralls_submit.measurement.data_files import Counterparts, Measured
 
 
 def checkout(top: Path, *names: str, listed: bool = True) -> Checkout:
@@ -20,6 +21,12 @@ def checkout(top: Path, *names: str, listed: bool = True) -> Checkout:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("1\n2\n3\n")
     return Checkout(top, frozenset(names) if listed else None)
+
+
+def found(here: Checkout, lines: Mapping[str, int], own: Iterable[str] = ()) -> Counterparts:
+    """What the files of one data file are called here."""
+    (counterparts,) = here.counterparts([Measured(lines, {*own})])
+    return counterparts
 
 
 PROJECT = ("setup.py", "pkg/__init__.py", "pkg/a.py", "pkg/sub/__init__.py", "pkg/sub/a.py")
@@ -64,7 +71,7 @@ def test_a_file_of_another_machine_is_found(
     top = tmp_path.resolve()
     here = checkout(top, *names, listed=listed)
 
-    counterparts = here.counterparts(dict.fromkeys(expected, 3), [])
+    counterparts = found(here, dict.fromkeys(expected, 3))
 
     assert counterparts.paths == {path: str(top / name) for path, name in expected.items()}
     assert counterparts.ambiguous == {}
@@ -98,7 +105,7 @@ def test_what_is_no_file_of_this_checkout_is_left(
     """A like name is not enough."""
     here = checkout(tmp_path, *names)
 
-    counterparts = here.counterparts({**unknown, **dict.fromkeys(known, 1)}, [])
+    counterparts = found(here, {**unknown, **dict.fromkeys(known, 1)})
 
     assert counterparts.paths.keys() == set(known)
     assert counterparts.ambiguous == {}
@@ -111,9 +118,7 @@ def test_a_file_of_this_place_that_is_gone_is_not_looked_for(tmp_path: Path) -> 
     (top / "src/pkg/b.py").unlink()
     copy = f"{top}/.tox/py/lib/python3.12/site-packages/pkg"
 
-    counterparts = here.counterparts(
-        {f"{top}/pkg/a.py": 1, f"{copy}/a.py": 1, f"{copy}/b.py": 1}, []
-    )
+    counterparts = found(here, {f"{top}/pkg/a.py": 1, f"{copy}/a.py": 1, f"{copy}/b.py": 1})
 
     assert counterparts.paths == {f"{copy}/a.py": f"{top}/src/pkg/a.py"}
     assert here.changed_since(0, [f"{top}/src/pkg/b.py"]) == []
@@ -124,9 +129,68 @@ def test_among_files_that_were_measured_here_a_like_name_is_not_enough(tmp_path:
     here = checkout(tmp_path, "tests/conftest.py", "tests/test_a.py", "mod.py", "pkg/a.py")
     lines = {"/tmp/x/conftest.py": 1, "/tmp/x/test_a.py": 1, "/app/pkg/a.py": 1}
 
-    counterparts = here.counterparts(lines, ["/here/mod.py"])
+    counterparts = found(here, lines, ["/here/mod.py"])
 
     assert counterparts.paths.keys() == {"/app/pkg/a.py"}
+
+
+def test_each_data_file_may_be_of_a_place_of_its_own(tmp_path: Path) -> None:
+    """Two containers have their service in the same folder; one that is unsure follows the rest."""
+    here = checkout(tmp_path, "api/main.py", "api/a.py", "web/main.py", "web/b.py")
+    api = Measured({"/app/main.py": 3, "/app/a.py": 1}, ())
+    web = Measured({"/app/main.py": 2, "/app/b.py": 1}, ())
+    unsure = Measured({"/app/main.py": 1}, ())
+    top = str(tmp_path.resolve())
+
+    found = here.counterparts([api, web])
+
+    assert [counterparts.paths["/app/main.py"] for counterparts in found] == [
+        f"{top}/api/main.py",
+        f"{top}/web/main.py",
+    ]
+    (_, one) = here.counterparts([api, unsure])
+    assert one.paths == {"/app/main.py": f"{top}/api/main.py"}
+    (_, _, one) = here.counterparts([api, web, unsure])
+    assert (one.paths, [*one.ambiguous]) == ({}, ["/app/main.py"])
+
+
+def test_an_installed_copy_below_the_project_of_another_machine_is_found(tmp_path: Path) -> None:
+    """The tests that lie beside `.tox` agree on a directory that it is below, too."""
+    here = checkout(tmp_path, "src/pkg/core.py", "tests/test_a.py", "tests/test_b.py")
+    lines = {
+        "/w/p/.tox/py/lib/python3.12/site-packages/pkg/core.py": 1,
+        "/w/p/tests/test_a.py": 1,
+        "/w/p/tests/test_b.py": 1,
+    }
+
+    assert found(here, lines).paths.keys() == lines.keys()
+
+
+def test_a_copy_of_the_checkout_that_was_measured_is_known_by_its_content(tmp_path: Path) -> None:
+    """It still lies there: what differs is another file."""
+    here = checkout(tmp_path / "one", "pkg/a.py", "pkg/b.py")
+    checkout(tmp_path / "two", "pkg/a.py", "pkg/b.py")
+    other = tmp_path.resolve() / "two" / "pkg"
+    (other / "b.py").write_text("3\n2\n1\n")
+
+    assert not here.holds(str(other / "a.py"))
+    counterparts = found(here, {str(other / "a.py"): 3, str(other / "b.py"): 3})
+
+    assert counterparts.paths == {
+        str(other / "a.py"): str(tmp_path.resolve() / "one" / "pkg" / "a.py")
+    }
+
+
+def test_what_a_test_wrote_is_not_taken_for_the_file_that_was_measured_beside_it(
+    tmp_path: Path,
+) -> None:
+    """The directory is gone; only in another data file could it be the same one."""
+    here = checkout(tmp_path, "tests/test_a.py", "conftest.py", "pkg/core.py")
+    lines = {"/tmp/t0/conftest.py": 1, "/tmp/t0/tests/test_a.py": 3}
+
+    own = (f"{tmp_path.resolve()}/{name}" for name in ("tests/test_a.py", "pkg/core.py"))
+    assert found(here, lines, own).paths == {}
+    assert found(here, lines).paths.keys() == lines.keys()
 
 
 @pytest.mark.parametrize(
@@ -141,7 +205,7 @@ def test_what_may_be_two_files_is_neither(tmp_path: Path, lines: dict[str, int])
     """The others say nothing, or both."""
     here = checkout(tmp_path, "a/x/mod.py", "b/x/mod.py", "a/x/one.py", "b/x/two.py")
 
-    counterparts = here.counterparts(lines, [])
+    counterparts = found(here, lines)
 
     (path,) = (path for path in lines if path.endswith("mod.py"))
     assert counterparts.ambiguous == {path: ["a/x/mod.py", "b/x/mod.py"]}
@@ -160,7 +224,7 @@ def test_a_tree_that_was_moved_as_a_whole_is_never_mistaken(names: list[str], th
     here = Checkout(Path("/no/such/top"), frozenset(names))
     here._lengths = dict.fromkeys(names, 3)
 
-    counterparts = here.counterparts({f"{there}{name}": 1 for name in names}, [])
+    counterparts = found(here, {f"{there}{name}": 1 for name in names})
 
     for path, other in counterparts.paths.items():
         assert path.removeprefix(there) == other.removeprefix("/no/such/top/")
@@ -172,8 +236,8 @@ def test_thousands_of_files_of_one_name_are_quick(tmp_path: Path) -> None:
     here = checkout(tmp_path, *names[:5])
     many = Checkout(tmp_path, frozenset(names))
 
-    assert len(list(here._matches("/app/p7/__init__.py", 1))) == 5
-    assert len(list(many._matches("/app/p3/__init__.py", 1))) == 1
+    assert len(here._matches("/app/p7/__init__.py", 1, [])) == 5
+    assert len(many._matches("/app/p3/__init__.py", 1, [])) == 1
 
 
 def test_what_was_written_later_is_told(tmp_path: Path) -> None:
@@ -186,3 +250,4 @@ def test_what_was_written_later_is_told(tmp_path: Path) -> None:
     assert here.changed_since(150, paths) == paths[:1]
     assert here.changed_since(250, paths) == []
     assert here.changed_since(50, paths) == []
+    assert here.changed_since(150, [f"{tmp_path}/x.zip/a.py", paths[0]]) == paths[:1]

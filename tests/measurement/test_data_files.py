@@ -350,6 +350,76 @@ def test_what_is_not_here_is_left_out_and_named(scene: Scene) -> None:
     )
 
 
+def test_paths_of_the_configuration_come_before_what_is_likely(scene: Scene) -> None:
+    """Also for the one data file that it names, which coverage does not combine."""
+    scene.write("lib/mod.py", "a = 1\nb = 2\n")
+    scene.write("src/mod.py", "a = 1\nb = 2\n")
+    scene.write(".coveragerc", "[paths]\nsource =\n    src\n    /app/lib\n")
+    stored(scene.folder / ".coverage", {"/app/lib/mod.py": [1, 2]})
+
+    (file,) = scene.measure().files
+
+    assert file.path == str(scene.folder / "src/mod.py")
+
+
+@pytest.mark.parametrize("config", ["", "relative_files = true\n"])
+def test_each_data_file_may_be_of_a_container_of_its_own(scene: Scene, config: str) -> None:
+    """In both the service lies at the same place; lines of one are none of the other."""
+    scene.write(".coveragerc", f"[run]\n{config}")
+    start = "" if config else "/app/"
+    for service, lines in (("api", (1, 2, 5)), ("web", (1, 2, 3, 4))):
+        scene.write(f"{service}/main.py", "".join(f"a{n} = {n}\n" for n in range(max(lines))))
+        scene.write(f"{service}/{service}.py", "a = 1\n")
+        (scene.folder / "down" / service).mkdir(parents=True)
+        stored(
+            scene.folder / "down" / service / ".coverage",
+            {f"{start}main.py": lines, f"{start}{service}.py": [1]},
+        )
+
+    names = frozenset(path for path in scene.state() if path.startswith(("api", "web")))
+    measurement = scene.measure("down", checkout=Checkout(scene.folder, names))
+
+    executed = {
+        file.path.removeprefix(f"{scene.folder}/"): [*file.executed] for file in measurement.files
+    }
+    assert executed == {
+        "api/main.py": [1, 2, 5],
+        "api/api.py": [1],
+        "web/main.py": [1, 2, 3, 4],
+        "web/web.py": [1],
+    }
+    assert measurement.notices == ()
+
+
+def test_a_plugin_of_coverage_may_lie_in_the_current_directory(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for coverage's own command; it takes the place of no other module."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    scene.write("local_plugin.py", "def coverage_init(registry, options):\n    pass\n")
+    scene.run("branch = true\n")
+    report = scene.expected()
+    scene.write(".coveragerc", "[run]\nsource = src\nplugins = local_plugin\n")
+
+    assert same(scene.measure(), report, scene.folder)
+    assert sys.path[-1] == str(scene.folder)
+
+
+def test_data_of_no_file_is_a_measurement_where_that_is_wanted(scene: Scene) -> None:
+    """``allow_empty``."""
+    stored(scene.folder / ".coverage", {})
+
+    assert scene.measure(allows_nothing=True).files == ()
+
+
+def test_what_was_removed_here_needs_no_mapping(scene: Scene) -> None:
+    """It is no file of another place."""
+    scene.run()
+    (scene.folder / "src/garden/paths/beds.py").unlink()
+
+    assert scene.measure().notices == ("left out 1 file no more here: src/garden/paths/beds.py",)
+
+
 def test_what_may_be_two_files_is_neither(scene: Scene) -> None:
     """It is named, with both."""
     for place in ("src/a", "src/b"):
