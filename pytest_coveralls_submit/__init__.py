@@ -5,4 +5,4 @@ import sys
 __version__ = "0.1.0"
 
 SYS_PATH = tuple(sys.path)
-"""Where imports came from before pytest, a ``conftest.py`` or a test could add to it."""
+"""Where imports came from before a ``conftest.py`` or a test could add to it."""

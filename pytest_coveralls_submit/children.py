@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 import os
 import sys
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import cache
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -36,6 +36,8 @@ DISTRIBUTIONS = {
     "coverage": "coverage",
 }
 """Modules that a child may import, and the distribution that each belongs to."""
+OPTIONAL = ("chardet", "socks")
+"""What requests would take, and what is not installed as a rule."""
 START = ""
 """The directory of session start; empty where it was deleted."""
 with suppress(OSError):
@@ -46,7 +48,10 @@ SCRUBBED = ("COV", "PYTEST", "PYTHON")
 STDERR_LIMIT = 4096
 """Bytes of a child's last words that are read."""
 BOOT = """
-import json, sys
+import sys
+if sys.path[:1] == [""]:  # without -I the current directory comes first
+    del sys.path[0]
+import json
 from importlib.machinery import PathFinder
 
 places = json.loads(sys.argv[1])
@@ -66,43 +71,62 @@ exec(sys.argv[2])
 def locate(entries: Iterable[str], *, package: str, start: str) -> dict[str, str]:
     """Find the folder that each module of ours and of our dependencies is imported from.
 
-    A folder counts that holds the module and the metadata that pip writes beside it; where no
-    folder has both, the module alone is enough. So a ``requests.py`` of the tested project is
-    not taken for the library, wherever ``sys.path`` has it.
+    A folder counts that holds the module and the metadata that pip writes beside it: those of
+    the tested project last, for anybody can write such metadata. Where no folder has both, the
+    metadata may be an editable installation's, whose module lies anywhere; where no folder has
+    metadata, the module alone is enough in a folder of that use. So a ``requests.py`` of the
+    tested project is not taken for the library, wherever ``sys.path`` has it.
 
     Args:
         entries: ``sys.path`` as it was when this package was imported.
         package: the folder that holds this package; it comes first.
         start: the current directory then, which `python -m` puts there; no place to import from.
     """
-    others = [entry for entry in entries if entry and entry not in {start, package}]
-    others.sort(key=lambda entry: Path(entry).name not in SITES)
+    home = os.path.realpath(start) if start else ""
+    taken = {home, os.path.realpath(package)}
+    folders = [os.path.join(start, entry) for entry in entries if entry]  # noqa: PTH118
+    others = [folder for folder in folders if os.path.realpath(folder) not in taken]
+    sites = [folder for folder in others if Path(folder).name in SITES]
+    others.sort(key=lambda folder: folder not in sites and _is_below(folder, home))
     installed = {folder: _distributions(folder) for folder in (package, *others)}
     places = {PACKAGE: package}
     for module, distribution in DISTRIBUTIONS.items():
         known = [folder for folder, names in installed.items() if distribution in names]
-        for folder in (*known, *others, package):
-            if PathFinder.find_spec(module, [folder]) is not None:
+        candidates = [*known, *(others if known else sites), package]
+        if module in OPTIONAL:  # that of the project would be the only one
+            trusted = {*sites, package, places.get("requests")}
+            candidates = [folder for folder in candidates if folder in trusted]
+        for folder in candidates:
+            spec = PathFinder.find_spec(module, [folder])
+            if spec is not None and spec.origin is not None:  # no mere directory of that name
                 places[module] = folder
                 break
     return places
 
 
+def _is_below(folder: str, home: str) -> bool:
+    return bool(home) and Path(home) in Path(os.path.realpath(folder)).parents
+
+
 def _distributions(folder: str) -> set[str]:
-    """Return what pip and its like have installed in a folder."""
-    with suppress(OSError):
+    """Return what pip and its like have installed in a folder, or in a zip file."""
+    with suppress(OSError, zipfile.BadZipFile):
+        if os.path.isdir(folder):  # noqa: PTH112  no Path of each of some hundred names
+            listed = os.listdir(folder)  # noqa: PTH208
+        else:
+            with zipfile.ZipFile(folder) as archive:
+                listed = [name.partition("/")[0] for name in archive.namelist()]
         return {
             name.partition("-")[0].lower()
-            for name in os.listdir(folder)  # noqa: PTH208  no Path of each of some hundred names
+            for name in listed
             if name.endswith((".dist-info", ".egg-info"))
         }
     return set()
 
 
-@cache
-def _places() -> str:
-    """Return what :func:`locate` finds, as JSON; looked for when the first child starts."""
-    return json.dumps(locate(SYS_PATH, package=str(Path(__file__).parent.parent), start=START))
+PLACES = json.dumps(locate(SYS_PATH, package=str(Path(__file__).parent.parent), start=START))
+"""What :func:`locate` finds, as JSON; tests that change the import system come later."""
+PYTHON = sys.executable or "python"
 
 
 def start(
@@ -123,30 +147,48 @@ def start(
     Raises:
         ProcessError: it could not be started.
     """
-    command = [sys.executable or "python", "-I", "-S", "-c", BOOT, _places(), code]
+    command = [PYTHON, *_flags(env), "-c", BOOT, PLACES, code]
     return process.start(command, env=env, cwd=cwd, stdin=process.PIPE, stderr=stderr)
+
+
+def _flags(env: Mapping[str, str]) -> Iterator[str]:
+    """Yield what keeps Python from importing anybody's code, and how this one writes and spells."""
+    yield from ("-s" if "PYTHONHOME" in env else "-I", "-S")
+    yield from ("-X", f"utf8={sys.flags.utf8_mode}")
+    if sys.dont_write_bytecode:
+        yield "-B"
+    if sys.pycache_prefix:
+        yield from ("-X", f"pycache_prefix={sys.pycache_prefix}")
 
 
 def environment(env: Mapping[str, str], secrets: Sequence[Secret] = ()) -> dict[str, str]:
     """Return what a child needs of ``env``: nothing that steers Python, no variable with a secret.
 
-    Other processes of the user can read a process's environment.
+    Other processes of the user can read a process's environment. Without the place of its library,
+    where that is needed, Python does not start.
     """
     hidden = [secret.reveal() for secret in secrets]
+    kept = () if sys.flags.ignore_environment else ("PYTHONHOME",)
     return {
         name: value
         for name, value in env.items()
-        if not name.startswith(SCRUBBED) and not any(secret in value for secret in hidden)
+        if (name in kept or not name.startswith(SCRUBBED))
+        and not any(secret in value for secret in hidden)
     }
 
 
 def last_words(stderr: IO[bytes], secrets: Iterable[Secret]) -> str:
-    """Return the last line that a child has written there, fit to be shown; empty for none."""
+    """Return the last line that a child has written there, fit to be shown; empty for none.
+
+    Of what ended Python itself it is the line that says so, of code that is no Python its place.
+    """
     size = stderr.seek(0, os.SEEK_END)
     stderr.seek(max(0, size - STDERR_LIMIT))
-    lines = stderr.read(STDERR_LIMIT).decode("utf-8", "replace").split("\n")
-    return next(_shown(reversed(lines), tuple(secrets)), "")
-
-
-def _shown(lines: Iterable[str], secrets: Sequence[Secret]) -> Iterator[str]:
-    return (escaped(redact(line.strip(), secrets))[:300] for line in lines if line.strip())
+    printed = stderr.read(STDERR_LIMIT).decode("utf-8", "replace").split("\n")
+    lines = [line.strip() for line in printed if line.strip()]
+    said = next((line for line in lines if line.startswith("Fatal Python error")), lines[-1:])
+    said = said if isinstance(said, str) else "".join(said)
+    if said.startswith("SyntaxError"):
+        places = [line for line in lines if line.startswith("File ")]
+        said = " in ".join([said, *places[-1:]])
+    return escaped(redact(said, tuple(secrets)))[:300]

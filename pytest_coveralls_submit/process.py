@@ -197,6 +197,15 @@ def watched(child: Popen[bytes], seconds: float) -> Iterator[Watch]:
         kill(child)
 
 
+def status(child: Popen[bytes], seconds: float = 1.0) -> int | None:
+    """Return the exit status of a child that is about to end: on Unix the negative of a signal.
+
+    None where it does not end within ``seconds``, or was killed as its time was up.
+    """
+    _wait(child, seconds)
+    return child.returncode
+
+
 def kill(child: Popen[bytes]) -> None:
     """Kill the child's whole group, reap the child, close its pipes; never raises an Exception.
 

@@ -57,7 +57,7 @@ class Environment(dict[str, str]):
 
 def redact(text: str, secrets: Iterable[Secret]) -> str:
     """Return ``text`` with every form of every secret replaced by ``[secret]``."""
-    forms = {form for secret in secrets for form in secret.forms()}
+    forms = {form for secret in secrets for form in secret.forms() if form}
     for form in sorted(forms, key=len, reverse=True):
         text = text.replace(form, HIDDEN)
     return text

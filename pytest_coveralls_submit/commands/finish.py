@@ -6,7 +6,7 @@ import argparse
 import json
 
 from ..delivery import diagnosis, refusals
-from ..errors import SettingsError
+from ..errors import ProcessError, SettingsError
 from ..hints import warnings, why_no_token
 from ..outcome import Failed
 from ..output.lines import build_line, linked
@@ -43,7 +43,11 @@ def run(console: Console) -> int:
         console.say(f"would close build {number} on {plan.settings.host}; this is a dry run")
         return ACCEPTED
     body = json.dumps(_webhook(plan, number)).encode()
-    answer = post(plan, "/webhook", [body], console, is_repeatable=True)
+    try:
+        answer = post(plan, "/webhook", [body], console, is_repeatable=True)
+    except ProcessError as error:
+        console.tell(Failed(reason=f"build {number} was not closed: {error}"))
+        return REFUSED
     verdict = diagnosis.judge(answer, refusals.WEBHOOK_ROWS, plan.facts, doubt=refusals.CLOSE_AGAIN)
     # An attempt whose answer was lost may have closed it: then the next one finds it closed.
     if verdict.accepted or (answer.ambiguous and "closed" in verdict.message):

@@ -64,14 +64,14 @@ class Waiting:
         first_line = dumps({"call": asdict(call), "policy": asdict(policy)}).encode() + b"\n"
         with process.watched(self._child, policy.deadline + GRACE) as watch:
             answer = self._converse(first_line, body, progress)
+            status = None if answer is not None else process.status(self._child)
         if answer is not None:
             return answer
         if watch.expired:
             problem = f"no result within {policy.deadline:g} s"
             return Answer(problem=problem, seconds=policy.deadline, ambiguous=True)
         said = children.last_words(self._stderr, self._secrets)
-        why = f"with: {said}" if said else "without a word"
-        raise ProcessError(f"the process that sends the job ended {why}")
+        raise ProcessError(f"the process that sends the job ended {_ending(status, said)}")
 
     def _converse(
         self, first_line: bytes, body: Iterable[bytes], progress: Callable[[Progress], None]
@@ -107,6 +107,15 @@ class Waiting:
     def _redacted(self, problem: str) -> str:
         # What was cut before could still show most letters of a secret.
         return redact(problem, self._secrets)[:PROBLEM_LIMIT]
+
+
+def _ending(status: int | None, said: str) -> str:
+    """Say how a child ended, and its last words."""
+    if status is not None and status < 0:
+        return f"by signal {-status}" + (f": {said}" if said else "")
+    if said:
+        return f"with: {said}"
+    return "without a word" if status is None else f"without a word, with exit status {status}"
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import json
 import os
 import random
 import re
+import socket
 import ssl
 import threading
 import time
@@ -24,12 +25,11 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 import urllib3
+from urllib3.connection import CertificateError  # type: ignore[attr-defined]
 from urllib3.exceptions import (
     LocationValueError,
-    NameResolutionError,
     NewConnectionError,
     ProtocolError,
-    ReadTimeoutError,
 )
 
 from .. import __version__
@@ -83,11 +83,16 @@ class Fault:
     """Whether the server may have taken the request, once it was begun to be sent."""
 
 
+_UNTRUSTED = "the certificate is not trusted: {cause}"
+UNTRUSTED = (
+    Fault(ssl.SSLCertVerificationError, _UNTRUSTED, False),
+    Fault(CertificateError, _UNTRUSTED, False),  # of urllib3 1, for another name
+)
 # The first that fits; urllib3 1 and 2 wrap the same fault differently.
 CLOSED = "the connection was closed without an answer"
 FAULTS = (
-    Fault(ssl.SSLCertVerificationError, "the certificate is not trusted: {cause}", False),
-    Fault(NameResolutionError, "the host name cannot be found"),
+    *UNTRUSTED,
+    Fault(socket.gaierror, "the host name cannot be found"),
     Fault(requests.ConnectTimeout, "no connection within {connect:g} s"),
     Fault(ConnectionRefusedError, "connection refused"),
     Fault(NewConnectionError, "no connection: {cause}"),
@@ -128,10 +133,10 @@ PROXY_FAULTS = (
     ),
     Fault(requests.exceptions.InvalidURL, _NO_ADDRESS, False),
     Fault(LocationValueError, _NO_ADDRESS, False),
-    Fault(ssl.SSLCertVerificationError, "the certificate is not trusted: {cause}", False),
+    *UNTRUSTED,
     Fault(NewConnectionError, "the proxy cannot be reached"),
     Fault(requests.ConnectTimeout, "the proxy cannot be reached within {connect:g} s"),
-    Fault(ReadTimeoutError, "the proxy did not answer within {connect:g} s"),
+    Fault(TimeoutError, "the proxy did not answer within {connect:g} s"),
     Fault(ConnectionRefusedError, "the proxy cannot be reached"),
     Fault(RemoteDisconnected, CLOSED_BY_PROXY),
     Fault(BadStatusLine, "the answer of the proxy is no HTTP"),
@@ -333,7 +338,9 @@ def _bounded_text(response: requests.Response) -> tuple[str, bool]:
     # A ValueError is http.client's for a chunk without a length.
     except (urllib3.exceptions.HTTPError, HTTPException, OSError, ValueError):
         return content.decode("utf-8", "replace"), False
-    return content.decode("utf-8", "replace"), True
+    # urllib3 1 takes an answer for whole that is shorter than it was announced.
+    missing = len(content) < BODY_LIMIT and bool(getattr(response.raw, "length_remaining", 0))
+    return content.decode("utf-8", "replace"), not missing
 
 
 def _answered(response: requests.Response, text: str, size: int, *, whole: bool) -> Attempt:

@@ -23,6 +23,7 @@ from faulty import Behaviour, Faulty
 from scripted import Scripted, http
 from standin import COVERALLS_TOKEN, StandIn
 
+from pytest_coveralls_submit import children
 from pytest_coveralls_submit.delivery import sender
 from pytest_coveralls_submit.delivery.messages import Answer, Call, Policy, Progress
 from pytest_coveralls_submit.errors import ProcessError
@@ -62,10 +63,10 @@ def _nothing_left() -> Iterator[None]:
     yield
     assert threading.enumerate() == threads
     if sys.platform == "linux":
-        assert children() == []
+        assert children_of() == []
 
 
-def children(parent: int | None = None) -> list[int]:
+def children_of(parent: int | None = None) -> list[int]:
     """The processes that one, by default this one, started and has not collected."""
     found = []
     for entry in Path("/proc").iterdir():
@@ -86,7 +87,7 @@ def held(env: Mapping[str, str], **policy: Any) -> Iterator[tuple[int, Any]]:
     with ThreadPoolExecutor(1) as pool, Faulty("hang") as faulty:
         result = pool.submit(send, faulty.url, env=env, **policy)
         assert faulty.wait_for(requests=1)
-        (child,) = children()
+        (child,) = children_of()
         yield child, result
 
 
@@ -282,7 +283,7 @@ def test_a_child_that_never_reads_is_killed_at_the_deadline(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A job that does not even fit into the pipe cannot hold the run."""
-    monkeypatch.setattr(sys, "executable", script(tmp_path, "exec sleep 600"))
+    monkeypatch.setattr(children, "PYTHON", script(tmp_path, "exec sleep 600"))
     started = time.monotonic()
     answer = send("http://127.0.0.1:1", body=(b"x" * 2**20,) * 4, deadline=0.5)
 
@@ -307,11 +308,11 @@ def test_an_interpreter_that_is_not_there_is_an_error_in_words(executable: str) 
     value = None if executable == "None" else executable
     program = f"""
         import sys
+        sys.executable = {value!r}
         from pytest_coveralls_submit.delivery import sender
         from pytest_coveralls_submit.delivery.messages import Call, Policy
         from pytest_coveralls_submit.errors import ProcessError
 
-        sys.executable = {value!r}
         call = Call(method="POST", url="http://127.0.0.1:1/", form="json")
         try:
             sender.send(call, [b"x"], Policy(), {{}}, print)
@@ -339,7 +340,7 @@ def test_a_child_that_ends_without_an_answer_is_an_error_in_words(
 ) -> None:
     """Silence, noise of an interpreter's start and half a line are all one kind of error."""
     program = script(tmp_path, f"printf '%b\\n' '{said}'", "cat > /dev/null")
-    monkeypatch.setattr(sys, "executable", program)
+    monkeypatch.setattr(children, "PYTHON", program)
     with pytest.raises(ProcessError):
         send("http://127.0.0.1:1")
 
@@ -350,7 +351,7 @@ def test_noise_of_the_interpreters_start_does_not_hide_the_answer(
 ) -> None:
     """A ``sitecustomize`` that prints something does not turn a sent job into a failed one."""
     program = script(tmp_path, "echo 'welcome'", f'exec {sys.executable} "$@"')
-    monkeypatch.setattr(sys, "executable", program)
+    monkeypatch.setattr(children, "PYTHON", program)
 
     assert send(server.url).status == 200
     assert len(server.jobs) == 1
@@ -361,7 +362,7 @@ def test_a_child_that_is_killed_is_an_error_in_words() -> None:
     """The kernel may kill it when memory is short."""
     with held({}) as (child, result):
         os.kill(child, signal.SIGKILL)
-        with pytest.raises(ProcessError, match="ended without a word"):
+        with pytest.raises(ProcessError, match=r"ended by signal 9$"):
             result.result(timeout=20)
 
 
@@ -381,7 +382,7 @@ def test_the_last_words_of_a_child_that_dies_are_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: tuple[str, ...], said: str
 ) -> None:
     """A missing library or a broken interpreter can be told apart by them; no secret is told."""
-    monkeypatch.setattr(sys, "executable", script(tmp_path, *lines))
+    monkeypatch.setattr(children, "PYTHON", script(tmp_path, *lines))
     with pytest.raises(ProcessError) as raised:
         send("http://127.0.0.1:1")
 
@@ -423,7 +424,7 @@ def test_a_child_that_waits_has_its_library_and_no_token(server: StandIn) -> Non
     call = Call(method="POST", url=f"{server.url}/api/v1/jobs", form="json_file", compress=True)
     env = {"COVERALLS_REPO_TOKEN": TOKEN, "MY_SECRETS": f"a={TOKEN}", "KEPT": "x"}
     with sender.ready(env, (Secret(TOKEN),)) as waiting:
-        (child,) = children()
+        (child,) = children_of()
         assert loads_its_library(child)
         assert environment(child) == {"KEPT": "x"}
         assert TOKEN.encode() not in Path(f"/proc/{child}/cmdline").read_bytes()
@@ -454,9 +455,9 @@ def loads_its_library(pid: int) -> bool:
 def test_a_child_that_is_not_used_is_killed(server: StandIn) -> None:
     """Also where the block is left by an error; nothing was sent."""
     with contextlib.suppress(KeyError), sender.ready({}):
-        assert len(children()) == 1
+        assert len(children_of()) == 1
         raise KeyError
-    assert children() == []
+    assert children_of() == []
     assert server.requests == []
 
 
@@ -505,7 +506,7 @@ def test_a_child_whose_parent_was_killed_ends_at_the_deadline_too() -> None:
         command = [sys.executable, "-c", textwrap.dedent(program), faulty.url]
         parent = subprocess.Popen(command)
         assert faulty.wait_for(requests=1)
-        (child,) = children(parent.pid)
+        (child,) = children_of(parent.pid)
         parent.kill()
         parent.wait()
         try:

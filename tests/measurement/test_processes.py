@@ -14,7 +14,7 @@ import coverage
 import pytest
 from generated import CALLED, MODULES, Project, small, unparsable, vanished
 
-from pytest_coveralls_submit import process
+from pytest_coveralls_submit import children, process
 from pytest_coveralls_submit.errors import ProcessError
 from pytest_coveralls_submit.measurement import measure, processes
 from pytest_coveralls_submit.measurement.processes import analyse_all, work
@@ -270,8 +270,8 @@ def test_one_of_the_children_is_enough_to_miss(
 def test_a_process_that_does_not_start_costs_nothing(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """``sys.executable`` may be gone."""
-    monkeypatch.setattr("sys.executable", str(project.folder / "gone"))
+    """The interpreter may be gone."""
+    monkeypatch.setattr(children, "PYTHON", str(project.folder / "gone"))
     cov = project.run(True)
 
     assert measure.of(cov, start=project.folder, env=ENV) == project.measured_slowly(cov)
@@ -294,7 +294,7 @@ def test_children_measure_nothing_and_heed_no_variable(
         "COV_CORE_SOURCE": "x",
         "COVERALLS_REPO_TOKEN": "hushhush",
         "PYTEST_ADDOPTS": "-x",
-        "PYTHONHOME": "/gone",
+        "PYTHONPATH": "/gone",
     }
 
     analyses = analyse_all(project.run(True, branch=True), project.folder, {**ENV, **steering})
