@@ -6,18 +6,22 @@ to ``identity/base``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from .errors import ProcessError
 from .identity.base import Base, NoBase
+from .identity.git import is_content
 from .job.files import Reading
-from .measurement.changed import changed_lines, parse
+from .measurement.changed import Change, Counted, changed_lines, parse
 from .outcome import ChangedLines, Outcome
 from .plan import Plan
+from .values import percentage
 
-Changed = Mapping[str, Sequence[range]]
-"""Name as it is sent -> changed lines."""
+Changed = Mapping[str, Change]
+"""Name in the repository -> what has changed."""
+NAMED = 5
+"""How many files a notice names."""
 
 
 def has_to_tell(plan: Plan) -> bool:
@@ -31,11 +35,11 @@ def changed_ranges(plan: Plan) -> tuple[Changed | None, str]:
     if plan.diff is None:
         return None, plan.base.remedy if isinstance(plan.base, NoBase) else ""
     try:
-        ranges = parse(plan.diff.read())
+        return parse(plan.diff.read()), ""
     except ProcessError as error:
-        return None, f"changed lines: not known, {error}"
-    named = ((plan.naming.as_sent(name), lines) for name, lines in ranges.items())
-    return {name: lines for name, lines in named if name is not None}, ""
+        is_pull_request = plan.identity.service_pull_request is not None
+        is_asked = is_pull_request or plan.settings.changed_fail_under is not None
+        return None, f"changed lines: not known, {error}" if is_asked else ""
 
 
 def with_changed_lines(
@@ -55,17 +59,42 @@ def with_changed_lines(
         if gate is not None:
             trouble = f"{trouble or 'changed lines: not known'}; changed_fail_under is not heeded"
         return replace(outcome, notices=(*outcome.notices, *([trouble] if trouble else [])))
-    counted = changed_lines(
-        changed, ((file.name, file.coverage, file.branches) for file in reading.files)
-    )
     assert isinstance(plan.base, Base)
+    other = sorted(_other_content(plan, changed, reading))
+    counted = changed_lines(
+        {name: change for name, change in changed.items() if name not in other}, _counted(reading)
+    )
     origin = f"changed lines are counted from {plan.base.commit[:7]}: {plan.base.reason}"
+    notices = [plan.base.notice] if plan.base.notice else []
+    if other:
+        names = ", ".join(other[:NAMED]) + ", ..." * (len(other) > NAMED)
+        notices.append(f"changed lines: without what was edited since the commit: {names}")
     return replace(
         outcome,
         changed=counted if plan.settings.changed_lines or plan.settings.annotate else None,
         shortfall=_shortfall(counted, gate),
         details=(*outcome.details, origin),
+        notices=(*outcome.notices, *notices),
     )
+
+
+def _counted(reading: Reading) -> Iterator[Counted]:
+    for file in reading.files:
+        in_repository = file.repository_name or file.name
+        yield Counted(file.name, in_repository, file.coverage, file.branches)
+
+
+def _other_content(plan: Plan, changed: Changed, reading: Reading) -> Iterator[str]:
+    """Yield the files whose lines are not those of the commit that git has compared.
+
+    A CI job may stamp a version into a file before the tests.
+    """
+    for file in _counted(reading):
+        change = changed.get(file.repository_name)
+        if change is None or change.blob is None:
+            continue
+        if not is_content(plan.top / file.repository_name, change.blob):
+            yield file.repository_name
 
 
 def _shortfall(changed: ChangedLines, gate: float | None) -> str:
@@ -74,5 +103,5 @@ def _shortfall(changed: ChangedLines, gate: float | None) -> str:
         return ""
     return (
         f"{changed.covered} of {changed.total} changed lines are covered, "
-        f"{changed.percent:.2f}%; changed_fail_under asks for {gate:g}%"
+        f"{percentage(changed.percent)}%; changed_fail_under asks for {gate:.10g}%"
     )

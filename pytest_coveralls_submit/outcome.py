@@ -38,6 +38,8 @@ class ChangedFile(NamedTuple):
     missed changed lines joins them."""
     partial: tuple[int, ...] = ()
     """Covered lines of which a branch was not taken."""
+    repository_name: str = ""
+    """What the file is called in the repository; empty where that is the name."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,8 @@ class BuildResult:
 class Outcome:
     """Base of the four outcomes."""
 
+    percent: float | None = None
+    """coverage.py's own total; None where nothing was measured, or is not known."""
     changed: ChangedLines | None = None
     """None where no base is known, or it was not asked for."""
     shortfall: str = ""

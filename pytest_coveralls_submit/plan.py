@@ -161,6 +161,7 @@ def _base(settings: Settings, build: Build, found: git.Git, env: Environment) ->
         env,
         build,
         commit=head.commit_of(settings, build, found),
+        pull_request=settings.service_pull_request,
         compare_sha=settings.compare_sha,
         compare_ref=settings.compare_ref,
     )

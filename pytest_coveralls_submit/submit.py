@@ -18,7 +18,7 @@ from .job import document, files, other_tools, outbox
 from .job.document import Document
 from .measurement.records import Measurement
 from .outcome import Built, Failed, NotSent, Outcome
-from .plan import Plan, is_worth_measuring
+from .plan import Plan
 from .upload import Voice, upload
 from .values import one_line, typed_path
 
@@ -43,6 +43,10 @@ class Run(Voice, Protocol):
         """What narrowed the run to a part of its tests, to warn of; None for nothing."""
 
     @property
+    def skipped(self) -> str | None:
+        """Why nothing is to be sent although all was measured; None where it is."""
+
+    @property
     def edit(self) -> Edit | None:
         """Lets ``conftest.py`` change the job in place; None where nobody wants to."""
 
@@ -58,29 +62,42 @@ def submit(plan: Plan, run: Run) -> Outcome:
 
     The changed lines are told whatever becomes of the job.
     """
-    if not plan.leads_to_a_job and not has_to_tell(plan):
-        return why_no_token(plan)
-    is_wanted = is_worth_measuring(plan.settings, plan.token)
-    without_token = None if is_wanted else why_no_token(plan)
+    refusal = _refusal(plan, run)
+    if refusal is not None and not has_to_tell(plan):
+        return refusal
+    is_gated = plan.settings.changed_fail_under is not None
+    quiet = None if is_gated and run.skipped is None else refusal
     try:
         measured = run.measure()
     except MeasurementError as error:
-        return without_token or NotSent(reason=str(error))
+        return quiet or NotSent(reason=str(error))
     if not measured.files and not measured.failed and not plan.settings.allow_empty:
-        return without_token or NotSent(reason="no data was collected")
+        return quiet or NotSent(reason="no data was collected")
     changed, trouble = changed_ranges(plan)
-    if not plan.leads_to_a_job:
+    percent = measured.percent
+    if refusal is not None:
         measured = _those_that_changed(measured, changed)
-    reading = _read(plan, measured)
-    if plan.leads_to_a_job:
-        outcome = _submit(plan, run, reading, measured.percent)
+    reading = _read(plan, measured, is_for_a_job=refusal is None)
+    if refusal is None:
+        outcome = _submit(plan, run, reading, percent)
         notices = (*_narrowed(run), *_told(plan, reading, measured), *outcome.notices)
         outcome = replace(outcome, notices=notices)
     else:
-        outcome = why_no_token(plan)
+        outcome = refusal
     details = (*measured.details, *_reasons(reading, measured), *outcome.details)
-    outcome = replace(outcome, details=details)
-    return with_changed_lines(outcome, plan, changed, trouble, reading)
+    outcome = replace(outcome, details=details, percent=percent)
+    outcome = with_changed_lines(outcome, plan, changed, trouble, reading)
+    if run.skipped is not None and outcome.shortfall:
+        notice = f"changed_fail_under is not heeded: {outcome.shortfall}"
+        return replace(outcome, shortfall="", notices=(*outcome.notices, notice))
+    return outcome
+
+
+def _refusal(plan: Plan, run: Run) -> NotSent | None:
+    """Return why no job is built of what was measured; None where one is."""
+    if run.skipped is not None:
+        return NotSent(reason=run.skipped)
+    return None if plan.leads_to_a_job else why_no_token(plan)
 
 
 def _narrowed(run: Run) -> tuple[str, ...]:
@@ -96,15 +113,19 @@ def _those_that_changed(measured: Measurement, changed: Changed | None) -> Measu
     return replace(measured, files=tuple(files))
 
 
-def _read(plan: Plan, measured: Measurement) -> files.Reading:
+def _read(plan: Plan, measured: Measurement, *, is_for_a_job: bool) -> files.Reading:
     """Give each measured file its name, and read it."""
-    is_with_source = plan.settings.include_source and plan.leads_to_a_job
-    return files.read(measured.files, plan.naming.of, include_source=is_with_source)
+    naming, include_source = plan.naming, plan.settings.include_source and is_for_a_job
+    return files.read(measured.files, naming.of, naming.as_sent, include_source=include_source)
 
 
 def _told(plan: Plan, reading: files.Reading, measured: Measurement) -> tuple[str, ...]:
     notices = (*measured.notices, *_left_out(reading, measured), *reading.notices)
-    untracked = [file.name for file in reading.files if plan.naming.is_tracked(file.name) is False]
+    untracked = [
+        file.name
+        for file in reading.files
+        if plan.naming.is_tracked(file.repository_name or file.name) is False
+    ]
     if not untracked:
         return notices
     notice = f"{_count(untracked)} not in git, so that Coveralls cannot show them: "

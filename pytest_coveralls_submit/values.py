@@ -73,6 +73,13 @@ def one_line(error: BaseException) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
 
 
+def percentage(percent: float) -> str:
+    """Return a percentage with two places; 0 and 100 only where they are exact, as coverage.py."""
+    if 0 < percent < 100:  # noqa: PLR2004
+        percent = min(max(percent, 0.01), 99.99)
+    return f"{percent:.2f}"
+
+
 def public_url(url: str) -> str:
     """Return the address of a repository or page without user, password, query and fragment.
 

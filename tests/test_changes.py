@@ -28,6 +28,10 @@ CHANGED = ChangedLines(
     (ChangedFile("a.py", 1, 2, missed=((3, 3),)), ChangedFile("b.py", 1, 1, partial=(1,)))
 )
 """Of the last two lines of a.py one ran; of the new b.py one line is counted."""
+NOT_KNOWN = (
+    "changed lines: not known, git could not compare the commits; a partial clone (`filter`) lacks "
+    "what they hold"
+)
 KINDS = {"token": Sent, "no token": NotSent, "dry run": Built, "refused": Failed}
 
 
@@ -168,12 +172,76 @@ def test_a_run_that_measured_nothing_is_not_told_of_the_base(since: Since) -> No
 
 
 @posix
-def test_a_comparison_that_fails_costs_a_line(since: Since, tmp_path: Path) -> None:
-    """The job is sent all the same."""
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({}, ()),
+        ({"service_pull_request": "7"}, (NOT_KNOWN,)),
+        ({"changed_fail_under": "1"}, (f"{NOT_KNOWN}; changed_fail_under is not heeded",)),
+    ],
+)
+def test_a_comparison_that_fails_costs_a_line_where_somebody_asks_for_it(
+    since: Since, tmp_path: Path, settings: dict[str, str], said: tuple[str, ...]
+) -> None:
+    """Of a pull request, or for the gate; the job is sent all the same."""
     script = f'case "$*" in *diff-*) exit 1;; *) exec {GIT} "$@";; esac'
     since.story.env |= fake_git(tmp_path / "bin", script)
 
-    outcome = since.submit()
+    outcome = since.submit(**settings)
 
     assert outcome.changed is None
-    assert outcome.notices == ("changed lines: not known, git could not compare the commits",)
+    assert outcome.notices == said
+
+
+def test_a_file_that_was_edited_since_the_commit_is_left_out(since: Since) -> None:
+    """On a CI service: git has compared commits, and the lines are others by now."""
+    since.story.env["CI_NAME"] = "my-ci"
+    (since.story.top / "a.py").write_text("# stamped\na = 1\nb = 2\nc = 3\n")
+    (since.story.top / "b.py").write_bytes(b"a = 1\r\nb = 2\r\nc = 3\r\n")
+
+    outcome = since.submit()
+
+    assert outcome.changed is not None
+    assert [file.name for file in outcome.changed.files] == ["b.py"]
+    assert "changed lines: without what was edited since the commit: a.py" in outcome.notices
+
+
+def test_changes_of_another_file_of_the_same_name_in_the_job_do_not_count(since: Since) -> None:
+    """``base_dir`` may give two files one name."""
+    story = since.story
+    story.files = [story.file("api/a.py", [1], [2, 3])]
+    story.commit("api/a.py")
+
+    changed = since.submit(base_dir="api").changed
+
+    assert changed is not None
+    (file,) = changed.files
+    assert (file.name, file.repository_name, file.covered, file.total) == ("a.py", "api/a.py", 1, 3)
+
+
+def test_a_base_that_was_named_in_vain_is_told(since: Since) -> None:
+    """A misspelt branch, a commit that was not cloned."""
+    since.story.env.pop("CI_NAME")  # a laptop
+    since.repository.git("update-ref", "refs/remotes/origin/main", since.base)
+
+    outcome = since.submit(compare_sha="0123456789abcdef")
+
+    assert outcome.changed == CHANGED
+    assert "compare_sha 0123456789abcdef is not in this clone" in outcome.notices
+    since.repository.git("update-ref", "-d", "refs/remotes/origin/main")
+    outcome = since.story.submit(since.story.plan(dry_run="1", compare_ref="mian"))
+    assert "changed lines: not known, compare_ref mian is not in this clone" in outcome.notices
+
+
+def test_what_is_not_sent_on_purpose_is_counted_and_fails_nothing(since: Since) -> None:
+    """``on_partial = skip``: less was run than could have been."""
+    plan = since.story.plan(changed_fail_under="100", compare_sha=since.base)
+    measured = Measurement(tuple(since.story.files), {})
+    run = Ran(lambda: measured, since.story.said.append, skipped="narrowed by -k a")
+
+    outcome = submit(plan, run)
+
+    assert isinstance(outcome, NotSent)
+    assert (outcome.reason, outcome.changed, outcome.shortfall) == ("narrowed by -k a", CHANGED, "")
+    (notice,) = outcome.notices
+    assert notice.startswith("changed_fail_under is not heeded: 2 of 3 changed lines are covered")

@@ -300,6 +300,7 @@ def test_a_job_without_files_is_not_sent(story: Story, server: StandIn) -> None:
 
     assert outcome == NotSent(
         reason="no files of the repository were measured",
+        percent=100 * 3 / 5,
         notices=("left out 1 file outside the repository",),
     )
     assert server.requests == []

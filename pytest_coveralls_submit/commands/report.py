@@ -51,6 +51,7 @@ class DataRun(Console):
     """What was measured before, as a submission asks for it."""
 
     narrowed: str | None = None
+    skipped: str | None = None
     edit: Edit | None = None
 
     def measure(self) -> Measurement:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -58,51 +58,65 @@ def wait_for_build(
         limits = replace(policy, retries=0, deadline=max(1.0, min(LONGEST, left)))
         return send(call, [], limits, env, _unheard)
 
-    page = re.search(r"/(builds|jobs)/([0-9]{1,20})$", urlsplit(url or "").path)
+    page = re.search(r"/(builds|jobs)/([0-9]{1,20})/?$", urlsplit(url or "").path)
     if url is None or page is None:
         return BuildResult(url=url or host, percent=None, problem="the server named no build")
-    result = _result(url, f"{host}/{page[1]}/{page[2]}.json", seconds, ask, progress, pause)
+    inquiry = Inquiry(ask, pause, seconds, progress)
+    result = _result(url, f"{host}/{page[1]}/{page[2]}.json", inquiry)
     if page[1] == "jobs" and result.percent is not None and commit_id(commit):
-        build = json_object(ask(_call(f"{host}/builds/{commit_id(commit)}.json"), LONGEST).text)
+        build = json_object(inquiry.answer(f"{host}/builds/{commit_id(commit)}.json").text)
         # The commit may have other builds.
         if build is not None and _number(build.get("covered_percent"), 0, 100) == result.percent:
             result = replace(result, change=_number(build.get("coverage_change"), -100, 100))
     return result
 
 
+@dataclass
+class Inquiry:
+    """Questions and the pauses between them, until the time is up."""
+
+    ask: Ask
+    pause: Callable[[float], None]
+    seconds: float
+    progress: Callable[[str], None]
+    waited: float = 0.0
+    pauses: int = 0
+
+    def answer(self, url: str) -> Answer:
+        """Ask for a page; the last question may take a second longer than the time."""
+        call = Call(method="GET", url=url, form="none")
+        answer = self.ask(call, self.seconds - self.waited)
+        self.waited += answer.seconds
+        return answer
+
+    def goes_on(self) -> bool:
+        """Wait before the next question; tell whether there is time for one."""
+        step = min(PAUSES[min(self.pauses, len(PAUSES) - 1)], self.seconds - self.waited)
+        if step <= 0:
+            return False
+        self.waited += step
+        self.pauses += 1
+        waited = f"{self.waited:.0f} of {self.seconds:.0f} s"
+        self.progress(f"waiting for the result of the build, {waited}")
+        self.pause(step)
+        return True
+
+
 def _unheard(_: Progress) -> None:
     """Take note of no attempt: each question is one."""
 
 
-def _call(url: str) -> Call:
-    return Call(method="GET", url=url, form="none")
-
-
-def _result(
-    url: str,
-    page: str,
-    seconds: float,
-    ask: Ask,
-    progress: Callable[[str], None],
-    pause: Callable[[float], None],
-) -> BuildResult:
-    waited, number = 0.0, 0
+def _result(url: str, page: str, inquiry: Inquiry) -> BuildResult:
     while True:
-        answer = ask(_call(page), seconds - waited)
-        problem, build = _judged(answer)
+        problem, build = _judged(inquiry.answer(page))
         if build is None and problem:
             return BuildResult(url=url, percent=None, problem=problem)
         percent = _number((build or {}).get("covered_percent"), 0, 100)
         if percent is not None:
             change = _number((build or {}).get("coverage_change"), -100, 100)
             return BuildResult(url=url, percent=percent, change=change)
-        step = PAUSES[min(number, len(PAUSES) - 1)]
-        waited += answer.seconds + step
-        if waited >= seconds:
+        if not inquiry.goes_on():
             return BuildResult(url=url, percent=None, problem=PENDING)
-        number += 1
-        progress(f"waiting for the result of the build, {waited:.0f} of {seconds:.0f} s")
-        pause(step)
 
 
 def _judged(answer: Answer) -> tuple[str, dict[str, Any] | None]:

@@ -5,7 +5,7 @@ Nothing is fetched. Comparing with it is left to ``diff``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +33,8 @@ class Base:
     """Why it is this one, for ``-v``."""
     includes_uncommitted: bool
     """Whether the work tree is compared with it, and not HEAD: where no CI service runs."""
+    notice: str = ""
+    """What the user has named in vain."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +42,7 @@ class NoBase:
     """There is nothing to compare with."""
 
     remedy: str = ""
-    """What would help, in one line; only for a pull request."""
+    """What would help, in one line; for a pull request, and where the user has named a base."""
 
 
 def find_base(
@@ -49,6 +51,7 @@ def find_base(
     build: Build,
     *,
     commit: str | None = None,
+    pull_request: str | None = None,
     compare_sha: str | None = None,
     compare_ref: str | None = None,
 ) -> Base | NoBase:
@@ -64,22 +67,32 @@ def find_base(
         env: the environment in which git is looked for and run.
         build: what the CI service says.
         commit: id of the commit that the job is filed under, see `head.commit_of`.
+        pull_request: its number by the settings; by default what the CI service says.
         compare_sha: the setting.
         compare_ref: the setting; a branch, of the remote or here, or a tag.
     """
+    pull_request = pull_request or build.service_pull_request
+    named = {"compare_sha": compare_sha, "compare_ref": compare_ref}
+    vain = [f"{name} {text}" for name, text in named.items() if text]
+    notice = f"{' and '.join(vain)} is not in this clone" if vain else ""
     try:
         repository = Repository.at(top, env)
-        merged_into = _merged_into(repository, build, commit)
+        named_heads = (commit, build.commit_sha) if pull_request is not None else ()
+        merged_into = _merged_into(repository, [head for head in named_heads if head])
         candidates = _candidates(repository, build, merged_into, compare_sha, compare_ref)
         for known, reason in candidates:
             if known is not None:
-                is_local = build.service_name is None
-                return Base(commit=known, reason=reason, includes_uncommitted=is_local)
+                return Base(
+                    commit=known,
+                    reason=reason,
+                    includes_uncommitted=build.service_name is None,
+                    notice="" if "compare_" in reason else notice,
+                )
     except (ProcessError, OSError):
         return NoBase()
-    if build.service_pull_request is None:
-        return NoBase()
-    return NoBase(remedy=_remedy(build, is_merge=merged_into is not None))
+    if pull_request is None:
+        return NoBase(remedy=f"changed lines: not known, {notice}" if notice else "")
+    return NoBase(remedy=_remedy(build, notice, is_merge=merged_into is not None))
 
 
 def _candidates(
@@ -99,16 +112,16 @@ def _candidates(
         yield _left(repository, _DEFAULT_BRANCHES), "where HEAD left the default branch"
 
 
-def _merged_into(repository: Repository, build: Build, commit: str | None) -> str | None:
-    """The first parent of HEAD, if HEAD merges the commit of the job into it.
+def _merged_into(repository: Repository, built: Collection[str]) -> str | None:
+    """The first parent of HEAD, if HEAD merges a commit of a pull request into it.
 
     The services' own word for the kind of pipeline is unreliable (gitlab-org/gitlab#358228,
     #516869). A topic branch that ends in a merge is its own commit.
     """
-    if build.service_pull_request is None or commit is None:
+    if not built:
         return None
     target, *merged = parents_of(repository, "HEAD") or [""]
-    return target if any(parent.startswith(commit) for parent in merged) else None
+    return target if any(parent.startswith(tuple(built)) for parent in merged) else None
 
 
 def _present(repository: Repository, commit: str | None) -> str | None:
@@ -144,10 +157,12 @@ def _left(repository: Repository, refs: tuple[str, ...]) -> str | None:
     return None
 
 
-def _remedy(build: Build, *, is_merge: bool) -> str:
+def _remedy(build: Build, notice: str, *, is_merge: bool) -> str:
     """What makes the base of a pull request known."""
     service = build.service_name or ""
-    if service.endswith("-actions"):
+    if notice:
+        how = f"{notice}: let the CI service clone more commits"
+    elif service.endswith("-actions"):
         how = f"give actions/checkout `fetch-depth: {2 if is_merge else 0}`"
     elif service.startswith("gitlab"):
         how = 'set the variable `GIT_DEPTH: "0"`'

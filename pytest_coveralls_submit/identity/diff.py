@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +26,7 @@ LIMIT = 64 * 1024 * 1024
 
 # Options and not the user's settings say what a diff looks like.
 _OPTIONS = (
-    *("-r", "-p", "-U0", "-M", "-l1000", "--text", "--no-ext-diff", "--no-textconv"),
+    *("-r", "-p", "-U0", "-M", "-l400", "-D", "--full-index", "--no-ext-diff", "--no-textconv"),
     *("--no-color", "--src-prefix=a/", "--dst-prefix=b/", "--inter-hunk-context=0"),
     *("--diff-algorithm=myers", "--indent-heuristic", "--ignore-submodules=all"),
 )
@@ -46,32 +45,42 @@ def start_diff(top: Path, env: Mapping[str, str], base: str, *, includes_uncommi
         ProcessError: git could not be started.
     """
     repository = Repository.at(top, env)
-    arguments = ["diff-tree", *_OPTIONS, base, "HEAD", "--"]
+    arguments = ["diff-tree", *_OPTIONS]
+    commits = [base, "HEAD", "--"]
     if includes_uncommitted:
         repository = _without_filters(repository)
-        arguments = ["diff-index", *_OPTIONS, base, "--"]
-    try:
-        printed = tempfile.TemporaryFile()  # noqa: SIM115  `Diff` closes it
-    except OSError as error:
-        raise ProcessError(f"no temporary file could be made: {error}") from error
-    try:
-        return Diff(repository.start(*arguments, stdout=printed.fileno()), printed)
-    except ProcessError:
-        printed.close()
-        raise
+        arguments, commits = ["diff-index", *_OPTIONS], [base, "--"]
+
+    def start(*more: str) -> tuple[Popen[bytes], IO[bytes]]:
+        printed = process.scratch()
+        try:
+            words = [*arguments, *more, *commits]
+            return repository.start(*words, stdout=printed.fileno()), printed
+        except ProcessError:
+            printed.close()
+            raise
+
+    return Diff(start)
 
 
 class Diff:
-    """A comparison that git makes beside the tests, into a file without a name."""
+    """A comparison that git makes beside the tests, into a file without a name.
 
-    def __init__(self, child: Popen[bytes], printed: IO[bytes]) -> None:
-        self._child = child
-        self._printed = printed
+    What is no text, or is marked as none, is shown as text: a file may only be marked so. Where
+    that is too much, it is made again without.
+    """
+
+    def __init__(self, start: Callable[..., tuple[Popen[bytes], IO[bytes]]]) -> None:
+        self._start = start
+        self._begin("--text")
+
+    def _begin(self, *more: str) -> None:
+        self._child, self._printed = self._start(*more)
         if sys.platform == "linux":  # elsewhere the limit holds when it is read
             import resource
 
             with suppress(OSError, ValueError):  # it has ended already
-                resource.prlimit(child.pid, resource.RLIMIT_FSIZE, (LIMIT, LIMIT))
+                resource.prlimit(self._child.pid, resource.RLIMIT_FSIZE, (LIMIT, LIMIT))
 
     def has_ended(self) -> bool:
         """Tell whether git is done, without waiting.
@@ -87,18 +96,29 @@ class Diff:
             ProcessError: git took too long, failed, or printed more than 64 MiB.
         """
         try:
-            if not self.has_ended():
-                with process.watched(self._child, seconds) as watch:
-                    self._child.wait()
-                if watch.expired:
-                    raise ProcessError(f"git did not compare the commits within {seconds:g} s")
-            size = os.fstat(self._printed.fileno()).st_size
-            if self._child.returncode != 0 or size > LIMIT:
-                raise ProcessError("git could not compare the commits")
+            if self._size(seconds) >= LIMIT:
+                self.close()
+                self._begin()
+                if self._size(seconds) >= LIMIT:
+                    raise ProcessError(f"they are more than {LIMIT // 1024**2} MiB")
+            if self._child.returncode != 0:
+                raise ProcessError(
+                    "git could not compare the commits; a partial clone (`filter`) lacks what "
+                    "they hold"
+                )
             self._printed.seek(0)
             return self._printed.read()
         finally:
             self.close()
+
+    def _size(self, seconds: float) -> int:
+        """Wait for the end; return how many bytes were printed."""
+        if not self.has_ended():
+            with process.watched(self._child, seconds) as watch:
+                self._child.wait()
+            if watch.expired:
+                raise ProcessError(f"git did not compare the commits within {seconds:g} s")
+        return os.fstat(self._printed.fileno()).st_size
 
     def close(self) -> None:
         """End git if it still runs, and give up the file; may be called more than once."""

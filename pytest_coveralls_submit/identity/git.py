@@ -6,6 +6,7 @@ about the commit is left to others.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ _LISTED = 64 * 1024 * 1024  # bytes read from the list of files: some 800,000 na
 _MESSAGE = 64 * 1024  # characters of a commit message that are kept
 _VALUE = 1024  # characters kept of any other value
 _REMOTES = 20
+SHA1_DIGITS = 40
 
 # https://git-scm.com/docs/git-log: %aN and its like honour .mailmap, %B is the whole message.
 _FORMAT = "%H%x00%aN%x00%aE%x00%cN%x00%cE%x00%B"
@@ -122,6 +124,26 @@ def tracked(
     """
     names = _listed(top, env, seconds)
     return None if names is None else frozenset(names)
+
+
+def is_content(path: Path, blob: str) -> bool:
+    """Tell whether a file holds what git knows by an id, be its lines ended by LF or CRLF.
+
+    https://git-scm.com/book/en/v2/Git-Internals-Git-Objects
+
+    Args:
+        path: of a file in the work tree.
+        blob: 40 or 64 hexadecimal digits.
+    """
+    algorithm = "sha1" if len(blob) == SHA1_DIGITS else "sha256"
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return False
+    return any(
+        hashlib.new(algorithm, b"blob %d\0%b" % (len(text), text)).hexdigest() == blob
+        for text in (content, content.replace(b"\r\n", b"\n"))
+    )
 
 
 def name_if_tracked(path: Path, top: Path, env: Mapping[str, str]) -> str | None:

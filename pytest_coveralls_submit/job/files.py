@@ -12,7 +12,7 @@ import re
 import stat
 import tokenize
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypedDict
 
 from ..errors import JobError
@@ -51,6 +51,8 @@ class SourceFile:
     branches: list[int]
     """Flat ``line, block, branch, hits``; empty where branches were not measured."""
     source: str | None = None
+    repository_name: str = field(default="", compare=False)
+    """What it is called in the repository; empty where that is the name."""
 
     @property
     def total(self) -> FileTotal:
@@ -88,6 +90,7 @@ class Reading:
 def read(
     measured: Iterable[FileCoverage],
     name_of: Callable[[str], str | None],
+    as_sent: Callable[[str], str] = str,
     *,
     include_source: bool,
 ) -> Reading:
@@ -96,6 +99,7 @@ def read(
     Args:
         measured: with absolute paths.
         name_of: path -> name in the repository, None outside of it.
+        as_sent: that name -> the name in the job.
         include_source: whether to send the text too.
     """
     entries: dict[str, SourceFile] = {}
@@ -103,13 +107,16 @@ def read(
     unreadable: dict[str, str] = {}
     notices: list[str] = []
     for file in measured:
-        name = name_of(file.path)
-        if name is None:
+        in_repository = name_of(file.path)
+        if in_repository is None:
             outside.append(file.path)
             continue
+        name = as_sent(in_repository)
         try:
             content = _content(file.path)
             entry = _entry(name, file, content, include_source=include_source)
+            if name != in_repository:
+                entry = replace(entry, repository_name=in_repository)
         except (OSError, ValueError, SyntaxError) as error:
             unreadable[file.path] = str(error)
             continue

@@ -84,7 +84,7 @@ class Names:
         name = None if below is None or file in {"", ".", ".."} else f"{below}{file}"
         if name is None or self._tracked is None or name not in self._tracked:
             name = self._in_repository(os.path.join(directory, file), name)  # noqa: PTH118
-        return None if name is None else self.as_sent(name)
+        return name if name is None or _is_unicode(name) else None
 
     def is_tracked(self, name: str) -> bool | None:
         """Whether git tracks the file of that name; None if git cannot say."""
@@ -152,14 +152,10 @@ class Names:
         ]
         return candidates[0] if len(candidates) == 1 else name
 
-    def as_sent(self, name: str) -> str | None:
+    def as_sent(self, name: str) -> str:
         """The name as it is sent: with `base_dir` removed and `src_dir` put before it."""
         if self._source or self._base:
-            name = f"{self._source}{name.removeprefix(self._base)}"
-        try:
-            name.encode()
-        except UnicodeEncodeError:
-            return None
+            return f"{self._source}{name.removeprefix(self._base)}"
         return name
 
     @cached_property
@@ -194,6 +190,14 @@ def end_of(name: str, components: int) -> str:
 
 def _fold(name: str) -> str:
     return normalize("NFC", normalize("NFC", name).casefold())
+
+
+def _is_unicode(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _directory(setting: str | None) -> str:

@@ -9,50 +9,73 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import BytesIO
+from typing import NamedTuple
 
 from ..outcome import ChangedFile, ChangedLines
 
 # https://git-scm.com/docs/diff-format
+_INDEX = re.compile(rb"index [0-9a-f]+\.\.([0-9a-f]*[1-9a-f][0-9a-f]*)\b")
 _HUNK = re.compile(rb"@@ -[0-9]+(?:,([0-9]+))? \+([0-9]+)(?:,([0-9]+))? @@")
 _ESCAPE = re.compile(rb"\\([0-3][0-7]{2}|.)", re.DOTALL)
 _LETTERS = dict(zip(b"abtnvfr", b"\a\b\t\n\v\f\r", strict=True))
 
 
-def changed_lines(
-    changed: Mapping[str, Sequence[range]],
-    files: Iterable[tuple[str, Sequence[int | None], Sequence[int]]],
-) -> ChangedLines:
+class Change(NamedTuple):
+    """What has changed in one file."""
+
+    lines: list[range]
+    """In ascending order; they count from 1."""
+    blob: str | None = None
+    """Git's id of the content that they are lines of; None for what lies in the work tree."""
+
+
+class Counted(NamedTuple):
+    """What is counted of a source file."""
+
+    name: str
+    """In the job."""
+    repository_name: str
+    coverage: Sequence[int | None]
+    """Hits of each line; None where coverage counts none."""
+    branches: Sequence[int]
+    """Flat ``line, block, branch, hits``, or empty."""
+
+
+def changed_lines(changed: Mapping[str, Change], files: Iterable[Counted]) -> ChangedLines:
     """Return how many of the changed lines are covered.
 
     Args:
-        changed: name -> changed lines, see `parse`; named as the files are.
-        files: of each source file of a job its name, the hits of each line (None where coverage
-            counts none) and its branches: flat ``line, block, branch, hits``, or empty.
+        changed: name in the repository -> what has changed, see `parse`.
+        files: the source files of a job.
     """
     compared = [
-        _changed_file(name, changed[name], coverage, branches)
-        for name, coverage, branches in files
-        if name in changed
+        _changed_file(file, changed[file.repository_name].lines)
+        for file in files
+        if file.repository_name in changed
     ]
     return ChangedLines(tuple(sorted(file for file in compared if file.total)))
 
 
-def parse(diff: bytes) -> dict[str, list[range]]:
+def parse(diff: bytes) -> dict[str, Change]:
     """Return the lines that are new or other than before, by the file's name after the change.
 
-    Lines count from 1; ranges are in ascending order. A name that is not UTF-8 is as `os.fsdecode`
-    gives it. Files without such lines (deleted, moved, another mode) are left out.
+    A name that is not UTF-8 is as `os.fsdecode` gives it. Files without such lines (deleted,
+    moved, another mode) are left out.
     """
-    changed: dict[str, list[range]] = {}
+    changed: dict[str, Change] = {}
     name: str | None = None
+    blob: str | None = None
     lines = BytesIO(diff)
     for line in lines:
-        if line.startswith(b"+++ "):
+        if line.startswith(b"index "):
+            index = _INDEX.match(line)
+            blob = index[1].decode() if index else None
+        elif line.startswith(b"+++ "):
             name = _name(line[len(b"+++ ") :])
         elif line.startswith(b"@@ ") and (hunk := _HUNK.match(line)):
             old, start, new = (int(number or 1) for number in hunk.group(1, 2, 3))
             if name is not None and new:
-                changed.setdefault(name, []).append(range(start, start + new))
+                changed.setdefault(name, Change([], blob)).lines.append(range(start, start + new))
             _skip(lines, old + new)
     return changed
 
@@ -82,9 +105,8 @@ def _unescaped(escape: re.Match[bytes]) -> bytes:
     return bytes([_LETTERS.get(text[0], text[0])])
 
 
-def _changed_file(
-    name: str, changed: Sequence[range], coverage: Sequence[int | None], branches: Sequence[int]
-) -> ChangedFile:
+def _changed_file(file: Counted, changed: Iterable[range]) -> ChangedFile:
+    coverage, branches = file.coverage, file.branches
     last = len(coverage)
     counted = [
         line
@@ -96,7 +118,8 @@ def _changed_file(
     covered = set(counted).difference(missed)
     untaken = {line for line, hits in zip(branches[0::4], branches[3::4], strict=True) if not hits}
     return ChangedFile(
-        name=name,
+        name=file.name,
+        repository_name="" if file.repository_name == file.name else file.repository_name,
         covered=len(covered),
         total=len(counted),
         missed=tuple(_joined(missed, coverage)),

@@ -17,8 +17,8 @@ from typing import NamedTuple
 from .. import process
 from ..errors import ProcessError
 from ..outcome import Built, Failed, Outcome, Sent
-from ..values import escaped
-from .lines import display, span
+from ..values import escaped, percentage
+from .lines import span
 from .markdown import markdown
 
 ANNOTATIONS = 10
@@ -82,8 +82,14 @@ def _github(outcome: Outcome, step: _Step) -> Iterator[str]:
     _append(step.env.get("GITHUB_STEP_SUMMARY"), markdown(outcome))
     if isinstance(outcome, Failed):
         yield f"::warning title=Coveralls::{_github_message(outcome.reason)}"
+    if outcome.shortfall:
+        yield f"::error title=Coveralls::{_github_message(outcome.shortfall)}"
     if step.annotate and outcome.changed is not None:
-        ranges = [(file.name, *lines) for file in outcome.changed.files for lines in file.missed]
+        ranges = [
+            (file.repository_name or file.name, *lines)
+            for file in outcome.changed.files
+            for lines in file.missed
+        ]
         for name, first, last in ranges[:ANNOTATIONS]:
             place = f"file={_github_property(name)},line={first},endLine={last}"
             text = f"not covered by tests: {span(first, last)}"
@@ -93,12 +99,12 @@ def _github(outcome: Outcome, step: _Step) -> Iterator[str]:
 def _outputs(outcome: Outcome, step: _Step) -> Iterator[tuple[str, str]]:
     if isinstance(outcome, Sent) and outcome.url:
         yield "coveralls-url", outcome.url
-    if isinstance(outcome, Built) and step.is_trusted:
-        yield "covered-percent", display(outcome.percent)
+    if outcome.percent is not None and step.is_trusted:
+        yield "covered-percent", percentage(outcome.percent)
     if outcome.changed is not None and step.is_trusted:
         yield "changed-covered", str(outcome.changed.covered)
         yield "changed-total", str(outcome.changed.total)
-        yield "changed-percent", display(outcome.changed.percent)
+        yield "changed-percent", percentage(outcome.changed.percent)
 
 
 def _append(path: str | None, text: str) -> None:
@@ -119,6 +125,9 @@ def _azure(outcome: Outcome, step: _Step) -> Iterator[str]:
     if isinstance(outcome, Failed):
         text = _azure_message(f"Coveralls: {outcome.reason}")
         yield f"##vso[task.logissue type=warning]{text}"
+    if outcome.shortfall:
+        text = _azure_message(f"Coveralls: {outcome.shortfall}")
+        yield f"##vso[task.logissue type=error]{text}"
     if text := markdown(outcome):
         with suppress(OSError):
             # The agent empties its directory after the job; the file's name is shown.
@@ -136,6 +145,9 @@ def _teamcity(outcome: Outcome, _: _Step) -> Iterator[str]:
     if isinstance(outcome, Failed):
         text = _teamcity_value(f"Coveralls: {outcome.reason}")
         yield f"##teamcity[message text='{text}' status='WARNING']"
+    if outcome.shortfall:
+        text = _teamcity_value(f"Coveralls: {outcome.shortfall}")
+        yield f"##teamcity[message text='{text}' status='ERROR']"
     if isinstance(outcome, Built) and outcome.files:
         # Its own statistics: https://www.jetbrains.com/help/teamcity/custom-chart.html
         covered = sum(file.covered_lines for file in outcome.files)
@@ -157,7 +169,10 @@ def _buildkite(outcome: Outcome, step: _Step) -> tuple[()]:
     text = markdown(outcome)
     if text:
         style = "warning" if isinstance(outcome, Failed) else "info"
-        options = ["--style", style, "--context", "coveralls"]
+        style = "error" if outcome.shortfall else style
+        # Another job's annotation of the same context would be replaced.
+        context = "-".join(filter(None, ("coveralls", step.env.get("BUILDKITE_JOB_ID"))))
+        options = ["--style", style, "--context", context]
         env = {name: value for name, value in step.env.items() if not name.startswith("COVERALLS_")}
         project = Path(os.path.realpath(step.project))
         with suppress(ProcessError):

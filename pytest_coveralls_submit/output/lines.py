@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..outcome import BuildResult, Built, ChangedLines, Failed, NotSent, Outcome, Sent
 from ..plan import Plan
-from ..values import escaped, typed_path
+from ..values import escaped, percentage, typed_path
 
 PREFIX = "coveralls: "
 RANGES = 10
@@ -96,7 +96,7 @@ def headline(outcome: Outcome) -> str:
         return f"not sent: {outcome.full_reason}"
     assert isinstance(outcome, Built)
     count = f"{len(outcome.files)} file" + "s" * (len(outcome.files) != 1)
-    totals = f"{count}, {display(outcome.percent)}% covered"
+    totals = f"{count}, {percentage(outcome.percent)}% covered"
     if isinstance(outcome, Sent):
         return f"sent {totals}"
     return f"built {totals}; not sent, this is a dry run"
@@ -109,7 +109,7 @@ def changed_line(changed: ChangedLines, most: int | None = RANGES) -> str:
     told = f"changed lines: {changed.covered} of {changed.total} covered"
     missed = [f"{file.name}:{span(*lines)}" for file in changed.files for lines in file.missed]
     also = f"; missed: {listed(missed, most)}" if missed else ""
-    return f"{told} ({display(changed.percent)}%){also}"
+    return f"{told} ({percentage(changed.percent)}%){also}"
 
 
 def build_line(build: BuildResult) -> str:
@@ -118,7 +118,7 @@ def build_line(build: BuildResult) -> str:
         return f"build: {build.problem or 'still processing'}"
     # Adding 0.0 makes -0.0 positive.
     change = "" if build.change is None else f", {round(build.change, 2) + 0.0:+.2f}%"
-    return f"build: {display(build.percent)}% covered{change}"
+    return f"build: {percentage(build.percent)}% covered{change}"
 
 
 def linked(text: str, url: str | None) -> str:
@@ -136,10 +136,3 @@ def listed(texts: Sequence[str], most: int | None) -> str:
 def span(first: int, last: int) -> str:
     """Return a range of lines as editors write it: ``10-11``, or ``3`` alone."""
     return str(first) if first == last else f"{first}-{last}"
-
-
-def display(percent: float) -> str:
-    """Return a percentage with two places; 0 and 100 only where they are exact, as coverage.py."""
-    if 0 < percent < 100:  # noqa: PLR2004
-        percent = min(max(percent, 0.01), 99.99)
-    return f"{percent:.2f}"

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 
 from ..outcome import Built, ChangedFile, Failed, FileTotal, Outcome, Sent
-from ..values import escaped
-from .lines import RANGES, build_line, changed_line, display, headline, listed, span
+from ..values import escaped, percentage
+from .lines import RANGES, build_line, changed_line, headline, listed, span
 
 LEAST_COVERED = 10
 """Files in the table of those."""
@@ -23,7 +23,8 @@ def markdown(outcome: Outcome) -> str:
 
     Of a job that was not sent there is none, unless lines changed: a fork's run is no news.
     """
-    if not isinstance(outcome, Built | Failed) and outcome.changed is None:
+    is_news = isinstance(outcome, Built | Failed) or outcome.changed is not None
+    if not is_news and not outcome.shortfall:
         return ""
     changed = outcome.changed.files if outcome.changed is not None else ()
     files = outcome.files if isinstance(outcome, Built) else ()
@@ -38,6 +39,8 @@ def _paragraphs(outcome: Outcome) -> Iterator[str]:
         yield from map(_plain, outcome.advice)
     if outcome.changed is not None:
         yield _plain(changed_line(outcome.changed))
+    if outcome.shortfall:
+        yield f"**failed: {_plain(outcome.shortfall)}**"
     if sent and sent.build is not None:
         yield _linked(build_line(sent.build), sent.build.url)
 
@@ -56,7 +59,7 @@ def _changed(files: Sequence[ChangedFile]) -> str:
 def _least_covered(files: Sequence[FileTotal]) -> str:
     rows = ["| Least covered | Covered | Relevant | % |", "| --- | ---: | ---: | ---: |"]
     for file in sorted(files, key=lambda file: file.percent)[:LEAST_COVERED]:
-        figures = f"{file.covered} | {file.relevant} | {display(file.percent)}"
+        figures = f"{file.covered} | {file.relevant} | {percentage(file.percent)}"
         rows.append(f"| {_plain(file.name)} | {figures} |")
     return "\n".join(rows) if files else ""
 

@@ -34,7 +34,7 @@ from ..upload import fault
 from ..values import escaped, one_line
 from . import nesting
 from .pytest_cov import controller_of, finished, reported_by
-from .wholeness import narrowed, reason_to_skip, runs_last_failed
+from .wholeness import narrowed, reason_for_nothing, reason_to_skip, runs_last_failed
 
 
 def plan_of(config: pytest.Config) -> Plan:
@@ -75,6 +75,7 @@ class Reporter:
         self.problems: tuple[str, ...] = ()  # that the header has shown
         self.stopped: str | None = None
         self.narrowed: str | None = None
+        self.skipped: str | None = None
         self.deselected = 0
         self.last_failed = runs_last_failed(config)
         self.commands: list[str] = []  # to the CI service
@@ -163,7 +164,7 @@ class Reporter:
 
     def _outcome(self, session: pytest.Session, exitstatus: int) -> Outcome:
         part = narrowed(self.config, self.deselected, last_failed=self.last_failed)
-        reason = reason_to_skip(session, exitstatus, self.plan.settings, part)
+        reason = reason_for_nothing(session, exitstatus)
         if self.stopped is not None:
             reason = f"the run was interrupted: {self.stopped}"
         if self.outer is not None:
@@ -171,6 +172,7 @@ class Reporter:
         if reason is not None:
             outcome: Outcome = NotSent(reason=reason)
         else:
+            self.skipped = reason_to_skip(session, self.plan.settings, part)
             self.narrowed = part if self.plan.settings.on_partial == "warn" else None
             outcome = submit(self.plan, self)
         if isinstance(outcome, Sent | Failed):

@@ -10,23 +10,27 @@ import pytest
 from ..settings.table import Settings
 
 
-def reason_to_skip(
-    session: pytest.Session, exitstatus: int, settings: Settings, part: str | None
-) -> str | None:
-    """Return why this session sends nothing, in one line; None where it does.
+def reason_for_nothing(session: pytest.Session, exitstatus: int) -> str | None:
+    """Return why what a session has measured says nothing, in one line; None where it does.
 
     Args:
         session: at its end.
         exitstatus: of pytest.
+    """
+    if _is_loop(session.config):
+        return "--looponfail runs the tests again and again"
+    return cut_short(session, exitstatus)
+
+
+def reason_to_skip(session: pytest.Session, settings: Settings, part: str | None) -> str | None:
+    """Return why the user wants nothing of a whole session sent; None where it is.
+
+    Args:
+        session: at its end.
         settings: of the user.
         part: what narrowed the run, see :func:`narrowed`.
     """
     config = session.config
-    if _is_loop(config):
-        return "--looponfail runs the tests again and again"
-    reason = cut_short(session, exitstatus)
-    if reason is not None:
-        return reason
     if session.testsfailed and _tests_failed(session) and _skips_failures(config, settings):
         return "tests failed (on_failure = skip)"
     if part and settings.on_partial == "skip":

@@ -63,8 +63,10 @@ def test_pauses_grow_and_end_with_the_time() -> None:
     result, asked, pauses = wait(build(None), seconds=40)
 
     assert result == BuildResult(url=BUILD, percent=None, problem="still processing")
-    assert pauses == list(PAUSES)
-    assert len(asked) == len(PAUSES) + 1
+    assert pauses[: len(PAUSES)] == list(PAUSES)
+    assert len(pauses) == len(PAUSES) + 1  # the last is what was left
+    assert sum(pauses) == pytest.approx(40, abs=3)
+    assert len(asked) == len(pauses) + 1
 
 
 @pytest.mark.parametrize(
@@ -91,6 +93,15 @@ def test_a_private_repository_is_one_line(answer: bytes, shown: str) -> None:
         url=BUILD, percent=None, problem=f"{LOGGED_IN}(the server answered {shown})"
     )
     assert len(asked) == 1
+
+
+def test_the_last_question_comes_when_the_time_is_up() -> None:
+    """A build may be done in the last moment; of a short time nothing is given away."""
+    result, asked, pauses = wait(*[build(None)] * 4, build(80), seconds=10)
+
+    assert (result.percent, len(asked)) == (80, 5)
+    assert pauses[:3] == [1, 2, 4]
+    assert 0 < pauses[3] < 3 + 0.01
 
 
 @pytest.mark.parametrize("url", [None, "https://coveralls.io/", "https://coveralls.io/builds/x/y"])

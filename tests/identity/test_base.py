@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from git_repository import Repository, fake_git, needs_git, posix
+from git_repository import GIT, Repository, fake_git, needs_git, posix
 
+from pytest_coveralls_submit import process
 from pytest_coveralls_submit.errors import ProcessError
 from pytest_coveralls_submit.identity import git
 from pytest_coveralls_submit.identity.base import Base, NoBase, find_base
@@ -245,7 +246,7 @@ def test_nobodys_settings_change_the_diff(origin: Repository, tmp_path: Path) ->
     [
         ("exec sleep 600", "within 0.1 s"),
         ("exit 128", "could not compare"),
-        (f"head -c {LIMIT + 4096} /dev/zero", "could not compare"),
+        (f"head -c {LIMIT + 4096} /dev/zero", "more than 64 MiB"),
     ],
 )
 def test_a_diff_that_cannot_be_had_is_an_error(
@@ -256,11 +257,28 @@ def test_a_diff_that_cannot_be_had_is_an_error(
     diff = start_diff(
         origin.path, fake_git(tmp_path / "bin", script), "HEAD", includes_uncommitted=False
     )
-    if "sleep" not in script:
-        diff._child.wait()
     with pytest.raises(ProcessError, match=problem):
-        diff.read(0.1)
+        diff.read(0.1 if "sleep" in script else 10)
     assert diff.has_ended()
+
+
+@posix
+def test_a_diff_that_is_too_much_is_made_again_without_what_is_no_text(
+    origin: Repository, tmp_path: Path
+) -> None:
+    """A large picture that was replaced costs no other file its lines; what is gone is short."""
+    origin.commit("1\n")
+    script = f'case "$*" in *--text*) head -c {LIMIT + 4096} /dev/zero;; *) exec {GIT} "$@";; esac'
+    base = origin.commit("gone\n" * 1000, "gone.txt")
+    origin.git("rm", "--quiet", "gone.txt")
+    origin.commit("1\n2\n")
+    env = fake_git(tmp_path / "bin", script)
+
+    diff = start_diff(origin.path, env, base, includes_uncommitted=False)
+
+    printed = diff.read(10)
+    assert b"+2\n" in printed
+    assert b"gone\n" not in printed.replace(b"/gone", b"")
 
 
 @posix
@@ -286,7 +304,7 @@ def test_a_diff_that_cannot_start_is_an_error(
     for env, problem in (({"PATH": ""}, "not installed"), (broken, "could not be started")):
         with pytest.raises(ProcessError, match=problem):
             start_diff(origin.path, env, "HEAD", includes_uncommitted=False)
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "absent"))
+    monkeypatch.setattr(process, "_TEMPORARY", str(tmp_path / "absent"))
     with pytest.raises(ProcessError, match="no temporary file"):
         start_diff(origin.path, origin.env, "HEAD", includes_uncommitted=False)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from io import BytesIO
 
 import pytest
@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_coveralls_submit.identity.diff import start_diff
-from pytest_coveralls_submit.measurement.changed import changed_lines, parse
+from pytest_coveralls_submit.measurement.changed import Change, Counted, changed_lines, parse
 from pytest_coveralls_submit.outcome import ChangedFile, ChangedLines
 
 TWO = [range(1, 3)]
@@ -42,7 +42,7 @@ def a_diff(*hunks: str, name: str = "b/a.py", old: str = "a/a.py") -> bytes:
 )  # fmt: skip
 def test_the_new_side_of_a_hunk_counts(hunks: list[str], changed: list[range]) -> None:
     """Content is skipped by its count, so that it may look like a header."""
-    assert parse(a_diff(*hunks)) == {"a.py": changed}
+    assert parse(a_diff(*hunks)) == {"a.py": Change(changed, "89abcde")}
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_a_diff_that_ends_early_is_read_as_far_as_it_goes(length: int) -> None:
 def test_names_are_unquoted(printed: str, name: str | None) -> None:
     """As git ls-files -z and the file system spell them."""
     diff = a_diff("@@ -1 +1 @@", "-a", "+b", name=printed)
-    assert name is None or parse(diff) == {name: [range(1, 2)]}
+    assert name is None or parse(diff) == {name: Change([range(1, 2)], "89abcde")}
 
 
 # --- held against git itself -----------------------------------------------------------------
@@ -188,7 +188,8 @@ def test_the_parser_agrees_with_git(
     stream = b"".join((*imported("old", before), *imported("new", after)))
     scratch.git("fast-import", "--quiet", "--force", text=stream)
 
-    changed = parse(start_diff(scratch.path, scratch.env, "old", includes_uncommitted=False).read())
+    found = parse(start_diff(scratch.path, scratch.env, "old", includes_uncommitted=False).read())
+    changed = {name: change.lines for name, change in found.items()}
 
     counts = added_by_git(scratch)
     for file, content in after.items():  # a file that was a link is new, which it does not count
@@ -233,7 +234,9 @@ def test_missed_lines_are_joined_over_what_is_not_counted(
     numbers: list[int], coverage: list[int | None], missed: tuple[tuple[int, int], ...]
 ) -> None:
     """A blank line or a comment does not end a range; any other line does."""
-    (file,) = changed_lines(parse(lines_changed(*numbers)), [("a.py", coverage, [])]).files
+    (file,) = changed_lines(
+        parse(lines_changed(*numbers)), [Counted("a.py", "a.py", coverage, [])]
+    ).files
     assert file.missed == missed
     counted = [number for number in numbers if (coverage + [None] * 9)[number - 1] is not None]
     assert (file.total, file.covered) == (
@@ -242,10 +245,31 @@ def test_missed_lines_are_joined_over_what_is_not_counted(
     )
 
 
+def test_a_file_is_found_by_its_name_in_the_repository() -> None:
+    """In the job it may have the name of another one."""
+    files = [Counted("a.py", "api/a.py", [0], []), Counted("b.py", "b.py", [0], [])]
+    parts = [a_diff("@@ -0,0 +1 @@", "+x", name=f"b/{name}") for name in ("api/a.py", "a.py")]
+
+    changed = changed_lines(parse(b"".join(parts)), files)
+
+    assert changed.files == (
+        ChangedFile("a.py", covered=0, total=1, missed=((1, 1),), repository_name="api/a.py"),
+    )
+
+
+def test_what_lies_in_the_work_tree_alone_has_no_id() -> None:
+    """``diff-index`` prints zeros for it."""
+    diff = a_diff("@@ -1 +1 @@", "-a", "+b").replace(b"89abcde", b"0" * 40)
+
+    assert parse(diff) == {"a.py": Change([range(1, 2)], None)}
+
+
 def test_a_line_partly_taken_is_covered_and_told_of() -> None:
     """Missed lines and those that were not changed are not."""
     branches = [1, 0, 0, 1, 1, 0, 1, 0, 2, 0, 0, 1, 2, 0, 1, 1, 3, 0, 0, 0, 4, 0, 0, 0, 4, 0, 1, 1]
-    changed = changed_lines(parse(lines_changed(1, 2, 3)), [("a.py", [1, 1, 0, 1], branches)])
+    changed = changed_lines(
+        parse(lines_changed(1, 2, 3)), [Counted("a.py", "a.py", [1, 1, 0, 1], branches)]
+    )
     assert changed.files == (
         ChangedFile(name="a.py", covered=2, total=3, missed=((3, 3),), partial=(1,)),
     )
@@ -254,8 +278,8 @@ def test_a_line_partly_taken_is_covered_and_told_of() -> None:
 def test_files_are_sorted_and_those_without_a_counted_change_left_out() -> None:
     """What is not measured, not changed, or only a comment, is not there."""
     parts = [a_diff("@@ -0,0 +1,2 @@", "+x", "+y", name=f"b/{name}.py") for name in "dabx"]
-    files: list[tuple[str, Sequence[int | None], list[int]]]
-    files = [("b.py", [None, None, 1], []), *((f"{name}.py", [1, 0], []) for name in "dac")]
+    hits: dict[str, list[int | None]] = {"b": [None, None, 1], **{name: [1, 0] for name in "dac"}}
+    files = [Counted(f"{name}.py", f"{name}.py", hits[name], []) for name in hits]
     changed = changed_lines(parse(b"".join(parts)), files)
     assert [file.name for file in changed.files] == ["a.py", "d.py"]
     assert (changed.covered, changed.total, changed.percent) == (2, 4, 50.0)

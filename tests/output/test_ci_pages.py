@@ -258,7 +258,7 @@ def test_buildkite_gets_the_page_by_its_agent(tmp_path: Path) -> None:
     assert pages(FAILED, env, tmp_path / "project") == []
 
     (command, *options, page), environment = json.loads(record.read_text())
-    assert (command, options) == ("annotate", ["--style", "warning", "--context", "coveralls"])
+    assert (command, options) == ("annotate", ["--style", "warning", "--context", "coveralls-7"])
     assert page.startswith("### Coveralls\n\nfailed: 503: 100% down\n")
     assert environment["BUILDKITE_JOB_ID"] == "7"
     assert "c0fee" not in environment.values()

@@ -29,11 +29,11 @@ from pytest_coveralls_submit.outcome import (
     Outcome,
     Sent,
 )
-from pytest_coveralls_submit.output.lines import changed_line, display, header, lines
+from pytest_coveralls_submit.output.lines import changed_line, header, lines
 from pytest_coveralls_submit.plan import Plan
 from pytest_coveralls_submit.secret import Environment, Secret
 from pytest_coveralls_submit.settings.table import Settings
-from pytest_coveralls_submit.values import typed_path
+from pytest_coveralls_submit.values import percentage, typed_path
 
 START = Path("/home/me/project")
 KEPT = START / ".pytest_cache" / "d" / "coveralls" / "job-77.json"
@@ -336,7 +336,7 @@ def test_paths_are_shown_as_one_would_type_them() -> None:
 )
 def test_nought_and_a_hundred_are_shown_where_they_are_exact(percent: float, text: str) -> None:
     """A single missed line of a million is not nothing."""
-    assert display(percent) == text
+    assert percentage(percent) == text
 
 
 @given(st.integers(0, 5000), st.integers(0, 5000))
@@ -347,4 +347,4 @@ def test_percentages_are_displayed_as_coverage_displays_them(covered: int, misse
 
     percent = 100.0 * covered / total if total else 100.0
 
-    assert display(percent) == numbers.pc_covered_str
+    assert percentage(percent) == numbers.pc_covered_str

@@ -31,7 +31,7 @@ BEFORE_TESTS = importable(
     "output.lines.header",
 )
 AFTER_TESTS = importable(
-    "session.wholeness.reason_to_skip",
+    "session.wholeness.reason_for_nothing",
     "session.pytest_cov.finished",
     "measurement.measure.of",
     "job.names.Names",

@@ -7,7 +7,12 @@ from typing import Any, cast
 
 import pytest
 
-from pytest_coveralls_submit.session.wholeness import narrowed, reason_to_skip, runs_last_failed
+from pytest_coveralls_submit.session.wholeness import (
+    narrowed,
+    reason_for_nothing,
+    reason_to_skip,
+    runs_last_failed,
+)
 from pytest_coveralls_submit.settings.table import Settings
 
 SEND, SKIP_PART = Settings(), Settings({"on_partial": "skip"})
@@ -46,7 +51,8 @@ class Other:
 
 def test_a_whole_run_is_sent() -> None:
     """Nothing narrowed it, nothing failed."""
-    assert reason_to_skip(session(config(Other())), 0, SEND, None) is None
+    assert reason_for_nothing(session(config(Other())), 0) is None
+    assert reason_to_skip(session(config(Other())), SEND, None) is None
 
 
 @pytest.mark.parametrize("of", [config(WorkerFailSession()), config(looponfail=True)])
@@ -54,7 +60,7 @@ def test_a_loop_sends_nothing(of: pytest.Config) -> None:
     """Each save of a file would be a build."""
     expected = "--looponfail runs the tests again and again"
 
-    assert reason_to_skip(session(of), 0, SEND, None) == expected
+    assert reason_for_nothing(session(of), 0) == expected
 
 
 @pytest.mark.parametrize(
@@ -83,7 +89,7 @@ def test_a_run_that_was_cut_short_sends_nothing(
     run = session(config())
     vars(run).update(changes)
 
-    assert reason_to_skip(run, status, SEND, None) == expected
+    assert reason_for_nothing(run, status) == expected
 
 
 @pytest.mark.parametrize("stats", [{"failed": [1]}, {"error": [1]}])
@@ -93,35 +99,35 @@ def test_failed_tests_are_sent_unless_asked_otherwise(stats: dict[str, list[int]
     run = session(config(stats=stats), failed=1)
     without_report = session(config(stats=stats, no_cov_on_fail=True), failed=1)
 
-    assert reason_to_skip(run, 1, SEND, None) is None
-    assert reason_to_skip(run, 1, SKIP_FAILURE, None) == expected
-    assert reason_to_skip(without_report, 1, SEND, None) == expected
+    assert reason_to_skip(run, SEND, None) is None
+    assert reason_to_skip(run, SKIP_FAILURE, None) == expected
+    assert reason_to_skip(without_report, SEND, None) == expected
 
 
 def test_too_little_coverage_is_no_failed_test() -> None:
     """pytest-cov counts ``--cov-fail-under`` as one more failure; the tests passed."""
     run = session(config(stats={"passed": [1], "failed": []}), failed=1)
 
-    assert reason_to_skip(run, 1, SKIP_FAILURE, None) is None
+    assert reason_to_skip(run, SKIP_FAILURE, None) is None
 
 
 def test_without_a_reporter_every_failure_counts() -> None:
     """``-p no:terminal`` has no list of what failed."""
-    assert reason_to_skip(session(config(), failed=1), 1, SKIP_FAILURE, None) is not None
+    assert reason_to_skip(session(config(), failed=1), SKIP_FAILURE, None) is not None
 
 
 def test_passing_tests_are_no_failure() -> None:
     """``on_failure = skip`` leaves a good run alone."""
-    assert reason_to_skip(session(config()), 0, SKIP_FAILURE, None) is None
+    assert reason_to_skip(session(config()), SKIP_FAILURE, None) is None
 
 
 def test_a_narrowed_run_is_skipped_where_that_is_asked_for() -> None:
     """And sent otherwise; the warning is the story's."""
     run = session(config())
 
-    assert reason_to_skip(run, 0, SEND, "-k beds") is None
-    assert reason_to_skip(run, 0, SKIP_PART, None) is None
-    assert reason_to_skip(run, 0, SKIP_PART, "-k beds") == (
+    assert reason_to_skip(run, SEND, "-k beds") is None
+    assert reason_to_skip(run, SKIP_PART, None) is None
+    assert reason_to_skip(run, SKIP_PART, "-k beds") == (
         "the run was narrowed by -k beds (on_partial = skip)"
     )
 

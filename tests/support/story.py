@@ -33,6 +33,7 @@ class Ran:
     folder: Callable[[], Path | None] = lambda: None
     edit: Edit | None = None
     narrowed: str | None = None
+    skipped: str | None = None
     waiting: Waiting | None = None
 
     def progress(self) -> Progress:
