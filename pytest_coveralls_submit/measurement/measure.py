@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import MeasurementError
 from ..values import one_line
-from .processes import analyse_all
+from .processes import share
 from .recorder import (
     Recorder,
     analyse_by_reporting,
@@ -45,12 +45,12 @@ def of(
         MeasurementError: coverage's report cannot be written.
     """
     if recorder is None or recorder.cov is not cov:
-        recorder = Recorder(cov)
+        recorder = Recorder(cov, is_kept=False)
     with recorder, warnings_unheard():
         measured = cov.get_data().measured_files()
         if not measured:
             return Measurement((), {})
-        analyse_rest(recorder, start, env)
+        alone_reason = analyse_rest(recorder, start, env)
         trouble = recorder.trouble
         if trouble is None and not recorder.files:
             trouble = "its reports do not use what is recorded"
@@ -69,26 +69,31 @@ def of(
         for file in analyses[0].values()
     ]
     files.sort(key=lambda file: file.path)
-    return Measurement(tuple(files), dict(analyses[1]), trouble if files else None)
+    slow_reason = trouble if files else None
+    return Measurement(tuple(files), dict(analyses[1]), slow_reason, alone_reason)
 
 
-def analyse_rest(recorder: Recorder, start: Path, env: Mapping[str, str]) -> None:
-    """Let coverage report what no report has analysed yet; a file that fails is left out once."""
+def analyse_rest(recorder: Recorder, start: Path, env: Mapping[str, str]) -> str | None:
+    """Let coverage report what no report has analysed yet; a file that fails is left out once.
+
+    Returns:
+        why no other process could share that, see `processes.share`.
+    """
     cov = recorder.cov
+    alone_reason = None
     if recorder.trouble is None and not recorder.files:
-        analyses = analyse_all(cov, start, env)
-        if analyses is not None:
-            recorder.files, recorder.failed = analyses
-            return
-        analyse_by_reporting(cov, None)
+        alone_reason = share(cov, recorder, start, env)
+        if not recorder.files:
+            analyse_by_reporting(cov, None)
     before: set[str] = set()
     while recorder.trouble is None:
         # Only a report maps paths ([paths] of the configuration): files have their names after it.
         rest = cov.get_data().measured_files() - recorder.files.keys() - recorder.failed.keys()
         if not rest or rest == before:
-            return
+            break
         before = rest
         analyse_by_reporting(cov, rest)
+    return alone_reason
 
 
 def _from_json(cov: Coverage, measured: Iterable[str]) -> Analyses:

@@ -28,10 +28,15 @@ class Recorder(contextlib.AbstractContextManager["Recorder"]):
 
     A file is analysed once, however many reports there are: pytest-cov 7.1 makes one for the
     total before those that were asked for. What the first has found is kept packed for the others.
+
+    Args:
+        cov: whose analyses are recorded.
+        is_kept: whether there may be others.
     """
 
-    def __init__(self, cov: Coverage) -> None:
+    def __init__(self, cov: Coverage, *, is_kept: bool = True) -> None:
         self.cov = cov
+        self._is_kept = is_kept
         self.files: dict[str, FileCoverage] = {}
         self.failed: dict[str, str] = {}
         self.trouble: str | None = None
@@ -72,8 +77,9 @@ class Recorder(contextlib.AbstractContextManager["Recorder"]):
         except Exception as error:  # noqa: BLE001  coverage's own report must not notice it
             self.trouble = one_line(error)
             return analysis
-        with contextlib.suppress(Exception):  # then it is analysed again
-            self._packed.put(identity, analysis)
+        if self._is_kept:
+            with contextlib.suppress(Exception):  # then it is analysed again
+                self._packed.put(identity, analysis)
         return analysis
 
 

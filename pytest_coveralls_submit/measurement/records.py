@@ -32,16 +32,19 @@ class Measurement:
     """Path -> why coverage could not analyse the file."""
     slow_reason: str | None = field(default=None, compare=False)
     """Why coverage had to analyse all files again; None where it did not."""
+    alone_reason: str | None = field(default=None, compare=False)
+    """Why no other process could share the analysis of many files; None where none was to."""
     notices: tuple[str, ...] = ()
     """What the user should know of the measured data, a line each."""
 
     @property
     def details(self) -> tuple[str, ...]:
         """For ``-v``: how the measurement was made, where that is worth a line."""
-        if self.slow_reason is None:
-            return ()
-        text = "coverage's analyses could not be kept: the slow way was taken"
-        return (f"{text} ({self.slow_reason})",)
+        reasons = {
+            "coverage's analyses could not be kept: the slow way was taken": self.slow_reason,
+            "no other process could share the analysis": self.alone_reason,
+        }
+        return tuple(f"{text} ({why})" for text, why in reasons.items() if why is not None)
 
     @property
     def percent(self) -> float:

@@ -17,7 +17,7 @@ from generated import CALLED, MODULES, Project, small, unparsable, vanished
 from pytest_coveralls_submit import children, process
 from pytest_coveralls_submit.errors import ProcessError
 from pytest_coveralls_submit.measurement import measure, processes
-from pytest_coveralls_submit.measurement.processes import analyse_all, work
+from pytest_coveralls_submit.measurement.processes import share, work
 from pytest_coveralls_submit.measurement.recorder import (
     Recorder,
     analyse_by_reporting,
@@ -73,9 +73,17 @@ def alone(cov: coverage.Coverage) -> Analyses:
     return recorder.files, recorder.failed
 
 
+def shared(cov: coverage.Coverage, folder: Path, env: Mapping[str, str] = ENV) -> Analyses | None:
+    """What several processes make of it; None where they did not."""
+    with Recorder(cov) as recorder, warnings_unheard():
+        reason = share(cov, recorder, folder, env)
+        assert recorder.trouble is None
+    return (recorder.files, recorder.failed) if recorder.files and reason is None else None
+
+
 def both(run: Callable[[], coverage.Coverage], folder: Path) -> tuple[Analyses | None, Analyses]:
     """What several processes make of a measurement, and what one makes of an equal one."""
-    return analyse_all(run(), folder, ENV), alone(run())
+    return shared(run(), folder), alone(run())
 
 
 # -- the same ----------------------------------------------------------------------------------
@@ -89,14 +97,14 @@ def test_several_processes_make_of_it_what_one_does(
     branch: bool,
     count: int,
 ) -> None:
-    """One for each core up to eight, however the files are shared out; all children are gone."""
+    """One for each core up to eight, this one among them; all children are gone."""
     cores(monkeypatch, count)
 
     many, one = both(lambda: project.run(True, branch=branch), project.folder)
 
     assert many == one
     assert len(one[0]) == len(MODULES)
-    assert len(started) == min(count, 8)
+    assert len(started) == min(count, 8) - 1
     assert all(child.returncode is not None for child in started)
 
 
@@ -142,7 +150,7 @@ def test_files_that_cannot_be_analysed_are_named(tmp_path: Path) -> None:
     vanished(project.folder / "choices.py")
     unparsable(project.folder / "straight.py")
 
-    many = analyse_all(first, project.folder, ENV)
+    many = shared(first, project.folder)
 
     assert many == alone(second)
     assert many is not None
@@ -158,11 +166,11 @@ def test_a_share_of_the_work_can_be_done_anywhere(project: Project) -> None:
         cov = project.run(True, branch=True)
         config, measured = pickle.dumps(vars(cov.config)), cov.get_data().dumps()
         work((coverage.__version__, config, measured, index, 3), written)
-        share, failed = pickle.loads(written.getvalue())
+        analysed, failed = pickle.loads(written.getvalue())
         assert failed == {}
-        assert share
-        assert not share.keys() & files.keys()
-        files.update(share)
+        assert analysed
+        assert not analysed.keys() & files.keys()
+        files.update(analysed)
 
     assert files == alone(project.run(True, branch=True))[0]
     with pytest.raises(ProcessError, match="another version"):
@@ -176,13 +184,13 @@ def test_they_are_asked_where_no_report_was_made(
     expected = project.measured_slowly(project.run(True, branch=True))
     assert started == []
     assert project.of(project.run(True, branch=True)) == expected
-    assert len(started) == 2
+    assert len(started) == 1
 
     cov = project.run(True, branch=True)
     recorder = Recorder(cov)
     cov.report(file=io.StringIO())
     assert project.of(cov, recorder) == expected
-    assert len(started) == 2
+    assert len(started) == 1
 
 
 # -- none --------------------------------------------------------------------------------------
@@ -220,7 +228,7 @@ def test_where_it_would_not_pay_this_process_does_the_work(
     cov = project.run(True)
     change(monkeypatch, cov)
 
-    assert analyse_all(cov, project.folder, ENV) is None
+    assert shared(cov, project.folder) is None
     assert started == []
 
 
@@ -247,7 +255,7 @@ def test_a_child_that_dies_costs_only_time(
         monkeypatch.setattr(processes, "PATIENCE", 0.3)
     monkeypatch.setattr(processes, "BOOT", boot)
 
-    assert analyse_all(project.run(True), project.folder, ENV) is None
+    assert shared(project.run(True), project.folder) is None
     assert started
     assert all(child.returncode is not None for child in started)
 
@@ -256,6 +264,7 @@ def test_one_of_the_children_is_enough_to_miss(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A part of the files would look like a drop in coverage."""
+    cores(monkeypatch, 3)
     boots = iter([processes.BOOT, DEATHS["exits once it was asked"]])
     really = process.start
 
@@ -264,7 +273,7 @@ def test_one_of_the_children_is_enough_to_miss(
 
     monkeypatch.setattr(process, "start", start)
 
-    assert analyse_all(project.run(True), project.folder, ENV) is None
+    assert shared(project.run(True), project.folder) is None
 
 
 def test_a_process_that_does_not_start_costs_nothing(
@@ -274,7 +283,11 @@ def test_a_process_that_does_not_start_costs_nothing(
     monkeypatch.setattr(children, "PYTHON", str(project.folder / "gone"))
     cov = project.run(True)
 
-    assert measure.of(cov, start=project.folder, env=ENV) == project.measured_slowly(cov)
+    measurement = measure.of(cov, start=project.folder, env=ENV)
+
+    assert measurement == project.measured_slowly(cov)
+    (detail,) = measurement.details
+    assert detail.startswith("no other process could share the analysis (ProcessError: ")
 
 
 def test_children_measure_nothing_and_heed_no_variable(
@@ -297,8 +310,8 @@ def test_children_measure_nothing_and_heed_no_variable(
         "PYTHONPATH": "/gone",
     }
 
-    analyses = analyse_all(project.run(True, branch=True), project.folder, {**ENV, **steering})
+    analyses = shared(project.run(True, branch=True), project.folder, {**ENV, **steering})
 
     assert analyses == alone(project.run(True, branch=True))
-    assert len(given) == 2
+    assert len(given) == 1
     assert all(not steering.keys() & env.keys() for env in given)

@@ -8,9 +8,11 @@ import subprocess
 import sys
 import venv
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
+import coverage
 import pytest
 from standin import COVERALLS_TOKEN, StandIn
 
@@ -21,22 +23,24 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 SHADOWS = (
     *("requests", "urllib3", "certifi", "idna", "charset_normalizer", "chardet", "socks"),
-    *("coverage_shadow", "simplejson", "brotli", "zstandard", "sitecustomize"),
+    *("simplejson", "brotli", "zstandard", "sitecustomize"),
 )
-SHADOWED_LATER = ("json", "ssl", "gzip", "http", "random", "tempfile_shadow")
+SHADOWED_LATER = ("json", "ssl", "gzip", "http", "random")
 """Of the standard library; pytest itself needs them, so that tests put them on the path."""
 PLUGINS = ("-p", "pytest_cov", "-p", "pytest_coveralls_submit.plugin")
 """The interpreter itself may have others, which import after the tests."""
 SHOUT = "import os\nos.write(2, b'IMPORTED FROM THE PROJECT\\n')\nos._exit(9)\n"
 TEST = """
 import sys
-import sample
 
-def test_one():
+def test_all():
     sys.path.insert(0, {later!r})
-    assert sample.one() == 1
+    for n in range({count}):
+        __import__(f"many.m{{n}}")
 """
-MANY = "def test_all():\n    for n in range({count}):\n        __import__(f'many.m{{n}}')\n"
+COUNT = 321
+"""Files: more of them than one process analyses alone."""
+ALONE = "no other process could share the analysis"
 
 
 def call(*words: str | Path, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> str:
@@ -72,14 +76,15 @@ class Place:
     flags: tuple[str, ...] = ()
 
     def pip(self, wheels: Path, *words: str | Path) -> None:
-        """Install from the shared download."""
-        index = ("--no-index", "--find-links", wheels, "--disable-pip-version-check")
-        call(self.python, "-m", "pip", "-q", "install", *index, *words, env=self.env)
+        """Install from the shared download, by the pip that runs the tests."""
+        pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", self.python)
+        index = ("-q", "install", "--no-compile", "--no-index", "--find-links", wheels)
+        call(*pip, *index, *words, env=self.env)
 
 
 def bare(folder: Path) -> Place:
-    """Make a virtual environment with nothing but pip in it."""
-    venv.create(folder, with_pip=True, symlinks=os.name != "nt")
+    """Make an empty virtual environment."""
+    venv.create(folder, with_pip=False, symlinks=os.name != "nt")
     scripts = "Scripts" if os.name == "nt" else "bin"
     return Place(folder / scripts / "python")
 
@@ -88,20 +93,6 @@ def in_venv(folder: Path, wheels: Path) -> Place:
     """Install as most do."""
     place = bare(folder / "venv")
     place.pip(wheels, "pytest-coveralls-submit")
-    return place
-
-
-def isolated(folder: Path, wheels: Path) -> Place:
-    """The same, and the interpreter takes no variables, no user site, no current directory."""
-    place = in_venv(folder, wheels)
-    place.flags = ("-I",)
-    return place
-
-
-def unsafe_path_off(folder: Path, wheels: Path) -> Place:
-    """The same, without the user site; since Python 3.11 also without the current directory."""
-    place = in_venv(folder, wheels)
-    place.flags = ("-s", "-P") if sys.version_info >= (3, 11) else ("-s",)
     return place
 
 
@@ -163,8 +154,6 @@ def through_pth(folder: Path, wheels: Path) -> Place:
 
 LAYOUTS = {
     "virtual environment": in_venv,
-    "-I": isolated,
-    "-s -P": unsafe_path_off,
     "user site": in_user_site,
     "target": in_target,
     "target of the project": in_target_of_the_project,
@@ -174,14 +163,19 @@ LAYOUTS = {
 }
 
 
-@pytest.fixture(scope="module", params=LAYOUTS, ids=lambda name: name.replace(" ", "_"))
-def place(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, wheels: Path
-) -> tuple[Place, Path]:
-    """An installation, and a folder beside it for the project."""
-    folder = tmp_path_factory.mktemp("layout")
-    layout: Callable[[Path, Path], Place] = LAYOUTS[request.param]
-    return layout(folder, wheels), folder / "project"
+Installed = Callable[[str], tuple[Place, Path]]
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory, wheels: Path) -> Installed:
+    """Install in one of the layouts, once; an interpreter, and a folder for the project."""
+
+    @cache
+    def install(layout: str) -> tuple[Place, Path]:
+        folder = tmp_path_factory.mktemp("layout")
+        return LAYOUTS[layout](folder, wheels), folder / "project"
+
+    return install
 
 
 @pytest.fixture
@@ -192,32 +186,27 @@ def sent() -> Iterator[StandIn]:
         assert server.findings == []
 
 
-def project(folder: Path, *, is_shadowing: bool, count: int = 0) -> None:
-    """Write a project; where it shadows, modules named like what the child needs lie about."""
-    for name in ("sample", "tests", "later"):
+def project(folder: Path) -> None:
+    """Write a project of many modules, in which modules named like what is needed lie about."""
+    for name in ("many", "tests", "later"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    (folder / "sample/__init__.py").write_text("def one():\n    return 1\n")
-    (folder / "tests/test_one.py").write_text(TEST.format(later=str(folder / "later")))
+    (folder / "many/__init__.py").write_text("")
+    for number in range(COUNT - 1):
+        (folder / f"many/m{number}.py").write_text(f"A = {number}\n")
+    later = str(folder / "later")
+    (folder / "tests/test_many.py").write_text(TEST.format(later=later, count=COUNT - 1))
     for name in SHADOWS:
-        for place in (folder / "tests", folder / "later", folder):
-            (place / f"{name}.py").unlink(missing_ok=True)
-            if is_shadowing:
-                (place / f"{name}.py").write_text(SHOUT)
+        for place in ("tests", "later"):
+            (folder / place / f"{name}.py").write_text(SHOUT)
     for name in SHADOWED_LATER:
         (folder / f"later/{name}.py").write_text(SHOUT)
     fake = folder / "tests/pytest_coveralls_submit"
     fake.mkdir(exist_ok=True)
     (fake / "__init__.py").write_text(SHOUT)
-    if count:
-        (folder / "many").mkdir(exist_ok=True)
-        (folder / "many/__init__.py").write_text("")
-        for number in range(count):
-            (folder / f"many/m{number}.py").write_text(f"A = {number}\n")
-        (folder / "tests/test_many.py").write_text(MANY.format(count=count))
 
 
-def run(place: Place, folder: Path, server: StandIn, *words: str) -> str:
-    """Run pytest there, and return what it printed."""
+def run(place: Place, folder: Path, server: StandIn, *words: str) -> tuple[int, str]:
+    """Run ``python -m WORDS`` there; the exit status, and what was printed."""
     env = {
         **{name: os.environ[name] for name in os.environ if not name.startswith("PYTEST_")},
         **place.env,
@@ -227,12 +216,10 @@ def run(place: Place, folder: Path, server: StandIn, *words: str) -> str:
         "CI_NAME": "test-ci",
         "CI_BUILD_NUMBER": "77",
         "CI_JOB_ID": "77.1",
-        "PYTHONDONTWRITEBYTECODE": "1",
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
     }
-    quick = ("-p", "no:cacheprovider", "-o", "pythonpath=.", *PLUGINS)
     ended = subprocess.run(
-        [place.python, *place.flags, "-m", "pytest", "--coveralls", *quick, *words],
+        [place.python, *place.flags, "-m", *words],
         cwd=folder,
         env=env,
         stdout=subprocess.PIPE,
@@ -241,36 +228,70 @@ def run(place: Place, folder: Path, server: StandIn, *words: str) -> str:
         timeout=300,
         check=False,
     )
-    assert ended.returncode == 0, ended.stdout
     assert "IMPORTED FROM THE PROJECT" not in ended.stdout
-    return ended.stdout
+    return ended.returncode, ended.stdout
 
 
-@pytest.mark.parametrize("is_shadowing", [False, True], ids=["plain", "shadowed"])
+PYTEST = (
+    *("pytest", "--coveralls", "-p", "no:cacheprovider", "-o", "pythonpath=.", *PLUGINS),
+    *("--cov=many", "--cov-report=", "-v", "tests"),
+)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
 def test_a_job_is_sent_from_wherever_pip_put_it(
-    place: tuple[Place, Path], sent: StandIn, is_shadowing: bool
+    installed: Installed, sent: StandIn, layout: str
 ) -> None:
-    """The sending process finds what this one found, and takes nothing from the project."""
-    installed, folder = place
-    project(folder, is_shadowing=False)
-    if is_shadowing:
-        # Beside the tests and where a test puts itself on the path; not in the current directory,
-        # from which `python -m pytest` imports even before there is a plugin.
-        project(folder, is_shadowing=True)
-        for name in SHADOWS:
-            (folder / f"{name}.py").unlink()
-    printed = run(installed, folder, sent, "--cov=sample", "tests")
+    """The processes that share the analysis, and the one that sends, find what this one has found.
 
-    assert "coveralls: sent 1 file, " in printed
-    assert [file["name"] for file in sent.jobs[0]["source_files"]] == ["sample/__init__.py"]
+    Modules named like what they need lie beside the tests, and where a test puts itself on the
+    path; not in the current directory, from which `python -m pytest` imports even before there is
+    a plugin.
+    """
+    place, folder = installed(layout)
+    project(folder)
+    status, printed = run(place, folder, sent, *PYTEST)
+
+    assert status == 0, printed
+    assert f"coveralls: sent {COUNT} files, 100.00% covered" in printed
+    assert ALONE not in printed
+    (job,) = sent.jobs
+    assert job["source_files"][0]["name"] == "many/__init__.py"
 
 
-def test_many_files_are_analysed_from_wherever_pip_put_it(
-    place: tuple[Place, Path], sent: StandIn
+@pytest.mark.parametrize("flags", ["-I", "-s -P", "-E -X utf8"])
+def test_a_job_is_sent_however_python_was_started(
+    installed: Installed, sent: StandIn, flags: str
 ) -> None:
-    """The processes that share the work find coverage as the sending one finds its library."""
-    installed, folder = place
-    project(folder, is_shadowing=False, count=320)
-    printed = run(installed, folder, sent, "--cov=many", "--cov-report=", "-v", "tests")
+    """Without variables, the user site or the current directory; in another mode."""
+    place, folder = installed("virtual environment")
+    project(folder)
+    words = [word for word in flags.split() if word != "-P" or sys.version_info >= (3, 11)]
+    status, printed = run(replace(place, flags=(*words,)), folder, sent, *PYTEST)
 
-    assert "coveralls: sent 321 files, 100.00% covered" in printed
+    assert status == 0, printed
+    assert f"coveralls: sent {COUNT} files, 100.00% covered" in printed
+    assert ALONE not in printed
+
+
+@pytest.mark.parametrize(
+    ("words", "status"), [(("finish",), 1), (("send", "job.json"), 0), (("report",), 0)]
+)
+def test_the_commands_send_from_there_too(
+    installed: Installed, sent: StandIn, words: tuple[str, ...], status: int
+) -> None:
+    """They import nothing of the current directory, where everything has its namesake."""
+    place, folder = installed("target")
+    project(folder)
+    for name in (*SHADOWS, *SHADOWED_LATER, "argparse", "coverage", "__future__"):
+        (folder / f"{name}.py").write_text(SHOUT)
+    (folder / "job.json").write_text('{"source_files": [], "service_number": "77"}')
+    stored = coverage.CoverageData(str(folder / ".coverage"))
+    stored.add_lines({str(folder / "many/m0.py"): [1]})
+    stored.write()
+    ended, printed = run(place, folder, sent, children.PACKAGE, *words)
+    for name in (*SHADOWS, *SHADOWED_LATER, "argparse", "coverage", "__future__"):
+        (folder / f"{name}.py").unlink()
+
+    assert ended == status, printed  # there is no build to close
+    assert len(sent.requests) == 1
