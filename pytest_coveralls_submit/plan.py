@@ -49,7 +49,8 @@ class Plan:
     identity: Identity
     build: Build
     git: git.Git
-    temporary: Path
+    temporary: Path | None
+    """Where temporary files lie; None where no directory takes any."""
     base: Base | NoBase | None = None
     """What the changed lines are counted from; None where nobody wants to know."""
     diff: Diff | None = None
@@ -59,7 +60,8 @@ class Plan:
     @cached_property
     def tracked(self) -> frozenset[str] | None:
         """The names of the files that git tracks, None where it cannot say."""
-        return git.tracked(self.top, self.env) if self.git.top else None
+        can_say = self.git.top is not None and self.git.problem is None
+        return git.tracked(self.top, self.env) if can_say else None
 
     @cached_property
     def naming(self) -> Names:
@@ -145,16 +147,24 @@ def make_plan(
         ),
         build=build,
         git=found,
-        temporary=Path(tempfile.gettempdir()),
+        temporary=_temporary(),
         base=base,
         diff=_diff(base, found, env),
         notices=(*notices, *build.problems, *_token_in_git(settings, found, env)),
     )
 
 
+def _temporary() -> Path | None:
+    try:
+        return Path(tempfile.gettempdir())
+    except OSError:  # all is read-only
+        return None
+
+
 def _base(settings: Settings, build: Build, found: git.Git, env: Environment) -> Base | NoBase:
     is_wanted = settings.changed_lines or settings.changed_fail_under is not None
-    if found.top is None or not (is_wanted or settings.annotate):
+    # What git has not answered so far it will not answer now, after another five seconds.
+    if found.top is None or found.problem or not (is_wanted or settings.annotate):
         return NoBase()
     return find_base(
         found.top,

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 MEASURES = pytest.StashKey[bool]()
 """Whether pytest-cov measures because we asked it to."""
+BEFORE: dict[str, str] = {}
+"""Our variables before other plugins could set them: some set what an ini file says."""
 
 
 class AsInstalled:
@@ -40,6 +42,8 @@ class AsInstalled:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add ``--coveralls`` and a flag and an ini key for each setting."""
     sys.meta_path.insert(0, AsInstalled)
+    BEFORE.clear()
+    BEFORE.update({name: os.environ[name] for name in os.environ if name.startswith("COVERALLS_")})
     from .settings.table import OPTIONS
 
     group = parser.getgroup("coveralls", "submission of coverage to Coveralls")
@@ -134,7 +138,7 @@ def _leads_to_a_job(config: pytest.Config, options: Any) -> bool:
     from .settings.read import gather
 
     env = Environment(os.environ)
-    settings, _ = gather(config, options, env)
+    settings, _ = gather(config, options, env, before=BEFORE)
     token = choose_token(settings, Build(service_name=service_name(env)), env)
     return is_worth_measuring(settings, token) and current() is None
 
@@ -169,7 +173,7 @@ def _register_reporter(config: pytest.Config) -> None:
         from .session.reporter import Reporter, plan_of
 
         measures = config.stash.get(MEASURES, False)
-        reporter = Reporter(config, plan_of(config), measures=measures)
+        reporter = Reporter(config, plan_of(config, BEFORE), measures=measures)
     except CoverallsError as error:
         raise _usage_error(error) from None
     except KeyboardInterrupt:

@@ -128,6 +128,9 @@ def scratch() -> IO[bytes]:
     try:
         return tempfile.TemporaryFile(dir=_TEMPORARY, buffering=0)
     except OSError as error:
+        if hasattr(os, "memfd_create"):  # Linux; a container may be read-only as a whole
+            with suppress(OSError):
+                return os.fdopen(os.memfd_create("scratch"), "w+b", buffering=0)
         raise ProcessError(f"no temporary file could be made: {error}") from error
 
 

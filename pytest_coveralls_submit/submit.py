@@ -211,8 +211,12 @@ def _send(plan: Plan, run: Run, job: Document, pieces: Sequence[bytes], percent:
         return Built(files=job.totals, percent=percent)
     if plan.token is None:
         return why_no_token(plan)
-    kept = outbox.keep(pieces, _folders(plan, run), outbox.stem_of(job.identity))
+    stem = outbox.stem_of(job.identity)
+    kept = outbox.keep(pieces, _folders(plan, run), stem)
     outcome = upload(plan, job, pieces, percent, kept, run)
+    if isinstance(outcome, Failed) and kept is not None and not kept.exists():
+        # Many runs beside this one have kept theirs meanwhile.
+        outcome = replace(outcome, kept=outbox.keep(pieces, _folders(plan, run), stem))
     notices = (*outcome.notices, *waiting_jobs(plan, run))
     if kept is None:
         notices = ("the job could not be kept on disk: no directory takes it", *notices)
@@ -220,8 +224,8 @@ def _send(plan: Plan, run: Run, job: Document, pieces: Sequence[bytes], percent:
 
 
 def _folders(plan: Plan, run: Run) -> list[Path]:
-    places = (run.folder(), outbox.own_folder(plan.temporary))
-    return [folder for folder in places if folder is not None]
+    temporary = plan.temporary and outbox.own_folder(plan.temporary, plan.top)
+    return [folder for folder in (run.folder(), temporary) if folder is not None]
 
 
 def waiting_jobs(plan: Plan, run: Run) -> Iterator[str]:

@@ -59,7 +59,8 @@ def upload(
         if verdict.accepted:
             return _accepted(plan, job, percent, kept, verdict, answer, voice)
     except KeyboardInterrupt:
-        return Interrupted(reason="interrupted while sending", kept=kept)
+        doubt = f"it may have been accepted all the same: look at {plan.settings.host} first"
+        return Interrupted(reason="interrupted while sending", advice=(doubt,), kept=kept)
     except (ProcessError, OSError) as error:
         return Failed(reason=str(error), kept=kept)
     except Exception as error:  # noqa: BLE001  a fault of ours must not hide where the job is

@@ -630,7 +630,9 @@ def test_without_the_cache_a_job_is_kept_elsewhere(
 
     lines = inner("--coveralls", *["-p", "no:cacheprovider"] * (cache == "switched off")).lines
 
-    assert any(f"kept in {own_folder(tmp_path) / 'job-77.json'}" in line for line in lines)
+    assert any(
+        f"kept in {own_folder(tmp_path, inner.folder) / 'job-77.json'}" in line for line in lines
+    )
 
 
 # -- the process that sends --------------------------------------------------------------------
@@ -913,3 +915,28 @@ def test_a_worker_measures_as_its_session_does_and_a_run_inside_of_one_does_not(
 
     assert ("\nTOTAL " in run.output) == measured
     assert inner.server.requests == []
+
+
+# -- what other plugins do ---------------------------------------------------------------------
+
+SETS = """
+import os
+
+def pytest_load_initial_conftests(early_config):
+    os.environ["COVERALLS_HOST"] = "http://127.0.0.1:9"
+"""
+
+
+def test_a_variable_that_a_plugin_sets_is_none_that_somebody_typed(
+    inner: Inner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some set what an ini file says: GitHub's token does not go where a file names."""
+    inner.env(GITHUB_ACTIONS="true", GITHUB_TOKEN="ghs_x", COVERALLS_REPO_TOKEN="")
+    monkeypatch.delenv("COVERALLS_HOST")
+    (inner.folder / "sets_variables.py").write_text(SETS)
+    monkeypatch.syspath_prepend(inner.folder)
+
+    lines = inner("--coveralls", "-p", "sets_variables").lines
+
+    said = "GITHUB_TOKEN is not sent to http://127.0.0.1:9, which a file names"
+    assert any(said in line for line in lines)

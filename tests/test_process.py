@@ -259,8 +259,19 @@ def test_no_thread_no_child(monkeypatch: pytest.MonkeyPatch) -> None:
     assert child.returncode is not None
 
 
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="Linux has files without a folder")
+def test_what_a_child_prints_needs_no_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A container may be read-only as a whole."""
+    monkeypatch.setattr(process, "_TEMPORARY", str(tmp_path / "gone"))
+
+    assert run("print('said')").stdout.strip() == b"said"
+
+
 def test_no_temporary_file_no_child(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Where no folder takes what a child prints, the error says so."""
     monkeypatch.setattr(process, "_TEMPORARY", str(tmp_path / "gone"))
+    monkeypatch.delattr(os, "memfd_create", raising=False)
     with pytest.raises(ProcessError, match=r"no temporary file could be made: .*gone"):
         run("pass")

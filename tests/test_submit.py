@@ -498,7 +498,7 @@ def test_without_a_cache_a_job_is_kept_in_the_temporary_directory(
     outcome = submit(story.plan(server), Ran(lambda: files, story.said.append))
 
     assert isinstance(outcome, Failed)
-    assert outcome.kept == outbox.own_folder(story.temporary) / "job-77.json"
+    assert outcome.kept == outbox.own_folder(story.temporary, story.top) / "job-77.json"
 
 
 def test_what_the_measurement_has_to_say_is_told(story: Story, server: StandIn) -> None:

@@ -1,1 +1,1 @@
-"""The commands, a file each; ``__main__`` reads the command line."""
+"""The commands, a file each; ``command_line`` tells which one runs."""

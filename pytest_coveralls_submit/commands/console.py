@@ -20,7 +20,7 @@ from ..output.terminal import Progress, write
 from ..plan import Plan, make_plan
 from ..secret import Environment, redact, redacted
 from ..settings.read import gather
-from ..values import escaped
+from ..values import escaped, one_line
 
 ACCEPTED, REFUSED, USAGE, INTERRUPTED = 0, 1, 2, 130
 # What of an ini file needs other plugins, or imports what is not installed here.
@@ -135,9 +135,13 @@ def _config() -> pytest.Config:
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     overrides = [word for key, value in _NEUTRAL.items() for word in ("-o", f"{key}={value}")]
     silent = ["--noconftest", "-p", "pytest_coveralls_submit.plugin", "-p", "no:cacheprovider"]
-    silent += ["-p", "no:python_path"]
+    silent += ["-p", "no:python_path", "-s"]  # to capture output it would need a file
     try:
         pytest.main([*silent, *overrides, "--no-coveralls"], plugins=[reader])
+    except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001  what it does not catch itself
+        raise SettingsError(
+            f"pytest cannot read its configuration here: {one_line(error)}"
+        ) from None
     finally:
         os.environ.clear()
         os.environ.update(before)

@@ -46,7 +46,7 @@ AFTER_DOUBT = Row(
 PERSONAL_TOKEN_OPENS_NOTHING = Row(
     statuses=REFUSED,
     pattern=_NO_REPOSITORY,
-    when=lambda case: case.on_github and case.facts.token_prefix in {"ghp_", "gho_", "github_pat_"},
+    when=lambda case: case.on_github and case.facts.token_prefix not in {"", "ghs_"},
     advice=(
         "{it.token} is a person's on GitHub, which does not open {it.repo_name} on {it.server}:",
         f"take it away and set {_SET_GITHUB_TOKEN}, or the token from the repository's page",
@@ -415,12 +415,17 @@ COMMON_ROWS = (
         seen="mozilla/bugbot#2002",
     ),
     Row(
-        pattern=r"^the proxy did not (reach|answer)",
+        pattern=r"^the proxy did not answer",
+        advice=("{it.proxy} was connected, and says nothing: ask who runs it",),
+        seen="psf/requests#6585",
+    ),
+    Row(
+        pattern=r"^the proxy did not reach",
         advice=("{it.proxy} answered, but does not reach {it.server}: ask who runs it",),
         seen="psf/requests#6585",
     ),
     Row(
-        pattern=r"^the (answer of the )?proxy (cannot be reached|is no HTTP)",
+        pattern=r"^the (answer of the )?proxy (cannot be reached|cannot be used|is no HTTP)",
         advice=("{it.proxy} does not answer as a proxy: check the variable, or unset it",),
         seen="mozilla/bugbot#1909",
     ),

@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING
 from .. import children, process
 from ..errors import ProcessError
 from ..secret import Secret, redact
+from ..values import json_object
 from .messages import PROBLEM_LIMIT, Answer, Call, Policy, Progress
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class Waiting:
         return replace(
             answer,
             problem=self._redacted(answer.problem),
-            text=redact(answer.text, self._secrets),
+            text=redact(_plain(answer.text), self._secrets),
             headers={name: redact(text, self._secrets) for name, text in answer.headers.items()},
         )
 
@@ -116,6 +117,12 @@ def _ending(status: int | None, said: str) -> str:
     if said:
         return f"with: {said}"
     return "without a word" if status is None else f"without a word, with exit status {status}"
+
+
+def _plain(text: str) -> str:
+    """Return JSON without needless escapes, which a secret could be hidden by."""
+    said = json_object(text)
+    return text if said is None else dumps(said, ensure_ascii=False)
 
 
 @contextmanager

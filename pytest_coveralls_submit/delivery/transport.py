@@ -58,6 +58,8 @@ AFTER_DEADLINE = 1.5
 """Seconds after which this process ends itself, should its parent not have killed it before."""
 KEPT_HEADERS = ("cf-ray", "cf-mitigated", "x-request-id", "link", "x-next-page")
 UNPARSABLE = re.compile("failed to parse", re.IGNORECASE)
+HOST_LIMIT = 260
+"""Letters of a scheme and the longest host name: RFC 1035, 2.3.4."""
 GZIP_LEVEL = 6
 """Level 9 takes twelve times as long for a tenth less."""
 
@@ -261,8 +263,13 @@ def _attempt(request: requests.PreparedRequest, policy: Policy, left: float) -> 
     body = io.BytesIO(request.body or b"")  # type: ignore[arg-type]
     proxies = _proxies(str(request.url))
     proxy = _proxy(str(request.url), proxies)
+    policy = replace(
+        policy,
+        connect_timeout=min(policy.connect_timeout, left),
+        read_timeout=min(policy.read_timeout, left),
+    )
     try:
-        attempt = _exchange(request, body, proxies, policy, left)
+        attempt = _exchange(request, body, proxies, policy)
     except Exception as error:  # noqa: BLE001  not only requests' own: LocationParseError, OSError...
         attempt = _failed(error, policy, is_begun=body.tell() > 0, proxy=proxy)
     return replace(attempt, answer=replace(attempt.answer, proxy=proxy.shown if proxy else ""))
@@ -305,14 +312,13 @@ def _exchange(
     body: io.BytesIO,
     proxies: dict[str, str],
     policy: Policy,
-    left: float,
 ) -> Attempt:
     size = body.getbuffer().nbytes
     sent = request.copy()
     if size:
         sent.body = body  # type: ignore[assignment]
     verify = (policy.ca_bundle or True) if policy.verify else False
-    timeout = (min(policy.connect_timeout, left), min(policy.read_timeout, left))
+    timeout = (policy.connect_timeout, policy.read_timeout)
     with requests.Session() as session:
         # Certificates of the environment, but neither .netrc nor redirects: even where it does
         # not follow one, Session.send() reads its whole body.
@@ -370,7 +376,7 @@ def _origin(url: str, location: str) -> str:
         parts = urlsplit(urljoin(url, location))
     except ValueError:
         return "no address"
-    return f"{parts.scheme}://{parts.hostname}" if is_elsewhere else "another path"
+    return f"{parts.scheme}://{parts.hostname}"[:HOST_LIMIT] if is_elsewhere else "another path"
 
 
 def _seconds(retry_after: str) -> float:
@@ -388,7 +394,8 @@ def _failed(error: Exception, policy: Policy, *, is_begun: bool, proxy: Proxy | 
     at_proxy = None if is_begun else proxy
     fault, cause = _fault(causes, at_proxy)
     if fault is None:
-        return Attempt(Answer(problem=type(error).__name__ if at_proxy else _explained(error)))
+        shown = f"the proxy cannot be used: {type(error).__name__}" if at_proxy else ""
+        return Attempt(Answer(problem=shown or _explained(error), ambiguous=is_begun))
     problem = fault.problem.format(
         connect=policy.connect_timeout, read=policy.read_timeout, cause=cause
     )

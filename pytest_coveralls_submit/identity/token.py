@@ -13,7 +13,8 @@ from ..settings.table import COVERALLS, Settings
 from .service import Build
 
 GITHUB_VARIABLE = "GITHUB_TOKEN"
-OF_GITHUB = re.compile(r"ghs_|ghp_|gho_|github_pat_")
+# https://github.blog/engineering/platform-security/behind-githubs-new-authentication-token-formats/
+OF_GITHUB = re.compile(r"gh[a-z]_|github_pat_")
 """How GitHub's tokens start."""
 GITHUB = "https://github.com"
 GITHUB_ACTIONS = "github-actions"
@@ -81,7 +82,8 @@ def why_github_token_stays(
 
 def _token_at_hand(settings: Settings, build: Build, env: Mapping[str, str]) -> Token | None:
     if settings.repo_token is not None:
-        is_github = bool(OF_GITHUB.match(settings.repo_token.reveal()))
+        text = settings.repo_token.reveal()
+        is_github = bool(OF_GITHUB.match(text)) or text == env.get(GITHUB_VARIABLE, "").strip()
         return Token(settings.repo_token, str(settings.origins["repo_token"]), is_github)
     if build.service_name == GITHUB_ACTIONS:
         with contextlib.suppress(ValueError):

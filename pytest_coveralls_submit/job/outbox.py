@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import getpass
+import hashlib
 import os
 import re
 import stat
@@ -16,6 +18,8 @@ from typing import Any
 
 KEPT = 20
 """Jobs that stay in a folder."""
+OWN = "pytest-coveralls-submit-of-"
+"""Start of the name of a folder in a directory that others may write to."""
 DAY = 24 * 60 * 60
 """Seconds after which nobody is writing a half-written job any more."""
 PART = ".job-", ".part"
@@ -23,13 +27,17 @@ PART = ".job-", ".part"
 _WITHOUT_WAITING = os.O_WRONLY | getattr(os, "O_NONBLOCK", 0)  # for somebody to read a pipe
 
 
-def own_folder(temporary: Path) -> Path:
-    """Return where the user's jobs are kept in a directory that others may write to, too."""
+def own_folder(temporary: Path, top: Path) -> Path:
+    """Return where the user's jobs are kept in a directory that others may write to, too.
+
+    Those of one repository alone: what sends them all has one token.
+    """
     try:
         user = getpass.getuser()
     except (ImportError, KeyError, OSError):  # a container's user may have no name
         user = str(os.getuid()) if sys.platform != "win32" else "unknown"
-    return temporary / f"pytest-coveralls-submit-of-{_plain(user)}"
+    place = hashlib.sha256(os.fsencode(top)).hexdigest()[:8]
+    return temporary / f"{OWN}{_plain(user)}-{_plain(top.name)}-{place}"
 
 
 def stem_of(identity: Mapping[str, Any]) -> str:
@@ -58,7 +66,7 @@ def keep(pieces: Sequence[bytes], folders: Iterable[Path], stem: str) -> Path | 
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             _refuse_foreign(folder)
             path = _publish(_written(pieces, folder), folder, stem)
-            _tidy(folder)
+            _tidy(folder, but=path)
             return path
     return None
 
@@ -71,7 +79,9 @@ def _refuse_foreign(folder: Path) -> None:
     status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode):
         raise NotADirectoryError(f"{folder} is a link")
-    if sys.platform != "win32" and folder.parent.stat().st_mode & stat.S_IWOTH:
+    if sys.platform == "win32":
+        return
+    if folder.name.startswith(OWN) or folder.parent.stat().st_mode & stat.S_IWOTH:
         if status.st_uid != os.getuid():
             raise PermissionError(f"{folder} belongs to another user")
         if status.st_mode & 0o077:
@@ -108,9 +118,9 @@ def _publish(part: Path, folder: Path, stem: str) -> Path:
     return path
 
 
-def _tidy(folder: Path) -> None:
+def _tidy(folder: Path, but: Path) -> None:
     """Remove all jobs but the newest, and what killed runs left half-written."""
-    surplus = list(waiting(folder)[KEPT:])
+    surplus = [path for path in waiting(folder) if path != but][KEPT - 1 :]
     with suppress(OSError):
         old = time.time() - DAY
         surplus += [path for written, path in _files(folder, *PART) if written / 1e9 < old]
@@ -159,7 +169,7 @@ def jobs_in(path: Path) -> tuple[Path, ...]:
         return (path,)
     for folder in sorted(path.iterdir()):
         with suppress(OSError):  # no folder, or not to be read
-            jobs += _files(folder, "job", ".json")
+            jobs += [] if folder.is_symlink() else _files(folder, "job", ".json")
     return tuple(job for _, job in sorted(jobs))
 
 
@@ -196,6 +206,11 @@ def write(pieces: Iterable[bytes], path: Path) -> None:
         part = _written(pieces, target.parent)
         try:
             part.replace(target)
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            with target.open("wb") as file:  # it is mounted there by itself
+                file.writelines(pieces)
         finally:
             part.unlink(missing_ok=True)
     else:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 from .. import process
 from ..errors import ProcessError
@@ -98,7 +99,8 @@ def _github(outcome: Outcome, step: _Step) -> Iterator[str]:
 
 def _outputs(outcome: Outcome, step: _Step) -> Iterator[tuple[str, str]]:
     if isinstance(outcome, Sent) and outcome.url:
-        yield "coveralls-url", outcome.url
+        # A later step may put it into a shell.
+        yield "coveralls-url", quote(outcome.url, safe=":/?#[]@!*+,=%~")
     if outcome.percent is not None and step.is_trusted:
         yield "covered-percent", percentage(outcome.percent)
     if outcome.changed is not None and step.is_trusted:

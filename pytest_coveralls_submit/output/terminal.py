@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 import time
@@ -15,17 +16,31 @@ PAUSE = 0.1
 """Seconds between two changes of it."""
 
 
-def write(stream: TextIO, text: str) -> None:
-    r"""Write a line at once; a reader that has gone is no error.
+def write(stream: TextIO | None, text: str) -> None:
+    r"""Write a line at once; a reader that has gone is no error, nor is a stream that was closed.
 
     What the stream's encoding lacks becomes an escape (``\u2713``): a terminal on Windows may
     know 200 characters only, and a run must not fail for one of them.
     """
+    if stream is None:  # it was closed before Python started
+        return
     encoding = getattr(stream, "encoding", None) or "ascii"
     line = text.encode(encoding, "backslashreplace").decode(encoding)
-    with suppress(OSError, ValueError):
+    try:
         stream.write(f"{line}\n")
         stream.flush()
+    except ValueError:
+        return
+    except OSError:
+        _give_up(stream)
+
+
+def _give_up(stream: TextIO) -> None:
+    """Let what cannot be written go nowhere: Python would try it again at its end, and fail."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 class Progress:
@@ -34,7 +49,7 @@ class Progress:
     Use it as a context; the line is gone when the block is left, so that others can follow.
     """
 
-    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, stream: TextIO | None, clock: Callable[[], float] = time.monotonic) -> None:
         """Take the stream, standard error as a rule, and what gives the time in seconds."""
         self._stream = stream
         self._clock = clock
@@ -44,8 +59,8 @@ class Progress:
         self._lock = threading.Lock()
         self._width = 0
         try:
-            self._is_terminal = stream.isatty()
-        except ValueError:  # it is closed
+            self._is_terminal = stream is not None and stream.isatty()
+        except (ValueError, AttributeError):  # it is closed, or was before Python started
             self._is_terminal = False
 
     def __enter__(self) -> Callable[[str], None]:
@@ -84,6 +99,7 @@ class Progress:
             self._draw("")  # the cursor stands at the start of an empty line
 
     def _draw(self, text: str) -> None:
+        assert self._stream is not None
         with suppress(OSError, ValueError):  # also a character that the stream's encoding lacks
             self._stream.write("\r" + text.ljust(self._width))
             self._stream.flush()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -37,14 +37,18 @@ from .pytest_cov import controller_of, finished, reported_by
 from .wholeness import narrowed, reason_for_nothing, reason_to_skip, runs_last_failed
 
 
-def plan_of(config: pytest.Config) -> Plan:
+def plan_of(config: pytest.Config, before: Mapping[str, str] | None = None) -> Plan:
     """Make the plan of a session that starts.
+
+    Args:
+        config: of the run.
+        before: our variables before other plugins could set them.
 
     Raises:
         SettingsError: a setting cannot be used.
     """
     env = Environment(os.environ)
-    settings, notices = gather(config, config.option, env)
+    settings, notices = gather(config, config.option, env, before=before)
     return make_plan(
         settings,
         env,

@@ -15,6 +15,8 @@ from .table import OPTIONS, YML_ALIASES
 NAME = ".coveralls.yml"
 SIZE = 64 * 1024
 """Bytes that it may have."""
+NOTICES, SHOWN = 5, 100
+"""Unknown keys that are named, and their letters."""
 NULL = frozenset({"", "~", "null", "Null", "NULL"})
 
 
@@ -95,7 +97,8 @@ def _known(content: Mapping[str, str], root: Path) -> tuple[dict[str, Text], lis
     for key, text in content.items():
         name = YML_ALIASES.get(key, key)
         if name not in OPTIONS or "yml" not in OPTIONS[name].accepted_from:
-            notices.append(f"{key} in {NAME} is no setting")
+            notices.append(f"{key[:SHOWN]} in {NAME} is no setting")
         elif text:
             found[name] = Text(text, Origin("yml", key, root / NAME), root)
-    return found, notices
+    more = [f"and {len(notices) - NOTICES} more of them"] if len(notices) > NOTICES else []
+    return found, [*notices[:NOTICES], *more]

@@ -38,6 +38,12 @@ def reading(kind: Kind) -> Reading:
     return Reading(read_word(kind)) if kind.words else READINGS[kind]
 
 
+def read_text(text: str) -> str:
+    """Read a text; raise ValueError where it is no Unicode, which no job can hold."""
+    text.encode()
+    return text
+
+
 def read_boolean(text: str) -> bool:
     """Read 1/true/yes/on or 0/false/no/off, in any case; raise ValueError for anything else."""
     word = text.lower()
@@ -182,7 +188,7 @@ def without_password(text: str) -> str:
 
 
 READINGS: Mapping[Kind, Reading] = {
-    table.TEXT: Reading(str),
+    table.TEXT: Reading(read_text),
     table.BOOLEAN: Reading(read_boolean),
     table.BASE_URL: Reading(read_base_url, without_password),
     table.LINK: Reading(read_link, nothing),

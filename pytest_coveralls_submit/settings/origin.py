@@ -9,7 +9,9 @@ from typing import Literal, NamedTuple
 class Origin(NamedTuple):
     """Where the value of a setting stands; as a text the way the user would look for it."""
 
-    kind: Literal["flag", "addopts", "variable", "ini", "yml", "token file"]
+    kind: Literal["flag", "addopts", "variable", "plugin", "ini", "yml", "token file"]
+    """``plugin``: a variable that was not there before pytest's plugins; some set what a file says.
+    """
     name: str
     """Flag, variable or key; of a token file the setting that names it."""
     file: Path | None = None

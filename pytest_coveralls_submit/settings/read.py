@@ -49,6 +49,7 @@ def gather(
     options: Any,
     env: Mapping[str, str],
     words: Sequence[str] | None = None,
+    before: Mapping[str, str] | None = None,
 ) -> tuple[Settings, list[str]]:
     """Return the settings, and what is worth telling of their origins.
 
@@ -57,6 +58,7 @@ def gather(
         options: a namespace with the flags' values.
         env: the environment of session start.
         words: the command line as it was typed; pytest's own, if not given.
+        before: our variables before other plugins could set them; those of ``env``, if not given.
 
     Raises:
         SettingsError: a value cannot be used.
@@ -69,7 +71,7 @@ def gather(
     in_yml, notices = yml.texts(config.rootpath)
     settings = resolve(
         _texts_of_flags(config, options, words),
-        texts_of_variables(env, start),
+        texts_of_variables(env, start, before),
         _texts_of_ini(config, options, words),
         in_yml,
         hidden=[Secret(env[name]) for name in FOREIGN if env.get(name)],

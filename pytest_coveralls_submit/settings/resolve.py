@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from ..errors import SettingsError
@@ -18,6 +18,9 @@ from .table import COVERALLS, OPTIONS, SECRET, Settings, known_variables
 
 TOKEN_FILE_SIZE = 8192
 """Bytes that a token file may have: twice the longest token."""
+
+
+OF_ENVIRONMENT = ("variable", "plugin")
 
 
 class Text(NamedTuple):
@@ -32,14 +35,30 @@ class Text(NamedTuple):
         return f"<text from {self.origin}>"  # it may be a token
 
 
-def texts_of_variables(env: Mapping[str, str], folder: Path) -> dict[str, Text]:
-    """Return the settings that the environment gives; a blank variable is an unset one."""
+def texts_of_variables(
+    env: Mapping[str, str], folder: Path, before: Mapping[str, str] | None = None
+) -> dict[str, Text]:
+    """Return the settings that the environment gives; a blank variable is an unset one.
+
+    Args:
+        env: of session start.
+        folder: what relative file names are relative to.
+        before: the environment before plugins could set variables by what a file says; by default
+            the same.
+    """
+    first = env if before is None else before
     return {
-        name: Text(env[variable], Origin("variable", variable), folder)
+        name: Text(env[variable], Origin(_kind(variable, env, first), variable), folder)
         for name, option in OPTIONS.items()
         for variable in reversed(option.variables)
         if env.get(variable, "").strip()
     }
+
+
+def _kind(
+    variable: str, env: Mapping[str, str], before: Mapping[str, str]
+) -> Literal["variable", "plugin"]:
+    return "variable" if env[variable] == before.get(variable) else "plugin"
 
 
 def token_in(path: Path) -> Secret | None:
@@ -78,9 +97,12 @@ def resolve(
     for layer in reversed(layers):
         found.update({name: text for name, text in layer.items() if text.text.strip()})
     secrets = [*hidden, *_secrets(layers)]
-    values, origins = {}, {name: text.origin for name, text in found.items()}
+    values: dict[str, Any] = {}
+    origins = {name: text.origin for name, text in found.items()}
     token = origins.get("repo_token")
-    if "repo_token_file" in found and (token is None or token.kind != "variable"):
+    if token is not None and token.file is not None:
+        _check_whose_word(found["repo_token"], token.file, found.get("host"))
+    if "repo_token_file" in found and (token is None or token.kind not in OF_ENVIRONMENT):
         named_by, path = found["repo_token_file"], _value("repo_token_file", found, secrets)
         _check_whose_word(named_by, path, found.get("host"))
         secret = _token_of_file(named_by.origin, path, token_in)
@@ -90,6 +112,8 @@ def resolve(
             values["repo_token"] = secret
             origins["repo_token"] = Origin("token file", str(named_by.origin), path)
     values |= {name: _value(name, found, secrets) for name in found}
+    if "save" in found:
+        _check_where_to(found["save"], values["save"])
     settings = Settings(values, origins)
     _check_transport_security(settings, secrets)
     return settings
@@ -130,11 +154,29 @@ def _check_whose_word(named_by: Text, path: Path, host: Text | None) -> None:
         return
     is_public = host.text.strip().rstrip("/").lower() in {COVERALLS, urlsplit(COVERALLS).netloc}
     folder = os.path.realpath(named_by.folder)
-    if not is_public and not Path(os.path.realpath(path)).is_relative_to(folder):
+    if not is_public and not _is_below(path, folder):
         raise SettingsError(
             f"{named_by.origin}: {path} lies outside of {folder}, and is not sent to a host that a "
             f"file names ({host.origin}); set COVERALLS_REPO_TOKEN_FILE or COVERALLS_HOST"
         )
+
+
+def _check_where_to(named_by: Text, path: Path) -> None:
+    """Refuse to write where a repository's files say, outside of it or into what git keeps there.
+
+    Who commits them could have any file of the user replaced.
+    """
+    folder = os.path.realpath(named_by.folder)
+    is_kept = ".git" in Path(os.path.realpath(path)).parts
+    if not named_by.origin.is_typed and (is_kept or not _is_below(path, folder)):
+        raise SettingsError(
+            f"{named_by.origin}: {path} lies outside of {folder}, and a file may not name such a "
+            "target; use --coveralls-save or COVERALLS_SAVE"
+        )
+
+
+def _is_below(path: Path, folder: str) -> bool:
+    return Path(os.path.realpath(path)).is_relative_to(folder)
 
 
 def _token_of_file(

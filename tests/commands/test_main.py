@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from git_repository import posix
+from standin import COVERALLS_TOKEN, StandIn
 
 import pytest_coveralls_submit
 from pytest_coveralls_submit import __version__
@@ -69,6 +72,10 @@ def test_a_wrong_call_is_a_usage_error(
         ["finish", "--coveralls-repo-tok=s3cret"],
         ["finish", "--coveralls-repo-token-fil=s3cret"],
         ["finish", "s3cret"],
+        ["s3cret"],
+        ["-rs3cret", "finish"],
+        ["finish", "-vs3cret"],
+        ["finish", "--coveralls-dry-run=s3cret"],
         ["send", "job.json", "--coveralls-gitlab-token=s3cret"],
         ["--coveralls-repo-token=s3cret", "finish"],
     ],
@@ -85,7 +92,9 @@ def test_what_is_no_flag_is_refused_and_not_quoted(
     assert "s3cret" not in said.err + said.out
 
 
-@pytest.mark.parametrize("module", ["argparse", "json", "pytest", "requests", "pathlib"])
+@pytest.mark.parametrize(
+    "module", ["argparse", "json", "pytest", "requests", "pathlib", "__future__", "difflib"]
+)
 def test_no_module_of_the_current_directory_is_imported(tmp_path: Path, module: str) -> None:
     """Whoever can add a file to the repository would run with the token at hand."""
     (tmp_path / f"{module}.py").write_text("print('HERE'); raise SystemExit(77)\n")
@@ -124,6 +133,53 @@ def test_the_package_itself_may_lie_in_the_current_directory(tmp_path: Path) -> 
     )
 
     assert (ended.returncode, ended.stdout.strip()) == (0, __version__)
+
+
+@posix
+@pytest.mark.parametrize("end", [">&-", "2>&-", "> /dev/full", "| true", ">&- 2>&-"])
+def test_what_cannot_be_printed_changes_no_exit_status(
+    tmp_path: Path, server: StandIn, end: str
+) -> None:
+    """A stream that is closed, full, or read by nobody: what was accepted stays so."""
+    if end == "> /dev/full" and not Path("/dev/full").exists():
+        pytest.skip("there is no such device")
+    (tmp_path / "job.json").write_text('{"source_files": [], "service_number": "1"}')
+    line = f"{shlex.quote(sys.executable)} -m pytest_coveralls_submit send job.json {end}"
+    env = {**os.environ, "COVERALLS_HOST": server.url, "COVERALLS_REPO_TOKEN": COVERALLS_TOKEN}
+
+    ended = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {line}"],
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert len(server.jobs) == 1
+    assert not (tmp_path / "job.json").exists()
+
+
+@posix
+def test_a_current_directory_that_is_gone_is_one_line(tmp_path: Path) -> None:
+    """Not even the guard of the imports fails."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    line = f"rmdir {shlex.quote(str(gone))}; {shlex.quote(sys.executable)}"
+
+    ended = subprocess.run(
+        ["bash", "-c", f"{line} -m pytest_coveralls_submit finish"],
+        cwd=gone,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    said = "coveralls: the current directory is gone: change to another\n"
+    assert (ended.returncode, ended.stdout, ended.stderr) == (2, "", said)
 
 
 def test_it_runs_as_a_module(tmp_path: Path) -> None:

@@ -751,9 +751,7 @@ def test_a_proxy_that_says_nothing_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
         answer = through(monkeypatch, address, connect_timeout=0.2)
-    advice = (
-        f"{address} (from HTTPS_PROXY) answered, but does not reach coveralls.io: ask who runs it"
-    )
+    advice = f"{address} (from HTTPS_PROXY) was connected, and says nothing: ask who runs it"
 
     judged(answer, Refusal(b"", "the proxy did not answer within 0.2 s", (advice,)), JOB_ROWS)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -305,6 +306,7 @@ def test_a_diff_that_cannot_start_is_an_error(
         with pytest.raises(ProcessError, match=problem):
             start_diff(origin.path, env, "HEAD", includes_uncommitted=False)
     monkeypatch.setattr(process, "_TEMPORARY", str(tmp_path / "absent"))
+    monkeypatch.delattr(os, "memfd_create", raising=False)
     with pytest.raises(ProcessError, match="no temporary file"):
         start_diff(origin.path, origin.env, "HEAD", includes_uncommitted=False)
 

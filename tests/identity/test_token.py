@@ -32,14 +32,16 @@ def settings(host: str = "", host_from: Origin = VARIABLE, *, token: str = "") -
         ("ghp_abc", True),
         ("gho_abc", True),
         ("github_pat_abc", True),
-        ("ghx_abc", False),
+        ("ghu_abc", True),
+        ("gh_abc", False),
+        ("c0fee-of-github", True),
         ("c0fee42", False),
         ("xghs_abc", False),
     ],
 )
 def test_a_github_token_is_known_by_its_start(text: str, is_github: bool) -> None:
     """Also under Coveralls' own variable, as coverage-reporter's examples have it."""
-    token = choose_token(settings(token=text), Build(), {})
+    token = choose_token(settings(token=text), Build(), {"GITHUB_TOKEN": "c0fee-of-github"})
 
     assert token is not None
     assert (token.is_github, token.origin) == (is_github, "COVERALLS_REPO_TOKEN")

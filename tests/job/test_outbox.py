@@ -23,6 +23,7 @@ from standin import COVERALLS_TOKEN
 from pytest_coveralls_submit.job import outbox
 
 PIECES = (b'{"source_files":[', b'{"name":"a.py"}', b"]}\n")
+TOP = Path("/work/project")
 WHOLE = b"".join(PIECES)
 PLUGINS = ("-p", "pytest_cov", "-p", "pytest_coveralls_submit.plugin")
 WITH_LETTERS = re.compile(r"job-77-\w{8}\.json")
@@ -252,16 +253,16 @@ def test_jobs_lie_in_a_folder_of_the_users_own(
 ) -> None:
     """Named after the user, readable by nobody else, also where it was there with another mode."""
     monkeypatch.setenv("LOGNAME", "Ada/../é")
-    folder = outbox.own_folder(shared)
+    folder = outbox.own_folder(shared, TOP)
     folder.mkdir(mode=0o777)
     folder.chmod(0o777)
 
     kept = keep(folder)
 
     assert kept is not None
-    assert kept.relative_to(shared).as_posix() == (
-        "pytest-coveralls-submit-of-Ada-..--/job-77.json"
-    )
+    assert re.fullmatch(r"pytest-coveralls-submit-of-Ada-\.\.---project-[0-9a-f]{8}", folder.name)
+    assert kept == folder / "job-77.json"
+    assert outbox.own_folder(shared, Path("/elsewhere/project")) != folder
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert outbox.waiting(folder) == (kept,)
 
@@ -279,7 +280,8 @@ def test_a_user_without_a_name_has_a_folder_too(
 
     monkeypatch.setattr("pwd.getpwuid", unknown)
 
-    assert outbox.own_folder(shared).name == f"pytest-coveralls-submit-of-{os.getuid()}"
+    name = outbox.own_folder(shared, TOP).name
+    assert name.startswith(f"pytest-coveralls-submit-of-{os.getuid()}-project-")
 
 
 @posix
@@ -288,10 +290,10 @@ def test_a_link_in_place_of_the_folder_is_not_followed(shared: Path, tmp_path: P
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "job-1.json").touch()
-    outbox.own_folder(shared).symlink_to(elsewhere)
+    outbox.own_folder(shared, TOP).symlink_to(elsewhere)
 
-    assert keep(outbox.own_folder(shared)) is None
-    assert outbox.waiting(outbox.own_folder(shared)) == ()
+    assert keep(outbox.own_folder(shared, TOP)) is None
+    assert outbox.waiting(outbox.own_folder(shared, TOP)) == ()
     assert listed(elsewhere) == ["job-1.json"]
 
 
@@ -350,9 +352,26 @@ def test_half_written_jobs_go_after_a_day(tmp_path: Path) -> None:
     assert listed(tmp_path) == sorted([writing.name, ahead.name, "job-77.json"])
 
 
+def test_the_job_that_was_just_kept_stays(tmp_path: Path) -> None:
+    """Whatever the others claim: a clock may have been wrong, or a disk comes from elsewhere."""
+    for number in range(25):
+        aged(tmp_path / f"job-{number}.json", -86_400 - number)
+
+    kept = keep(tmp_path)
+
+    assert kept is not None
+    assert kept.exists()
+    assert len(listed(tmp_path)) == 20
+
+
 def test_a_folder_holds_its_jobs_the_oldest_first(tmp_path: Path) -> None:
     """``send FOLDER`` sends them in the order of the runs, one level down too; a file is itself."""
     (tmp_path / "sub" / "deep").mkdir(parents=True)
+    elsewhere = tmp_path.parent / f"{tmp_path.name}-elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "job-1.json").touch()
+    with contextlib.suppress(OSError):
+        (tmp_path / "link").symlink_to(elsewhere)
     old, new = aged(tmp_path / "job-9.json", 9), aged(tmp_path / "job-10.json", 1)
     down = aged(tmp_path / "sub" / "job-1.json", 5)
     for name in (".job-x.part", "notes.json", "sub/deep/job-1.json"):

@@ -45,6 +45,13 @@ def test_what_an_encoding_lacks_is_escaped(encoding: str, printed: str) -> None:
     assert stream.buffer.getvalue().decode(encoding) == f"{printed}\n"
 
 
+def test_a_stream_that_was_closed_before_python_started_is_no_error() -> None:
+    """``>&-`` leaves None in its place; nothing is shown there."""
+    write(None, "said")
+    with Progress(None) as show:
+        show("working")
+
+
 def test_a_reader_that_has_gone_is_no_error() -> None:
     """``... | head -1`` closes the pipe; what was done stays done."""
     closed = io.StringIO()

@@ -221,6 +221,56 @@ def test_a_token_in_place_of_another_setting_is_not_quoted(
     assert "s3c" not in str(caught.value)
 
 
+def test_a_link_to_another_projects_settings_sends_its_token_nowhere(
+    pytester: pytest.Pytester,
+) -> None:
+    """Its token is of another repository, and the host of whoever wrote the link."""
+    other, root = pytester.mkdir("other"), pytester.mkdir("root")
+    (other / ".coveralls.yml").write_text("repo_token: s3cret\n")
+    (root / ".coveralls.yml").symlink_to("../other/.coveralls.yml")
+    (root / "pytest.ini").write_text("[pytest]\ncoveralls_host = evil.example\n")
+    os.chdir(root)
+
+    with pytest.raises(SettingsError, match=OUTSIDE) as caught:
+        gathered(pytester, {})
+    assert "s3cret" not in str(caught.value)
+    assert gathered(pytester, {"COVERALLS_HOST": "own.example"}).repo_token is not None
+
+
+@pytest.mark.parametrize(
+    ("target", "is_refused"),
+    [
+        ("job.json", False),
+        ("sub/job.json", False),
+        ("../outside.json", True),
+        ("link/outside.json", True),
+        (".git/config", True),
+    ],
+)
+@pytest.mark.parametrize("place", ["ini", "yml", "addopts", "variable"])
+def test_a_file_of_the_repository_names_no_target_outside_of_it(
+    pytester: pytest.Pytester, target: str, is_refused: bool, place: str
+) -> None:
+    """Who commits it could have any file of the user replaced; what is typed may be anywhere."""
+    root = pytester.mkdir("root")
+    for name in ("sub", ".git"):
+        (root / name).mkdir()
+    (root / "link").symlink_to("..")
+    key = "addopts = --coveralls-save=" if place == "addopts" else "coveralls_save = "
+    (root / "pytest.ini").write_text(f"[pytest]\n{key}{target}\n" * (place in {"ini", "addopts"}))
+    (root / ".coveralls.yml").write_text(f"save: {target}\n" if place == "yml" else "")
+    os.chdir(root)
+    env = {"COVERALLS_SAVE": target} if place == "variable" else {}
+
+    if is_refused and place != "variable":
+        with pytest.raises(SettingsError, match="a file may not name such a target"):
+            gathered(pytester, env)
+    else:
+        save = gathered(pytester, env).save
+        assert save is not None
+        assert save.name == Path(target).name
+
+
 def test_a_token_of_a_file_is_not_quoted_in_place_of_another_setting(tmp_path: Path) -> None:
     """It is known before the other settings are read."""
     (tmp_path / "token").write_text("s3cret-t0ken")
