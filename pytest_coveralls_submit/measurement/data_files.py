@@ -218,6 +218,8 @@ def _copies(files: Iterable[Path], folder: Path) -> Iterator[Path]:
     kinds: dict[bool, Path] = {}
     for number, file in enumerate(files):
         copy = folder / str(number)
+        if not os.path.isfile(file):  # noqa: PTH113  a device may have no end
+            raise MeasurementError(f"{file} is no coverage data file")
         try:
             shutil.copyfile(file, copy)
         except OSError as error:

@@ -536,6 +536,11 @@ def a_dead_link(scene: Scene) -> list[str]:
     return [".coverage.b"]
 
 
+def a_device(_: Scene) -> list[str]:
+    """It has no end."""
+    return [os.devnull]
+
+
 def two_tracers(scene: Scene) -> list[str]:
     """Coverage itself refuses to combine them."""
     for number in range(2):
@@ -560,6 +565,7 @@ def two_tracers(scene: Scene) -> list[str]:
         (nothing_measured, r"nothing was measured: \.coverage"),
         (odd_configuration, r"coverage cannot be configured: .*no_such_plugin"),
         (a_dead_link, r"no coverage data: \.coverage\.b does not exist"),
+        (a_device, r"\S+ is no coverage data file"),
         (two_tracers, r"the data cannot be combined: Conflicting file tracer name .*page\.html"),
     ],
 )
