@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -275,11 +276,15 @@ def _moved(
     moved, _ = _configured(rcfile, start)
     is_relative = bool(cov.get_option("run:relative_files"))
     for run, counterparts in zip(runs, found, strict=True):
-        paths = {path: path for path in run.get_data().measured_files()}
-        for path, other in counterparts.paths.items():
-            paths[path] = _relative(other, start) if is_relative else other
-        moved.get_data().update(run.get_data(), map_path=paths.__getitem__)
+        paths = dict(counterparts.paths)
+        if is_relative:
+            paths = {path: _relative(other, start) for path, other in paths.items()}
+        moved.get_data().update(run.get_data(), map_path=partial(_mapped, paths))
     return moved, {path: names for one in found for path, names in one.ambiguous.items()}
+
+
+def _mapped(paths: Mapping[str, str], path: str) -> str:
+    return paths.get(path, path)
 
 
 def _elsewhere(cov: Coverage, start: Path, checkout: Checkout) -> set[str]:
