@@ -117,9 +117,10 @@ class Scene:
         """What ``coverage combine`` and ``coverage json`` say of the parallel data files."""
         beside = self.folder.parent / "combined"
         beside.mkdir(exist_ok=True)
-        place = f"--data-file={beside / '.coverage'}"
-        self.coverage("combine", "--keep", place, *map(str, self.data_files()))
-        self.coverage("json", "-q", place, f"-o{beside / 'report.json'}")
+        cov = coverage.Coverage(data_file=beside / ".coverage")
+        cov.combine(map(str, self.data_files()), keep=True)
+        cov.save()
+        cov.json_report(outfile=str(beside / "report.json"))
         report: dict[str, Any] = json.loads((beside / "report.json").read_text())
         return report
 

@@ -18,7 +18,8 @@ from standin import COVERALLS_TOKEN, StandIn
 
 from pytest_coveralls_submit import children
 
-pytestmark = pytest.mark.slow
+# In one process of xdist, where it is run with ``--dist loadgroup``: downloads and installs are shared.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("layouts")]
 
 ROOT = Path(__file__).parents[2]
 SHADOWS = (
@@ -143,9 +144,9 @@ def editable(folder: Path, wheels: Path) -> Place:
     return place
 
 
-def through_pth(folder: Path, wheels: Path) -> Place:
+def through_pth(folder: Path, other: Place) -> Place:
     """A virtual environment that reaches another one through a ``.pth`` file."""
-    other, place = in_venv(folder / "other", wheels), bare(folder / "venv")
+    place = bare(folder / "venv")
     ask = "import sysconfig; print(sysconfig.get_path('purelib'))"
     there, here = (call(each.python, "-c", ask).strip() for each in (other, place))
     (Path(here) / "other.pth").write_text(f"{there}\n")
@@ -159,9 +160,8 @@ LAYOUTS = {
     "target of the project": in_target_of_the_project,
     "two targets": in_two_targets,
     "editable": editable,
-    "another by .pth": through_pth,
 }
-
+BY_PTH = "another by .pth"
 
 Installed = Callable[[str], tuple[Place, Path]]
 
@@ -173,6 +173,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory, wheels: Path) -> Install
     @cache
     def install(layout: str) -> tuple[Place, Path]:
         folder = tmp_path_factory.mktemp("layout")
+        if layout == BY_PTH:
+            return through_pth(folder, install("virtual environment")[0]), folder / "project"
         return LAYOUTS[layout](folder, wheels), folder / "project"
 
     return install
@@ -238,7 +240,7 @@ PYTEST = (
 )
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("layout", [*LAYOUTS, BY_PTH])
 def test_a_job_is_sent_from_wherever_pip_put_it(
     installed: Installed, sent: StandIn, layout: str
 ) -> None:
@@ -259,7 +261,7 @@ def test_a_job_is_sent_from_wherever_pip_put_it(
     assert job["source_files"][0]["name"] == "many/__init__.py"
 
 
-@pytest.mark.parametrize("flags", ["-I", "-s -P", "-E -X utf8"])
+@pytest.mark.parametrize("flags", ["-I", "-s -P -E -X utf8"])
 def test_a_job_is_sent_however_python_was_started(
     installed: Installed, sent: StandIn, flags: str
 ) -> None:

@@ -93,7 +93,7 @@ class Inner:
     def __call__(self, *arguments: str) -> Ended:
         """Run pytest with this plugin, and without pytest-cov unless an argument loads it."""
         result = self.pytester.runpytest_inprocess(
-            *("-p", "coveralls_submit"), *arguments, plugins=self.plugins, no_reraise_ctrlc=True
+            *("-p", "pytest_coveralls_submit.plugin"), *arguments, plugins=self.plugins, no_reraise_ctrlc=True
         )
         lines = told(result.stdout.str())
         header = lines.pop(0) if lines and " as test-ci" in lines[0] else ""
