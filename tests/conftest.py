@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -38,10 +40,18 @@ def _refuse_the_network(event: str, arguments: tuple[object, ...]) -> None:
 sys.addaudithook(_refuse_the_network)
 
 
+@pytest.fixture(scope="session")
+def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Give folders that are not there yet, one after another.
+
+    pytest's own factory looks through all that it has made so far, for each one more.
+    """
+    folder = tmp_path_factory.mktemp("places")
+    return (folder / str(number) for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
-def clean_environment(
-    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def clean_environment(monkeypatch: pytest.MonkeyPatch, places: Iterator[Path]) -> None:
     """Leave of the environment only what a process needs to run."""
     for name in os.environ:
         if name not in PASSED_ON and not name.startswith(OF_PYTEST):
@@ -49,13 +59,14 @@ def clean_environment(
     # What a run inside of a test may leave is no run around the next one.
     monkeypatch.setenv(SESSION_MARK, "")
     monkeypatch.delenv(SESSION_MARK)
-    home = tmp_path_factory.mktemp("home")
+    home, temporary = next(places), next(places)
+    for folder in (home, temporary):
+        folder.mkdir(0o700)
     monkeypatch.setenv("HOME", str(home))
     # Jobs are kept there where no cache is; those of another test, or of a user, are none of ours.
-    temporary = str(tmp_path_factory.mktemp("temporary"))
     for name in ("TMPDIR", "TEMP", "TMP"):
-        monkeypatch.setenv(name, temporary)
-    monkeypatch.setattr(tempfile, "tempdir", temporary)
+        monkeypatch.setenv(name, str(temporary))
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
 
@@ -68,10 +79,16 @@ def server() -> Iterator[StandIn]:
         assert standin.findings == []
 
 
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small project, which is copied for each test."""
+    return sample_project.make(tmp_path_factory.mktemp("template") / "sample")
+
+
 @pytest.fixture
-def project(tmp_path: Path) -> Path:
+def project(tmp_path: Path, template: Path) -> Path:
     """A small project with tests and a git history."""
-    return sample_project.make(tmp_path / "sample")
+    return Path(shutil.copytree(template, tmp_path / "sample"))
 
 
 @pytest.fixture

@@ -69,7 +69,7 @@ def test_pauses_grow_and_end_with_the_time() -> None:
     assert len(asked) == len(pauses) + 1
 
 
-ODD = (True, "93", [], {}, -101, 101, float("nan"), float("inf"), 10**400)
+ODD: tuple[Any, ...] = (True, "93", [], {}, -101, 101, float("nan"), float("inf"), 10**400)
 
 
 def test_an_odd_percentage_is_none() -> None:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
-import sample_project
 from inner import Ended, Inner
 from running import Runner, importable, told
 from standin import COVERALLS_TOKEN, StandIn
@@ -232,10 +231,9 @@ def test_each(number, tmp_path):
     ids=["as it is", "-x", "error"],
 )
 def test_a_suite_has_the_same_results_with_and_without_us(
-    tmp_path: Path, arguments: tuple[str, ...], sent: int
+    tmp_path: Path, template: Path, arguments: tuple[str, ...], sent: int
 ) -> None:
     """Exit status, every outcome, counts and the files that are made."""
-    template = sample_project.make(tmp_path / "template")
 
     def once(name: str, server: StandIn, *more: str) -> tuple[object, ...]:
         project = shutil.copytree(template, tmp_path / name)

@@ -18,7 +18,7 @@ from standin import COVERALLS_TOKEN, StandIn
 
 from pytest_coveralls_submit import children
 
-# In one process of xdist, where it is run with ``--dist loadgroup``: downloads and installs are shared.
+# In one process of xdist, with ``--dist loadgroup``: the download and the installs are shared.
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("layouts")]
 
 ROOT = Path(__file__).parents[2]

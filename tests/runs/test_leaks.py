@@ -13,7 +13,6 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-import sample_project
 from faulty import Faulty
 from running import Runner, ended, importable, needs_xdist, start, told
 from standin import GITHUB_TOKEN_STARTS, StandIn
@@ -101,13 +100,12 @@ def forms(secret: str) -> set[str]:
 
 
 @pytest.fixture
-def scene(tmp_path: Path) -> Iterator[Scene]:
+def scene(project: Path) -> Iterator[Scene]:
     """The sample project, with the canary known to the server."""
-    folder = sample_project.make(tmp_path / "sample")
-    (folder / "conftest.py").write_text(CONFTEST)
-    (folder / "tests" / "test_locals.py").write_text(FAILING)
+    (project / "conftest.py").write_text(CONFTEST)
+    (project / "tests" / "test_locals.py").write_text(FAILING)
     with StandIn(tokens=[CANARY], github_tokens=[GITHUB_CANARY]) as server:
-        yield Scene(folder, server)
+        yield Scene(project, server)
         assert server.findings == []
 
 

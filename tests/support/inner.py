@@ -92,8 +92,9 @@ class Inner:
 
     def __call__(self, *arguments: str) -> Ended:
         """Run pytest with this plugin, and without pytest-cov unless an argument loads it."""
+        words = ("-p", "pytest_coveralls_submit.plugin", *arguments)
         result = self.pytester.runpytest_inprocess(
-            *("-p", "pytest_coveralls_submit.plugin"), *arguments, plugins=self.plugins, no_reraise_ctrlc=True
+            *words, plugins=self.plugins, no_reraise_ctrlc=True
         )
         lines = told(result.stdout.str())
         header = lines.pop(0) if lines and " as test-ci" in lines[0] else ""

@@ -165,7 +165,7 @@ BERT = ("Bert Söderberg", "bert@example.org", "2024-03-02T10:30:00+01:00")
 def make(folder: Path) -> Path:
     """Write the project into a folder, which is made if it is not there; returns the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    _git(folder, "init", "--quiet")
+    _git(folder, "init", "--quiet", "--template=")
     _git(folder, "symbolic-ref", "HEAD", f"refs/heads/{BRANCH}")
     _git(folder, "remote", "add", "origin", REMOTE)
     _write(folder, {**IGNORED, **{name: FILES[name] for name in FILES if "water" not in name}})
