@@ -55,7 +55,7 @@ def of(
         if trouble is None and not recorder.files:
             trouble = "its reports do not use what is recorded"
         if trouble is None:
-            analyses = recorder.files, recorder.failed
+            analyses: Analyses = recorder.files, recorder.failed
         else:
             analyses = _from_json(cov, measured)
     folder = str(start)

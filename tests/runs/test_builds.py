@@ -29,6 +29,7 @@ def test_sowing():
 """
 SYSTEM = {"linux": "linux", "darwin": "macos", "win32": "windows"}[sys.platform]
 LEGS = ("bean", "tomato", "thyme")
+MEASURED = ("--cov=sample", "--cov-branch", "--cov-report=")
 
 
 class Matrix:
@@ -81,34 +82,13 @@ def taken(job: dict[str, Any], name: str) -> dict[tuple[int, int, int], int]:
     return {(line, block, branch): hits for line, block, branch, hits in quadruples}
 
 
-def environments(kind: str) -> list[dict[str, str]]:
-    """What tells the legs of a matrix apart."""
-    if kind == "tox":
-        return [{"TOX_ENV_NAME": f"py312-{plant}"} for plant in LEGS]
-    github = {
-        **dict.fromkeys(CI, ""),
-        "GITHUB_ACTIONS": "true",
-        "GITHUB_RUN_ID": "77",
-        "GITHUB_JOB": "test",
-        "GITHUB_REPOSITORY": "octo/sample",
-        "GITHUB_SERVER_URL": "https://github.com",
-    }
-    return [{**github, "RUNNER_NAME": f"runner {number}"} for number in range(len(LEGS))]
-
-
-@pytest.mark.parametrize("kind", ["tox", "runners"])
-def test_all_jobs_of_a_matrix_are_in_one_build_and_finish_closes_it(
-    matrix: Matrix, kind: str
-) -> None:
+def test_all_jobs_of_a_matrix_are_in_one_build_and_finish_closes_it(matrix: Matrix) -> None:
     """All lines, branches and flags of all jobs are present, and none has taken another's place.
 
     A job that comes later is refused, and that is explained.
     """
     server = matrix.run.server
-    legs = [
-        matrix.start(plant, env, "--cov=sample", "--cov-branch", "--cov-report=")
-        for plant, env in zip(LEGS, environments(kind), strict=True)
-    ]
+    legs = [matrix.start(plant, {"TOX_ENV_NAME": f"py312-{plant}"}, *MEASURED) for plant in LEGS]
 
     printed = matrix.outputs(legs)
 
@@ -117,13 +97,7 @@ def test_all_jobs_of_a_matrix_are_in_one_build_and_finish_closes_it(
     assert len(build.jobs) == len(LEGS)
     assert server.replaced == []
     assert all(job["parallel"] is True for job in build.jobs)
-    flags = {job["flag_name"] for job in build.jobs}
-    by_default = {
-        "tox": {f"py312-{plant}" for plant in LEGS},
-        "runners": {f"test-{sys.version_info[0]}.{sys.version_info[1]}-{SYSTEM}"},
-    }
-    assert flags == by_default[kind]
-    assert len({(job["service_job_id"], job["flag_name"]) for job in build.jobs}) == len(LEGS)
+    assert {job["flag_name"] for job in build.jobs} == {f"py312-{plant}" for plant in LEGS}
 
     names = {tuple(file["name"] for file in job["source_files"]) for job in build.jobs}
     assert len(names) == 1
@@ -150,6 +124,32 @@ def test_all_jobs_of_a_matrix_are_in_one_build_and_finish_closes_it(
     lines = told(late.stdout)
     assert any("Can't add a job to a build that is already closed" in line for line in lines)
     assert any("build 77 takes no more jobs" in line for line in lines)
+
+
+def test_jobs_that_only_their_runners_tell_apart_have_one_flag_and_ids_of_their_own(
+    matrix: Matrix,
+) -> None:
+    """None takes another's place, as jobs without an id of their own would."""
+    env = {
+        **dict.fromkeys(CI, ""),
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_RUN_ID": "77",
+        "GITHUB_JOB": "test",
+        "GITHUB_REPOSITORY": "octo/sample",
+        "GITHUB_SERVER_URL": "https://github.com",
+    }
+    matrix.outputs(
+        [
+            matrix.start(plant, {**env, "RUNNER_NAME": f"runner for {plant}"}, *MEASURED)
+            for plant in LEGS[:2]
+        ]
+    )
+
+    (build,) = matrix.run.server.builds.values()
+    flag = f"test-{sys.version_info[0]}.{sys.version_info[1]}-{SYSTEM}"
+    assert [job["flag_name"] for job in build.jobs] == [flag] * 2
+    assert len({job["service_job_id"] for job in build.jobs}) == len(build.jobs)
+    assert matrix.run.server.replaced == []
 
 
 def test_a_job_that_an_outage_kept_is_sent_by_the_command_that_was_printed(run: Runner) -> None:

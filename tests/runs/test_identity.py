@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from running import CI, NAMES, Runner, add_to_ini, only_job, told
+from running import CI, NAMES, Runner, only_job, told
 from standin import COVERALLS_TOKEN
 
 pytestmark = pytest.mark.slow
@@ -247,16 +247,6 @@ def test_on_a_desk_the_job_is_what_git_says(nowhere: Runner, tmp_path: Path) -> 
 # --- no token --------------------------------------------------------------------------------
 
 
-def only_remedy(output: str, opening: str) -> str:
-    """Return the header's line with what to do, which is the only one; the last line is short."""
-    lines = told(output)
-    found = [line for line in lines if opening in line]
-    assert found == [lines[1]], output
-    assert found[0].startswith(f"coveralls: no token: {opening}")
-    assert lines[-1] == "coveralls: not sent: no token"
-    return found[0]
-
-
 def test_a_pull_request_from_a_fork_gets_one_neutral_line(github: Runner) -> None:
     """A fork has no secrets: that is nobody's fault, and the run is not affected."""
     variables = {
@@ -276,43 +266,3 @@ def test_a_pull_request_from_a_fork_gets_one_neutral_line(github: Runner) -> Non
     assert told(result.stdout)[0].endswith(", no token)")
     assert not re.search("(?i)fail|error|warn", "".join(told(result.stdout)))
     assert github.server.requests == []
-
-
-def test_tox_that_hides_the_variables_gets_the_line_to_add(nowhere: Runner) -> None:
-    """Under tox with neither token nor CI variables: the ``pass_env`` line for tox.ini."""
-    variables = {"COVERALLS_REPO_TOKEN": "", "TOX_ENV_NAME": "py311"}
-
-    result = nowhere("--coveralls", env=variables)
-
-    assert result.returncode == 0, result.stdout
-    remedy = only_remedy(result.stdout, "tox hides the variables")
-    names = remedy.partition("pass_env = ")[2].replace(",", " ").split()
-    assert {"CI", "CI_*", "GITHUB_*", "GITLAB_*", "COVERALLS_*"} <= set(names)
-    assert nowhere.server.requests == []
-
-
-def test_githubs_token_does_not_go_to_a_host_that_a_file_names(github: Runner) -> None:
-    """A pull request could change the file: such a host gets GitHub's token never."""
-    add_to_ini(github, f'coveralls_host = "{github.server.url}"')
-    variables = {"COVERALLS_HOST": "", "COVERALLS_REPO_TOKEN": "", "GITHUB_TOKEN": GITHUB_TOKEN}
-
-    result = github("--coveralls", env=variables)
-
-    assert result.returncode == 0, result.stdout
-    assert github.server.requests == []
-    refused = f"GITHUB_TOKEN is not sent to {github.server.url}, which a file names"
-    only_remedy(result.stdout, refused)
-    assert GITHUB_TOKEN not in result.stdout
-
-
-def test_github_gets_a_warning_of_a_failure(github: Runner, tmp_path: Path) -> None:
-    """The annotation stands at the start of a line, in a quiet run too; no address is given out."""
-    github.server.respond(422, {"message": "100% no\n::error::x", "error": True})
-    output = tmp_path / "output"
-
-    result = github("--coveralls", "-q", env={"GITHUB_OUTPUT": str(output)})
-
-    assert result.returncode == 0, result.stdout
-    (warning,) = [line for line in result.stdout.splitlines() if line.startswith("::")]
-    assert re.fullmatch(r"::warning( [^:]*)?::.*422 100%25 no ::error::x.*", warning)
-    assert "coveralls-url" not in (output.read_text() if output.exists() else "")

@@ -30,14 +30,11 @@ FAIL = "def fail(*_, **__):\n    raise {}('left by a test')\n"
 
 # What does not touch the same thing is left in one run.
 LEFTOVERS = {
-    "mocked requests": (
-        "import requests\n"
-        + FAIL.format("requests.ConnectionError")
-        + "requests.Session.send = fail\nrequests.adapters.HTTPAdapter.send = fail"
-    ),
     "responses": "import responses\nresponses.RequestsMock().start()",
-    "sockets": (
-        "import socket, _socket\n"
+    "mocked requests and sockets": (
+        "import requests, socket, _socket\n"
+        + FAIL.format("requests.ConnectionError")
+        + "requests.Session.send = fail\nrequests.adapters.HTTPAdapter.send = fail\n"
         "class Blocked(socket.socket):\n"
         "    def __new__(cls, *_, **__):\n        raise RuntimeError('no sockets')\n"
         "socket.setdefaulttimeout(0.000001)\n"
@@ -45,17 +42,20 @@ LEFTOVERS = {
         "socket.create_connection = socket.getaddrinfo = Blocked"
     ),
     "freezegun": "import freezegun\nfreezegun.freeze_time('1999-12-31').start()",
-    "clocks": (
-        "import time\ntime.time = time.monotonic = time.perf_counter = lambda: 0.0\n"
+    "clocks and threads": (
+        "import threading, time\n"
+        "time.time = time.monotonic = time.perf_counter = lambda: 0.0\n"
         + FAIL.format("RuntimeError")
-        + "time.sleep = fail"
+        + "time.sleep = threading.Thread.start = fail"
     ),
-    "threads": (
-        "import threading\n" + FAIL.format("RuntimeError") + "threading.Thread.start = fail"
-    ),
-    "no environment, no directory": (
-        "import os, tempfile\nos.environ.clear()\ntempfile.tempdir = '/nonexistent'\n"
-        "gone = tmp_path / 'gone'\ngone.mkdir()\nos.chdir(gone)\ngone.rmdir()"
+    "no environment, no directory, few descriptors": (
+        "import os, resource, signal, tempfile\n"
+        "os.environ.clear()\ntempfile.tempdir = '/nonexistent'\n"
+        "gone = tmp_path / 'gone'\ngone.mkdir()\nos.chdir(gone)\ngone.rmdir()\n"
+        "signal.signal(signal.SIGCHLD, signal.SIG_IGN)\n"
+        "lowest = os.open(os.devnull, os.O_RDONLY)\nos.close(lowest)\n"
+        "hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 12, hard))"
     ),
     "another environment and directory": (
         "import os\nos.chdir(tmp_path)\n"
@@ -68,26 +68,19 @@ LEFTOVERS = {
         "    PATH='', PYTHONHOME='/nonexistent', NO_PROXY='', no_proxy='',\n"
         "    GIT_DIR='/nonexistent', GIT_WORK_TREE='/')"
     ),
-    "descriptors and children": (
-        "import os, resource, signal\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)\n"
-        "lowest = os.open(os.devnull, os.O_RDONLY)\nos.close(lowest)\n"
-        "hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]\n"
-        "resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 12, hard))"
-    ),
-    "functions": (
-        "import builtins, json, subprocess\n" + FAIL.format("OSError") + "json.loads = fail\n"
+    "no functions, no imports": (
+        "import builtins, json, subprocess, sys\n"
+        + FAIL.format("OSError")
+        + "json.loads = builtins.open = fail\n"
         "subprocess.Popen = subprocess.run = subprocess.check_output = fail\n"
-        "builtins.open = fail"
+        "sys.meta_path.clear()\nsys.path_hooks.clear()\n"
+        "sys.path_importer_cache.clear()\nsys.executable = '/nonexistent/python'"
     ),
     "no streams": "import sys\nsys.stdout = sys.__stdout__ = sys.stderr = None",
     "names of ours on the path": (
         "import sys\nfor name in ('requests', 'json', 'urllib3', 'pytest_coveralls_submit'):\n"
         "    (tmp_path / f'{name}.py').write_text('1 / 0')\n"
         "sys.path[:0] = [str(tmp_path), tmp_path]"
-    ),
-    "no imports": (
-        "import sys\nsys.meta_path.clear()\nsys.path_hooks.clear()\n"
-        "sys.path_importer_cache.clear()\nsys.executable = '/nonexistent/python'"
     ),
     "no modules": (
         "import sys\nfor name in list(sys.modules):\n"
@@ -105,8 +98,8 @@ LEFTOVERS = {
     ),
 }
 TOOLS = {"responses", "freezegun"}
-TOUCHES_TIME = {"freezegun", "clocks", "threads"}
-POSIX_ONLY = {"descriptors and children", "no environment, no directory"}
+TOUCHES_TIME = {"freezegun", "clocks and threads"}
+POSIX_ONLY = {"no environment, no directory, few descriptors"}
 
 
 @pytest.mark.parametrize("leftover", LEFTOVERS)

@@ -37,14 +37,16 @@ atexit.register(write)
 # Each kind of report is there, first or after others, with and without branches.
 REPORTS = {
     "none": ("--cov-report=",),
-    "skip-covered": ("--cov-report=term-missing:skip-covered",),
     "lcov": ("--cov-report=lcov:out/coverage.lcov", "--cov-branch"),
     "several": (
         *("--cov-report=term-missing", "--cov-report=xml:out/coverage.xml", "--cov-branch"),
         *("--cov-report=html:out/html", "--cov-report=json:out/coverage.json"),
     ),
     "precision": ("--cov-report=term", "--cov-report=xml:out/coverage.xml", "--cov-precision=3"),
-    "fail-under": ("--cov-report=term", "--cov-fail-under=99.5", "--coveralls-on-failure=skip"),
+    "fail-under": (
+        *("--cov-report=term-missing:skip-covered", "--cov-fail-under=99.5"),
+        "--coveralls-on-failure=skip",
+    ),
 }
 # When a report was made, in the words of each kind; and what html calls a state of its data.
 TIMES = re.compile(

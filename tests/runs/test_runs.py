@@ -12,7 +12,7 @@ from typing import Any
 
 import coverage
 import pytest
-from running import AUTOLOAD, NAMES, NO_TOKEN, SPREADS, Runner, needs_xdist, only_job, told
+from running import AUTOLOAD, NAMES, NO_TOKEN, Runner, needs_xdist, only_job, told
 from standin import Job
 
 pytestmark = pytest.mark.slow
@@ -102,12 +102,11 @@ def test_without_a_token_nothing_is_measured_sent_or_failed(run: Runner) -> None
 # --- measuring -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("spread", SPREADS)
-def test_it_measures_what_cov_measures(run: Runner, spread: tuple[str, ...]) -> None:
+def test_it_measures_what_cov_measures(run: Runner) -> None:
     """``--coveralls`` alone has the numbers of ``--cov`` alone, and leaves the same data."""
     plain = run("-p", "no:coveralls_submit", "--cov")
     report, _ = coverage_json(run)
-    result = run("--coveralls", *spread)
+    result = run("--coveralls")
 
     assert result.returncode == plain.returncode == 0
     assert total(result.stdout) == total(plain.stdout)
