@@ -80,6 +80,7 @@ def analyse_rest(recorder: Recorder, start: Path, env: Mapping[str, str]) -> str
         why no other process could share that, see `processes.share`.
     """
     cov = recorder.cov
+    recorder.is_kept = False  # no other report comes after these
     alone_reason = None
     if recorder.trouble is None and not recorder.files:
         alone_reason = share(cov, recorder, start, env)

@@ -36,7 +36,7 @@ class Recorder(contextlib.AbstractContextManager["Recorder"]):
 
     def __init__(self, cov: Coverage, *, is_kept: bool = True) -> None:
         self.cov = cov
-        self._is_kept = is_kept
+        self.is_kept = is_kept
         self.files = PackedFiles()
         self.failed: dict[str, str] = {}
         self.trouble: str | None = None
@@ -78,7 +78,7 @@ class Recorder(contextlib.AbstractContextManager["Recorder"]):
         except Exception as error:  # noqa: BLE001  coverage's own report must not notice it
             self.trouble = one_line(error)
             return analysis
-        if self._is_kept:
+        if self.is_kept:
             with contextlib.suppress(Exception):  # then it is analysed again
                 packed.put(path, analysis)
         return analysis
