@@ -128,7 +128,8 @@ def _told(plan: Plan, reading: files.Reading, measured: Measurement) -> tuple[st
     ]
     if not untracked:
         return notices
-    notice = f"{_count(untracked)} not in git, so that Coveralls cannot show them: "
+    them = "it" if len(untracked) == 1 else "them"
+    notice = f"{_count(untracked)} not in git, so that Coveralls cannot show {them}: "
     return (*notices, notice + _some(untracked))
 
 

@@ -351,7 +351,7 @@ def test_files_that_git_does_not_track_are_sent_and_named(story: Story, server: 
 
     assert isinstance(outcome, Sent)
     assert len(server.jobs[0]["source_files"]) == 2
-    assert outcome.notices == ("1 file not in git, so that Coveralls cannot show them: b.py",)
+    assert outcome.notices == ("1 file not in git, so that Coveralls cannot show it: b.py",)
 
 
 def test_a_narrowed_run_is_warned_of(story: Story, server: StandIn) -> None:

@@ -15,12 +15,12 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "support"))
 
@@ -55,10 +55,35 @@ class Cost(NamedTuple):
 Ways = dict[str, Callable[[], Cost]]
 
 
+Timed = Callable[[dict[str, Any]], dict[str, Any]]
+"""Runs a command and says what it has cost, see `timed.py`."""
+
+
+@contextmanager
+def timing() -> Iterator[Timed]:
+    """Start the process that runs commands, while this one is small."""
+    command = [sys.executable, "-S", str(Path(__file__).with_name("timed.py"))]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, encoding="utf-8") as process:
+        asking, answers = process.stdin, process.stdout
+        assert asking is not None
+        assert answers is not None
+
+        def timed(asked: dict[str, Any]) -> dict[str, Any]:
+            print(json.dumps(asked), file=asking, flush=True)
+            told: dict[str, Any] = json.loads(answers.readline())
+            return told
+
+        yield timed
+
+
 class Bench:
     """Runs pytest and others in one project against one server."""
 
-    def __init__(self, folder: Path, server: StandIn, scratch: Path, arguments: str) -> None:
+    def __init__(
+        self, timed: Timed, folder: Path, server: StandIn, scratch: Path, arguments: str
+    ) -> None:
+        self.timed = timed
         self.folder = folder
         self.server = server
         self.notes = scratch / "notes.json"
@@ -76,22 +101,12 @@ class Bench:
 
     def run(self, *arguments: str, **env: str) -> Cost:
         """Run ``python -m ARGUMENTS`` in the project and say what it cost."""
-        started = time.perf_counter()
-        child = subprocess.Popen(
-            [sys.executable, "-m", *arguments],
-            cwd=self.folder,
-            env={**self.env, **env},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        _, status, usage = os.wait4(child.pid, 0)
-        seconds = time.perf_counter() - started
-        child.returncode = os.waitstatus_to_exitcode(status)
-        if child.returncode:
-            raise SystemExit(f"{' '.join(arguments)} ended with {child.returncode}")
-        scale = 1024**2 if sys.platform == "darwin" else 1024
-        return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / scale)
+        command = [sys.executable, "-m", *arguments]
+        asked = {"command": command, "cwd": str(self.folder), "env": {**self.env, **env}}
+        told = self.timed(asked)
+        if told["status"]:
+            raise SystemExit(f"{' '.join(arguments)} ended with {told['status']}")
+        return Cost(*told["cost"])
 
     def pytest(self, *more: str) -> Cost:
         """Run pytest with pytest-cov, with what it notes of itself."""
@@ -117,14 +132,24 @@ class Bench:
         return f"{files:,} files; body {ours:,} of {theirs:,} bytes ({ours / theirs:.1%}).\n"
 
 
-def medians(ways: Ways, rounds: int) -> list[Cost]:
-    """Run each way in turn, ``rounds`` times, after one run to warm up; return the medians."""
+def taken(ways: Ways, rounds: int) -> list[list[Cost]]:
+    """Run each way in turn, ``rounds`` times, after one run to warm up; return all costs of each.
+
+    Every other round goes backwards.
+    """
     next(iter(ways.values()))()
-    taken: dict[str, list[Cost]] = {name: [] for name in ways}
+    costs: dict[str, list[Cost]] = {name: [] for name in ways}
     for number in range(rounds):
         for name in list(ways)[:: -1 if number % 2 else 1]:
-            taken[name].append(ways[name]())
-    return [Cost(*map(statistics.median, zip(*costs, strict=True))) for costs in taken.values()]
+            costs[name].append(ways[name]())
+    return list(costs.values())
+
+
+def medians(ways: Ways, rounds: int) -> list[Cost]:
+    """Run each way in turn and return the medians of its costs."""
+    return [
+        Cost(*map(statistics.median, zip(*costs, strict=True))) for costs in taken(ways, rounds)
+    ]
 
 
 def table(ways: Ways, costs: list[Cost]) -> Iterator[str]:
@@ -208,7 +233,10 @@ def growth(benches: Mapping[int, Bench], rounds: int) -> Iterator[str]:
 
 
 def idle(bench: Bench, rounds: int) -> Iterator[str]:
-    """CPU of a run of one test with the plugin installed and off, beside one without it."""
+    """CPU of a run of one test with the plugin installed and off, beside one without it.
+
+    The median of what each round adds: so small a part of a run drowns in the drift of a machine.
+    """
     package = Path(pytest_coveralls_submit.__file__).parent
     quiet = [f"-pno:{name}" for name in ("cacheprovider", "hypothesispytest", "pytest_httpserver")]
 
@@ -222,8 +250,10 @@ def idle(bench: Bench, rounds: int) -> Iterator[str]:
     yield "| --- | ---: | ---: |"
     for name in ("cached", "first run after installation", "PYTHONDONTWRITEBYTECODE"):
         off = partial(run, name, "-pno:coveralls_submit")
-        ours, plain = medians({"on": partial(run, name), "off": off}, rounds)
-        yield f"| {name} | {1000 * plain.cpu:.1f} | {1000 * (ours.cpu - plain.cpu):+.1f} |"
+        both = zip(*taken({"on": partial(run, name), "off": off}, rounds), strict=True)
+        pairs = [(plain.cpu, ours.cpu - plain.cpu) for ours, plain in both]
+        plain, added = map(statistics.median, zip(*pairs, strict=True))
+        yield f"| {name} | {1000 * plain:.1f} | {1000 * added:+.1f} |"
     yield ""
 
 
@@ -236,19 +266,23 @@ def report(options: argparse.Namespace) -> Iterator[str]:
     yield f"{os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()};"
     yield f"Python {platform.python_version()}, {versions};"
     yield f"medians of {rounds} rounds ({many} where CPU ms are counted), in turn.\n"
-    with tempfile.TemporaryDirectory() as name, StandIn(size_limit=1 << 30) as server:
+    with (
+        timing() as timed,
+        tempfile.TemporaryDirectory() as name,
+        StandIn(size_limit=1 << 30) as server,
+    ):
         scratch = Path(name)
 
         def generated(files: int, lines: int = 150) -> Bench:
             folder = scratch / f"generated-{files}-{lines}"
             if not folder.exists():
                 generated_project.make(folder, files, lines)
-            return Bench(folder, server, scratch, "--cov=generated --cov-branch")
+            return Bench(timed, folder, server, scratch, "--cov=generated --cov-branch")
 
         little, bench = generated(30), generated(100 if options.quick else 1000)
         project = bench
         if options.project:
-            project = Bench(options.project.resolve(), server, scratch, options.arguments)
+            project = Bench(timed, options.project.resolve(), server, scratch, options.arguments)
         sizes = [100, 400] if options.quick else [1250, 5000, 20000]
         by_size = {size: generated(size, 25) for size in sizes if "growth" in options.only}
         cases: dict[str, tuple[str, Callable[[], Iterator[str]]]] = {
