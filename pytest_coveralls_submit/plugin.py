@@ -39,9 +39,16 @@ class AsInstalled:
         return PathFinder.find_spec(name, path) if name.startswith(f"{__package__}.") else None
 
 
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Add the hooks for ``conftest.py``; the first hook of all that pytest calls."""
+    sys.meta_path.insert(0, AsInstalled)
+    from . import hookspecs
+
+    pluginmanager.add_hookspecs(hookspecs)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add ``--coveralls`` and a flag and an ini key for each setting."""
-    sys.meta_path.insert(0, AsInstalled)
     BEFORE.clear()
     BEFORE.update({name: os.environ[name] for name in os.environ if name.startswith("COVERALLS_")})
     from .settings.table import OPTIONS
@@ -57,13 +64,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             group.addoption(flag, **keywords)
         if "ini" in option.accepted_from:
             parser.addini(option.ini, f"{option.help} ({option.kind.accepts})", default=None)
-
-
-def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
-    """Add the hooks for ``conftest.py``."""
-    from . import hookspecs
-
-    pluginmanager.add_hookspecs(hookspecs)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -261,7 +261,7 @@ def report(options: argparse.Namespace) -> Iterator[str]:
     """Yield the whole report."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
-    rounds, many = (1, 5) if options.quick else (options.rounds, max(15, options.rounds))
+    rounds, many = (1, 5) if options.quick else (options.rounds, max(40, options.rounds))
     yield f"{datetime.now(timezone.utc):%Y-%m-%d}, {pytest_coveralls_submit.__version__};"
     yield f"{os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()};"
     yield f"Python {platform.python_version()}, {versions};"
