@@ -23,7 +23,7 @@ from standin import COVERALLS_TOKEN
 from pytest_coveralls_submit.job import outbox
 
 PIECES = (b'{"source_files":[', b'{"name":"a.py"}', b"]}\n")
-TOP = Path("/work/project")
+TOP = Path("/srv/project")
 WHOLE = b"".join(PIECES)
 PLUGINS = ("-p", "pytest_cov", "-p", "pytest_coveralls_submit.plugin")
 WITH_LETTERS = re.compile(r"job-77-\w{8}\.json")

@@ -289,7 +289,7 @@ ELSEWHERE = {
     "container": ("", "/app/", "/"),
     "part of a tree": ("src/", "/app/", "/"),
     "Windows": ("", "C:\\work\\proj\\", "\\"),
-    "tox": ("src/", "/work/.tox/py312/lib/python3.12/site-packages/", "/"),
+    "tox": ("src/", "/srv/.tox/py312/lib/python3.12/site-packages/", "/"),
     "Windows' virtual environment": ("src/", "D:\\venv\\Lib\\site-packages\\", "\\"),
 }
 
