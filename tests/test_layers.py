@@ -142,9 +142,12 @@ def test_pytest_rewrites_no_assertions_of_ours(run: Runner) -> None:
 
 
 @needs_xdist
-def test_a_worker_that_reports_nothing_loads_nothing_to_report_with(run: Runner) -> None:
+@pytest.mark.parametrize("switch", ["--coveralls", "--override-ini=coveralls=true"])
+def test_a_worker_that_reports_nothing_loads_nothing_to_report_with(
+    run: Runner, switch: str
+) -> None:
     """It asks whether its session submits, no more; the sending process alone knows requests."""
-    modules = loaded(run, "-n2", "--override-ini=coveralls=true")
+    modules = loaded(run, "-n2", switch)
     here = modules.pop("here")
 
     asking = IDLE | {".session", ".session.nesting"}

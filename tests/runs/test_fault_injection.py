@@ -227,8 +227,8 @@ def test_each(number, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "sent"),
-    [((), 1), (("tests", "broken"), 0)],
-    ids=["as it is", "error"],
+    [((), 1), (("-x",), 0), (("tests", "broken"), 0)],
+    ids=["as it is", "-x", "error"],
 )
 def test_a_suite_has_the_same_results_with_and_without_us(
     tmp_path: Path, template: Path, arguments: tuple[str, ...], sent: int

@@ -68,6 +68,9 @@ ON_XDIST = ("--cov", "--cov-report=", "-n2")
         pytest.param(RED, ("--cov", "--no-cov-on-fail"), 1, "tests failed", id="no-cov-on-fail"),
         pytest.param(RED, ("--cov", "-x"), 1, "stopped early: stopping after 1 f", id="-x"),
         pytest.param(RED, (*ON_XDIST, "-x"), 2, "stopp.+ 1 f", id="xdist -x", marks=needs_xdist),
+        pytest.param(
+            EXIT.format(7), ON_XDIST, 3, "status 3|internal", id="xdist exit", marks=needs_xdist
+        ),
         pytest.param(CRASH, ON_XDIST, 1, "worker crashed", id="xdist crash", marks=needs_xdist),
     ],
 )
