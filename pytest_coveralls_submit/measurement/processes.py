@@ -88,9 +88,9 @@ def _analyse(recorder: Recorder, index: int, count: int) -> None:
     cov = recorder.cov
     analyse_by_reporting(cov, [NOTHING])
     recorder.failed.pop(NOTHING, None)
-    share = set(sorted(cov.get_data().measured_files(), key=_size)[index::count])
-    analyse_by_reporting(cov, share)
-    for path in share - recorder.files.keys() - recorder.failed.keys():
+    paths = set(sorted(cov.get_data().measured_files(), key=_size)[index::count])
+    analyse_by_reporting(cov, paths)
+    for path in paths - recorder.files.keys() - recorder.failed.keys():
         analyse_by_reporting(cov, [path])
 
 

@@ -10,6 +10,7 @@ import warnings
 import weakref
 import zlib
 from array import array
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,7 @@ class Recorder(contextlib.AbstractContextManager["Recorder"]):
 
     Args:
         cov: whose analyses are recorded.
-        is_kept: whether there may be others.
+        is_kept: whether other reports may follow, for which analyses are kept.
     """
 
     def __init__(self, cov: Coverage, *, is_kept: bool = True) -> None:
@@ -41,7 +42,8 @@ class Recorder(contextlib.AbstractContextManager["Recorder"]):
         self.failed: dict[str, str] = {}
         self.trouble: str | None = None
         """Why not all that was analysed could be recorded; None where it could."""
-        self._packed: dict[object, Store] = {}
+        # The precision of the report is part of an analysis, for its percentages.
+        self._packed: dict[object, Store] = defaultdict(Store)
         self._analyze: Callable[..., Any]
         try:
             self._analyze = cov._analyze  # noqa: SLF001  see above
@@ -60,8 +62,7 @@ class Recorder(contextlib.AbstractContextManager["Recorder"]):
 
     def _record(self, morf: Any, *args: Any, **kwargs: Any) -> Any:
         path = str(morf)
-        # The precision of the report is part of an analysis, for its percentages.
-        packed = self._packed.setdefault(getattr(self.cov.config, "precision", None), Store())
+        packed = self._packed[getattr(self.cov.config, "precision", None)]
         if path in packed:
             for reporter in (*args, *kwargs.values()):  # an argument since coverage 7.15.2
                 make_ready(reporter)
