@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from .context import Plan
 from .errors import ProcessError
+from .git import is_content
 from .identity.base import Base, NoBase
-from .identity.git import is_content
-from .job.files import Reading
+from .job.source_files import Reading
 from .measurement.changed import Change, Counted, changed_lines, parse
 from .outcome import ChangedLines, Outcome
-from .plan import Plan
-from .values import percentage
+from .text import percentage
 
 Changed = Mapping[str, Change]
 """Name in the repository -> what has changed."""

@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING
 
 from . import SYS_PATH, process
 from .secret import Secret, redact
-from .values import escaped
+from .text import escaped
 
 if TYPE_CHECKING:
     import subprocess

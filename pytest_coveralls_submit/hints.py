@@ -8,11 +8,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
+from .ci.service import Build
+from .context import Plan
 from .delivery import case
-from .identity.service import Build
 from .identity.token import GITHUB_ACTIONS, why_withheld
 from .outcome import NotSent
-from .plan import Plan
 from .settings.table import COVERALLS
 
 

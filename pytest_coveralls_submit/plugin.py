@@ -123,17 +123,17 @@ def _is_on(config: pytest.Config, options: Any) -> bool:
 
 
 def _usage_error(error: CoverallsError) -> pytest.UsageError:
-    from .values import escaped
+    from .text import escaped
 
     return pytest.UsageError(escaped(f"coveralls: {error}"))
 
 
 def _leads_to_a_job(config: pytest.Config, options: Any) -> bool:
-    from .identity.detect import service_name
-    from .identity.service import Build
+    from .ci.detect import service_name
+    from .ci.service import Build
+    from .context import is_worth_measuring
     from .identity.token import choose_token
     from .measurement.measure import current
-    from .plan import is_worth_measuring
     from .secret import Environment
     from .settings.read import gather
 

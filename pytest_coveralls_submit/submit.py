@@ -12,15 +12,16 @@ from pathlib import Path, PurePath
 from typing import Any, Protocol
 
 from .changes import Changed, changed_ranges, has_to_tell, with_changed_lines
+from .context import Plan
 from .errors import JobError, MeasurementError
 from .hints import why_no_token
-from .job import document, files, other_tools, outbox
+from .job import document, other_tools, outbox
+from .job import source_files as files
 from .job.document import Document
 from .measurement.records import Measurement
 from .outcome import Built, Failed, NotSent, Outcome
-from .plan import Plan
+from .text import one_line, typed_path
 from .upload import Voice, upload
-from .values import one_line, typed_path
 
 NAMED = 5
 """How many of the files that were left out are named."""

@@ -12,18 +12,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+from . import git
+from .ci import gitlab
+from .context import Plan, asker
 from .delivery import diagnosis, refusals, sender
+from .delivery.build_result import wait_for_build
 from .delivery.messages import Answer, Call, Policy, Progress
-from .delivery.result import wait_for_build
 from .delivery.sender import Waiting
 from .errors import GitLabError, ProcessError
 from .hints import finish_command
-from .identity import git, gitlab
 from .job import document, outbox
 from .job.document import Document
 from .outcome import BuildResult, Failed, Interrupted, Sent
-from .plan import Plan, asker
-from .values import one_line
+from .text import one_line
 
 
 class Voice(Protocol):

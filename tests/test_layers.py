@@ -12,25 +12,27 @@ from running import Runner, needs_xdist, write
 import pytest_coveralls_submit
 
 HOUSE = Path(pytest_coveralls_submit.__file__).parent
-TOOLS = {"errors", "values", "secret", "process", "children", "outcome"}
+TOOLS = {"errors", "text", "secret", "process", "children", "outcome"}
+FACTS = {"settings", "git", "repository", "ci", "identity", "delivery"}
 BELOW = {
     "settings": TOOLS,
-    "identity": TOOLS | {"settings", "delivery"},
+    "git": TOOLS | {"repository"},
+    "repository": TOOLS,
+    "ci": TOOLS | {"git", "delivery", "output"},
+    "identity": TOOLS | FACTS,
     "measurement": TOOLS,
-    "job": TOOLS | {"measurement"},
+    "job": TOOLS | FACTS | {"measurement"},
     "delivery": TOOLS,
-    "plan": TOOLS | {"settings", "identity", "job", "delivery"},
-    "hints": TOOLS | {"settings", "plan", "identity", "delivery"},
-    "changes": TOOLS | {"settings", "plan", "identity", "job", "measurement"},
-    "upload": TOOLS | {"settings", "plan", "hints", "identity", "job", "delivery"},
-    "submit": TOOLS
-    | {"settings", "plan", "hints", "identity", "measurement", "job", "changes", "upload"},
-    "output": TOOLS | {"plan", "settings", "identity"},
-    "session": TOOLS
-    | {"settings", "plan", "hints", "delivery", "measurement", "submit", "upload", "output"},
+    "context": TOOLS | FACTS | {"job"},
+    "hints": TOOLS | FACTS | {"context"},
+    "changes": TOOLS | FACTS | {"context", "job", "measurement"},
+    "upload": TOOLS | FACTS | {"context", "hints", "job"},
+    "submit": TOOLS | FACTS | {"context", "hints", "measurement", "job", "changes", "upload"},
+    "output": TOOLS | FACTS | {"context"},
+    "session": TOOLS | FACTS | {"context", "hints", "measurement", "submit", "upload", "output"},
     "commands": TOOLS
-    | {"settings", "plan", "hints", "identity", "measurement", "job", "delivery"}
-    | {"submit", "upload", "output"},
+    | FACTS
+    | {"context", "hints", "measurement", "job", "submit", "upload", "output"},
 }
 """What each room may import beside itself; a run goes through them in about this order."""
 ALONE = {

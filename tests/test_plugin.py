@@ -15,9 +15,9 @@ from inner import GARDEN, Ended, Inner
 from running import NO_TOKEN
 from standin import COVERALLS_TOKEN
 
+from pytest_coveralls_submit.context import make_plan
 from pytest_coveralls_submit.errors import MeasurementError
 from pytest_coveralls_submit.job.outbox import own_folder
-from pytest_coveralls_submit.plan import make_plan
 from pytest_coveralls_submit.secret import Environment
 from pytest_coveralls_submit.session.nesting import SESSION_MARK
 from pytest_coveralls_submit.session.reporter import Reporter

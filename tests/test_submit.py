@@ -18,6 +18,7 @@ from gitlab_standin import JOB_TOKEN, PRIVATE_TOKEN, PROJECT_ID, GitLab, a_commi
 from standin import COVERALLS_TOKEN, StandIn
 from story import Ran, Story
 
+from pytest_coveralls_submit.context import make_plan
 from pytest_coveralls_submit.errors import MeasurementError, SettingsError
 from pytest_coveralls_submit.hints import finish_command
 from pytest_coveralls_submit.job import outbox
@@ -31,7 +32,6 @@ from pytest_coveralls_submit.outcome import (
     Sent,
 )
 from pytest_coveralls_submit.output.terminal import Progress
-from pytest_coveralls_submit.plan import make_plan
 from pytest_coveralls_submit.secret import Environment
 from pytest_coveralls_submit.settings.origin import Origin
 from pytest_coveralls_submit.settings.resolve import Text, resolve

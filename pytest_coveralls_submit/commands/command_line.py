@@ -20,7 +20,7 @@ from ..output.lines import PREFIX
 from ..output.terminal import write
 from ..secret import redact
 from ..settings.table import OPTIONS
-from ..values import escaped
+from ..text import escaped
 from . import finish, report, send
 from .console import INTERRUPTED, REFUSED, USAGE, Console, open_console
 

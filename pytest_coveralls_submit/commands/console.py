@@ -10,17 +10,17 @@ from dataclasses import dataclass
 
 import pytest
 
+from ..ci.pages import pages
+from ..context import Plan, make_plan
 from ..delivery.sender import Waiting
 from ..errors import SettingsError
 from ..hints import problems
 from ..outcome import Built, Interrupted, Outcome
-from ..output.ci_pages import pages
 from ..output.lines import PREFIX, header, lines
 from ..output.terminal import Progress, write
-from ..plan import Plan, make_plan
 from ..secret import Environment, redact, redacted
 from ..settings.read import gather
-from ..values import escaped, one_line
+from ..text import escaped, one_line
 
 ACCEPTED, REFUSED, USAGE, INTERRUPTED = 0, 1, 2, 130
 # What of an ini file needs other plugins, or imports what is not installed here.

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 
+from ..context import Plan
 from ..delivery import diagnosis, refusals
 from ..errors import ProcessError, SettingsError
 from ..hints import warnings, why_no_token
 from ..outcome import Failed
 from ..output.lines import build_line, linked
-from ..plan import Plan
 from ..upload import post, result
 from .console import ACCEPTED, REFUSED, Console
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..context import Plan
 from ..errors import JobError
 from ..hints import warnings, why_no_token
 from ..identity.token import GITHUB_ACTIONS, GITHUB_SERVICE
@@ -14,9 +15,8 @@ from ..job import other_tools
 from ..job.document import Document, pieces
 from ..job.outbox import jobs_in
 from ..outcome import Built, Outcome
-from ..plan import Plan
+from ..text import commit_id
 from ..upload import upload
-from ..values import commit_id
 from .console import ACCEPTED, INTERRUPTED, REFUSED, USAGE, Console, status_of
 
 HELP = "send jobs from files and folders, and remove each file once its job is accepted"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..values import json_object
+from ..text import json_object
 from .case import Case, Facts, Row
 from .messages import PROBLEM_LIMIT, Answer
 from .refusals import COMMON_ROWS, DOUBT, STATUS_PAGE

@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING
 from .. import children, process
 from ..errors import ProcessError
 from ..secret import Secret, redact
-from ..values import json_object
+from ..text import json_object
 from .messages import PROBLEM_LIMIT, Answer, Call, Policy, Progress
 
 if TYPE_CHECKING:

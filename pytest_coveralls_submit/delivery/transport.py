@@ -33,7 +33,7 @@ from urllib3.exceptions import (
 )
 
 from .. import __version__
-from ..values import is_loopback
+from ..text import is_loopback
 from .messages import BODY_LIMIT, Answer, Call, Policy, Progress
 
 # Statuses that say "not now": https://docs.coveralls.io has none; these were seen in public

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ProcessError
-from ..values import commit_id
-from .git import parents_of
-from .repository import Repository
+from ..git import parents_of
+from ..repository import Repository
+from ..text import commit_id
 
 if TYPE_CHECKING:
-    from .service import Build
+    from ..ci.service import Build
 
 _DEFAULT_BRANCHES = tuple(
     f"refs/remotes/origin/{name}" for name in ("HEAD", "main", "master", "trunk")

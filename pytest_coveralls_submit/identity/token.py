@@ -7,10 +7,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ..ci.service import Build
 from ..secret import Secret
 from ..settings.kinds import read_token
 from ..settings.table import COVERALLS, Settings
-from .service import Build
 
 GITHUB_VARIABLE = "GITHUB_TOKEN"
 # https://github.blog/engineering/platform-security/behind-githubs-new-authentication-token-formats/

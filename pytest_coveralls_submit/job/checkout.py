@@ -15,8 +15,8 @@ from pathlib import Path, PurePath
 from typing import NamedTuple, TypeAlias
 
 from ..measurement.data_files import Counterparts, Measured
-from .files import count_lines
 from .names import INSTALLED, by_end, end_of, same_bytes
+from .source_files import count_lines
 
 MANY = 50
 """Files of one name (`__init__.py`) from which on their directory must have the same name too."""

@@ -15,7 +15,7 @@ from ..errors import JobError
 from ..outcome import FileTotal
 from ..secret import Secret
 from .fields import Job, check_fields
-from .files import SourceFile
+from .source_files import SourceFile
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from json import JSONEncoder
 from typing import Any, TypedDict, get_type_hints
 
 from ..errors import JobError
-from ..values import escaped
-from .files import SourceFileJson, is_name
+from ..text import escaped
+from .source_files import SourceFileJson, is_name
 
 SHOWN = 100
 """Letters of a wrong value that a message shows."""

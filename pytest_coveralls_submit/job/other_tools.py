@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..errors import JobError
-from ..values import escaped
+from ..text import escaped
 from .document import Document, from_job
-from .files import SourceFile, merge
+from .source_files import SourceFile, merge
 
 SIZE_LIMIT = 512 * 1024 * 1024
 """Bytes of a job that are read."""

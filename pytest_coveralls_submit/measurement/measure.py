@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import MeasurementError
-from ..values import one_line
+from ..text import one_line
 from .processes import share
 from .recorder import (
     Recorder,

@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING
 
 from .. import children, process
 from ..errors import ProcessError
-from ..values import one_line
+from ..text import one_line
 from .recorder import Recorder, analyse_by_reporting, warnings_unheard
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..values import one_line
+from ..text import one_line
 from .records import FileCoverage, PackedFiles
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from ..context import Plan
 from ..outcome import BuildResult, Built, ChangedLines, Failed, NotSent, Outcome, Sent
-from ..plan import Plan
-from ..values import escaped, percentage, typed_path
+from ..text import escaped, percentage, typed_path
 
 PREFIX = "coveralls: "
 RANGES = 10

@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from ..ci.pages import pages
+from ..context import Plan, make_plan
 from ..delivery.sender import Waiting, ready
 from ..errors import ProcessError
 from ..hints import problems
@@ -23,15 +25,13 @@ from ..measurement import measure
 from ..measurement.recorder import Recorder
 from ..measurement.records import Measurement
 from ..outcome import Built, Failed, Interrupted, NotSent, Outcome, Sent
-from ..output.ci_pages import pages
 from ..output.lines import PREFIX, header, lines
 from ..output.terminal import Progress
-from ..plan import Plan, make_plan
 from ..secret import Environment, redact, redacted
 from ..settings.read import gather
 from ..submit import Edit, submit, waiting_jobs
+from ..text import escaped, one_line
 from ..upload import fault
-from ..values import escaped, one_line
 from . import nesting
 from .pytest_cov import controller_of, finished, reported_by
 from .wholeness import narrowed, reason_for_nothing, reason_to_skip, runs_last_failed

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from ..secret import Secret
-from ..values import commit_id, public_url, pull_request_number
+from ..text import commit_id, public_url, pull_request_number
 from . import table
 from .table import Kind
 

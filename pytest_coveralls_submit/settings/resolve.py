@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from ..errors import SettingsError
 from ..secret import Secret, redact
-from ..values import is_loopback
+from ..text import is_loopback
 from .kinds import read_token, reading
 from .origin import Origin
 from .table import COVERALLS, OPTIONS, SECRET, Settings, known_variables

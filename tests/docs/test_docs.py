@@ -99,23 +99,6 @@ def test_links_between_pages_lead_somewhere(page: str) -> None:
         assert not anchor or anchor in anchors(path.read_text("utf-8")), target
 
 
-def test_the_house_is_drawn_with_all_its_rooms() -> None:
-    """Each module has its place in the picture of the whole."""
-    drawn = PAGES["CONTRIBUTING.md"].partition("## The house")[2].partition("## How to add")[0]
-    modules = {path.stem for path in ROOT.glob("pytest_coveralls_submit/**/[a-z]*.py")}
-
-    assert modules <= set(re.findall(r"\w+", drawn))
-
-
-def test_each_test_that_the_security_policy_names_exists() -> None:
-    """A promise is shown by a test, or it is none."""
-    named = re.findall(r"`(tests/[\w/.]+)::(\w+)`", PAGES["SECURITY.md"])
-
-    assert named
-    for file, test in named:
-        assert f"def {test}(" in (ROOT / file).read_text("utf-8"), f"{file}::{test}"
-
-
 def test_each_checkout_that_is_shown_is_deep_enough() -> None:
     """Who copies a quick start sees the changed lines of pull requests."""
     for example in examples():

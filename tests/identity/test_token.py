@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from pytest_coveralls_submit.ci.service import Build
 from pytest_coveralls_submit.errors import SettingsError
-from pytest_coveralls_submit.identity.head import flag_name
-from pytest_coveralls_submit.identity.service import Build
 from pytest_coveralls_submit.identity.token import choose_token, why_withheld
+from pytest_coveralls_submit.job.identity import flag_name
 from pytest_coveralls_submit.settings.origin import Origin
 from pytest_coveralls_submit.settings.resolve import Text, resolve
 from pytest_coveralls_submit.settings.table import Settings

@@ -13,7 +13,7 @@ from pytest_coveralls_submit.errors import JobError
 from pytest_coveralls_submit.job import document
 from pytest_coveralls_submit.job.document import Document
 from pytest_coveralls_submit.job.fields import FIELDS, FILE_FIELDS, HeadJson, Job
-from pytest_coveralls_submit.job.files import SourceFile, SourceFileJson
+from pytest_coveralls_submit.job.source_files import SourceFile, SourceFileJson
 from pytest_coveralls_submit.secret import Secret
 
 SHA, DIGEST = "a" * 40, "0123456789abcdef" * 2

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from pytest_coveralls_submit.errors import JobError
 from pytest_coveralls_submit.job import document, fields, other_tools
-from pytest_coveralls_submit.job.files import SourceFile
 from pytest_coveralls_submit.job.other_tools import FILES_LIMIT, load, merge_file
-from pytest_coveralls_submit.values import escaped
+from pytest_coveralls_submit.job.source_files import SourceFile
+from pytest_coveralls_submit.text import escaped
 
 DIGEST = "0123456789abcdef" * 2
 

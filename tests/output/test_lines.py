@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_coveralls_submit.ci.service import Build
+from pytest_coveralls_submit.context import Plan
+from pytest_coveralls_submit.git import Commit, Git
 from pytest_coveralls_submit.hints import problems
-from pytest_coveralls_submit.identity.git import Commit, Git
-from pytest_coveralls_submit.identity.head import Identity
-from pytest_coveralls_submit.identity.service import Build
 from pytest_coveralls_submit.identity.token import Token
+from pytest_coveralls_submit.job.identity import Identity
 from pytest_coveralls_submit.outcome import (
     BuildResult,
     Built,
@@ -30,10 +31,9 @@ from pytest_coveralls_submit.outcome import (
     Sent,
 )
 from pytest_coveralls_submit.output.lines import changed_line, header, lines
-from pytest_coveralls_submit.plan import Plan
 from pytest_coveralls_submit.secret import Environment, Secret
 from pytest_coveralls_submit.settings.table import Settings
-from pytest_coveralls_submit.values import percentage, typed_path
+from pytest_coveralls_submit.text import percentage, typed_path
 
 START = Path("/home/me/project")
 KEPT = START / ".pytest_cache" / "d" / "coveralls" / "job-77.json"

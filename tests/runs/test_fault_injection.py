@@ -22,11 +22,11 @@ from standin import COVERALLS_TOKEN, StandIn
 BEFORE_TESTS = importable(
     "settings.read.gather",
     "settings.read.resolve",
-    "identity.detect.detect",
-    "identity.git.read",
+    "ci.detect.detect",
+    "git.read",
     "identity.token.choose_token",
-    "identity.head.compose",
-    "plan.make_plan",
+    "job.identity.compose",
+    "context.make_plan",
     "output.lines.header",
 )
 AFTER_TESTS = importable(
@@ -34,7 +34,7 @@ AFTER_TESTS = importable(
     "session.pytest_cov.finished",
     "measurement.measure.of",
     "job.names.Names",
-    "job.files.read",
+    "job.source_files.read",
     "job.document.check",
     "job.document.pieces",
     "job.outbox.keep",
@@ -43,7 +43,7 @@ AFTER_TESTS = importable(
     "delivery.diagnosis.judge",
     "submit.submit",
 )
-PRINTING = importable("output.lines.lines", "output.ci_pages.pages")
+PRINTING = importable("output.lines.lines", "ci.pages.pages")
 EVERY = (*BEFORE_TESTS, *AFTER_TESTS, *PRINTING)
 # Beside the submission: where one of these breaks, the job still arrives.
 BESIDE = ("output.lines.header", *PRINTING)
@@ -112,7 +112,7 @@ def test_a_fault_of_ours_is_one_line_and_changes_nothing(
         assert "send it with: python -m pytest_coveralls_submit send" in run.output
 
 
-@pytest.mark.parametrize("where", ["identity.git.read", "measurement.measure.of", *PRINTING])
+@pytest.mark.parametrize("where", ["git.read", "measurement.measure.of", *PRINTING])
 def test_an_interrupt_ends_the_run_as_one(inner: Inner, where: str) -> None:
     """Ctrl-C inside of us: status 2, no traceback, and after the tests their summary."""
     run = end_with(inner, where, "KeyboardInterrupt")
@@ -143,7 +143,7 @@ def pytest_sessionfinish():
     if when == "after":
         inject()
 """
-RUNS = importable("identity.git.read", "upload.post", "output.lines.header")
+RUNS = importable("git.read", "upload.post", "output.lines.header")
 
 
 @pytest.mark.slow

@@ -267,7 +267,7 @@ setattr(importlib.import_module("pytest_coveralls_submit." + module), name, brok
 
 FAULTS = importable(
     "settings.read.resolve",
-    "identity.head.compose",
+    "job.identity.compose",
     "upload.post",
     "delivery.diagnosis.judge",
 )

@@ -9,7 +9,7 @@ from typing import Any
 
 import coverage
 
-from pytest_coveralls_submit.job.files import read
+from pytest_coveralls_submit.job.source_files import read
 from pytest_coveralls_submit.measurement import measure
 from pytest_coveralls_submit.measurement.recorder import Recorder
 from pytest_coveralls_submit.measurement.records import Measurement

@@ -13,11 +13,11 @@ import pytest
 from running import CI
 from standin import COVERALLS_TOKEN, StandIn
 
+from pytest_coveralls_submit.context import Plan, make_plan
 from pytest_coveralls_submit.delivery.sender import Waiting
 from pytest_coveralls_submit.measurement.records import FileCoverage, Measurement
 from pytest_coveralls_submit.outcome import Outcome
 from pytest_coveralls_submit.output.terminal import Progress
-from pytest_coveralls_submit.plan import Plan, make_plan
 from pytest_coveralls_submit.secret import Environment
 from pytest_coveralls_submit.settings.origin import Origin
 from pytest_coveralls_submit.settings.resolve import Text, resolve

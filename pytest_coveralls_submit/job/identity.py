@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from ..ci.service import Build
 from ..errors import SettingsError
+from ..git import Commit, Git, Remote
+from ..identity.token import GITHUB_ACTIONS, GITHUB_SERVICE, Token
 from ..secret import redact
 from ..settings.table import Settings
-from .git import Commit, Git, Remote
-from .service import Build
-from .token import GITHUB_ACTIONS, GITHUB_SERVICE, Token
 
 PLACEHOLDERS = ("python", "os", "arch", "toxenv", "job", "node_index")
 SYSTEMS = {"linux": "linux", "darwin": "macos", "win32": "windows", "cygwin": "windows"}

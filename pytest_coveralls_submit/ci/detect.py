@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
-from ..values import commit_id, public_url, pull_request_number
+from ..text import commit_id, public_url, pull_request_number
 from .service import COLUMNS, PLACEHOLDER, Build, Cell, Service
 from .services import GENERIC, SERVICES
 

@@ -17,9 +17,9 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from ..delivery.messages import BODY_LIMIT, Answer, Call
 from ..errors import GitLabError
+from ..git import Commit
 from ..secret import Secret, redact
-from ..values import commit_id, is_loopback, json_object
-from .git import Commit
+from ..text import commit_id, is_loopback, json_object
 
 Ask: TypeAlias = Callable[[Call, bytes], Answer]
 """Makes a request with that body, once and without following redirects; shows nobody its URL."""

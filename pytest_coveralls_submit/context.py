@@ -9,17 +9,19 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
+from . import git
+from .ci import gitlab
+from .ci.detect import detect
+from .ci.service import Build
 from .delivery import sender
 from .delivery.case import Facts, kind_of
 from .delivery.messages import Answer, Call, Policy
 from .errors import ProcessError
-from .identity import git, gitlab, head
 from .identity.base import Base, NoBase, find_base
-from .identity.detect import detect
 from .identity.diff import Diff, start_diff
-from .identity.head import Identity
-from .identity.service import Build
 from .identity.token import Token, choose_token, why_github_token_stays
+from .job import identity as head
+from .job.identity import Identity
 from .job.names import Names
 from .secret import Environment, Secret
 from .settings.table import Settings

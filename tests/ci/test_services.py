@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sound_builds import assert_sound
 
-from pytest_coveralls_submit.identity.detect import detect
-from pytest_coveralls_submit.identity.service import Build, Cell, Service
-from pytest_coveralls_submit.identity.services import GENERIC, SERVICES
+from pytest_coveralls_submit.ci.detect import detect
+from pytest_coveralls_submit.ci.service import Build, Cell, Service
+from pytest_coveralls_submit.ci.services import GENERIC, SERVICES
 
 # A column filled from one and the same variable in all jobs would make them overwrite each other.
 WITHOUT_JOB_ID = {

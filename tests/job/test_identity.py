@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from standin import check as check_as_server
 
+from pytest_coveralls_submit.ci.detect import detect
+from pytest_coveralls_submit.ci.service import Build
 from pytest_coveralls_submit.errors import SettingsError
-from pytest_coveralls_submit.identity import head
-from pytest_coveralls_submit.identity.detect import detect
-from pytest_coveralls_submit.identity.git import Commit, Git, Remote
-from pytest_coveralls_submit.identity.service import Build
+from pytest_coveralls_submit.git import Commit, Git, Remote
 from pytest_coveralls_submit.identity.token import Token
+from pytest_coveralls_submit.job import identity as head
 from pytest_coveralls_submit.secret import Secret
 from pytest_coveralls_submit.settings.origin import Origin
 from pytest_coveralls_submit.settings.resolve import Text, resolve

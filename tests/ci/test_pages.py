@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_coveralls_submit.ci.pages import PAGES, pages
 from pytest_coveralls_submit.outcome import (
     BuildResult,
     Built,
@@ -22,8 +23,7 @@ from pytest_coveralls_submit.outcome import (
     NotSent,
     Sent,
 )
-from pytest_coveralls_submit.output.ci_pages import PAGES, pages
-from pytest_coveralls_submit.values import escaped
+from pytest_coveralls_submit.text import escaped
 
 URL = "https://coveralls.io/jobs/1"
 FILES = (FileTotal("a.py", 8, 10, 6, 7), FileTotal("b.py", 0, 4, 0, 4), FileTotal("c.py", 0, 0))

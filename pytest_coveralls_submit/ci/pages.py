@@ -18,8 +18,8 @@ from urllib.parse import quote
 from .. import process
 from ..errors import ProcessError
 from ..outcome import Built, Failed, Outcome, Sent
-from ..values import escaped, percentage
-from .lines import span
+from ..output.lines import span
+from ..text import escaped, percentage
 from .markdown import markdown
 
 ANNOTATIONS = 10

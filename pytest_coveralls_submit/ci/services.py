@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from .github_event import github_event, teamcity_parameters
 from .service import Cell, Service
-from .service_files import github_event, teamcity_parameters
 
 _REPO_OF_URL = r"(?:[a-z][\w+.-]*://[^/]+/+|[^/:]+:)(.+?)(?:\.git)?/?"
 _PULL_REF = r"refs/pull/([0-9]+)(?:/.+)?"

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .. import process
-from ..errors import ProcessError
+from . import process
+from .errors import ProcessError
 
 if TYPE_CHECKING:
     from subprocess import Popen

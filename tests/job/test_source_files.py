@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_coveralls_submit.errors import JobError
-from pytest_coveralls_submit.job.files import Reading, SourceFile, count_lines, merge, read
+from pytest_coveralls_submit.job.source_files import Reading, SourceFile, count_lines, merge, read
 from pytest_coveralls_submit.measurement.records import FileCoverage
 
 

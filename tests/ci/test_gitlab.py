@@ -20,11 +20,11 @@ from gitlab_standin import (
     a_sha,
 )
 
+from pytest_coveralls_submit.ci import gitlab
 from pytest_coveralls_submit.delivery.messages import BODY_LIMIT, Answer, Call, Policy
 from pytest_coveralls_submit.delivery.transport import deliver
 from pytest_coveralls_submit.errors import GitLabError
-from pytest_coveralls_submit.identity import gitlab
-from pytest_coveralls_submit.identity.git import Commit
+from pytest_coveralls_submit.git import Commit
 from pytest_coveralls_submit.secret import Secret
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sound_builds import assert_sound
 
-from pytest_coveralls_submit.identity.detect import detect, service_name
+from pytest_coveralls_submit.ci.detect import detect, service_name
 
 GITHUB, GITHUB_BUILD = CASES["github push"]
 GITHUB_PULL_REQUEST, WITHOUT_EVENT = CASES["github pull request"]

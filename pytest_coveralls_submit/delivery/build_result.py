@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from .. import process
 from ..outcome import BuildResult
-from ..values import commit_id, json_object
+from ..text import commit_id, json_object
 from .messages import Answer, Call, Policy, Progress
 from .sender import send
 

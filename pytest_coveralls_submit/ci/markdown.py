@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 
 from ..outcome import Built, ChangedFile, Failed, FileTotal, Outcome, Sent
-from ..values import escaped, percentage
-from .lines import RANGES, build_line, changed_line, headline, listed, span
+from ..output.lines import RANGES, build_line, changed_line, headline, listed, span
+from ..text import escaped, percentage
 
 LEAST_COVERED = 10
 """Files in the table of those."""

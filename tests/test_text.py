@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_coveralls_submit.values import (
+from pytest_coveralls_submit.text import (
     commit_id,
     escaped,
     is_loopback,

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..errors import ProcessError
-from ..values import commit_id, public_url
+from .errors import ProcessError
 from .repository import SECONDS, Repository, find_repository
+from .text import commit_id, public_url
 
 _LISTED = 64 * 1024 * 1024  # bytes read from the list of files: some 800,000 names
 _MESSAGE = 64 * 1024  # characters of a commit message that are kept

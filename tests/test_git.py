@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from git_repository import GIT, PLAIN, Repository, fake_git, needs_git, posix
 
-from pytest_coveralls_submit.identity import git
+from pytest_coveralls_submit import git
+from pytest_coveralls_submit.ci.service import Build
+from pytest_coveralls_submit.git import Git
 from pytest_coveralls_submit.identity.diff import start_diff
-from pytest_coveralls_submit.identity.git import Git
-from pytest_coveralls_submit.identity.head import commit_of, written_by
-from pytest_coveralls_submit.identity.service import Build
+from pytest_coveralls_submit.job.identity import commit_of, written_by
 from pytest_coveralls_submit.settings.table import Settings
 
 ABSENT = "1234567890" * 4

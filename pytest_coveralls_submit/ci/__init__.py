@@ -1,0 +1,1 @@
+"""CI services: which one runs us, what it says, what it shows."""
