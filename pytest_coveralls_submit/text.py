@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from json import loads
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,11 @@ def commit_id(text: str | None) -> str | None:
     return found[0] if found else None
 
 
+def count_of(number: int, noun: str) -> str:
+    """Return a number and its noun: ``1 file``, ``5,000 files``."""
+    return f"{number:,} {noun}" + "s" * (number != 1)
+
+
 def escaped(text: str) -> str:
     r"""Return ``text`` on one line, harmless to terminals and to the runners of CI services.
 
@@ -57,6 +63,15 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def is_unicode(text: str) -> bool:
+    """Tell whether ``text`` can be encoded: names on disk may hold lone surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def json_object(text: str) -> dict[str, Any] | None:
@@ -108,6 +123,12 @@ def pull_request_number(text: str) -> str | None:
     """
     found = _PULL_REQUEST.fullmatch(text)
     return found[1] if found else None
+
+
+def shorten_list(names: Iterable[str], limit: int = 5) -> str:
+    """Return the first names in order, ``...`` for the rest."""
+    listed = sorted(names)
+    return ", ".join(listed[:limit]) + ", ..." * (len(listed) > limit)
 
 
 def typed_path(path: Path, start: Path) -> str:

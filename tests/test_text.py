@@ -10,11 +10,14 @@ from hypothesis import strategies as st
 
 from pytest_coveralls_submit.text import (
     commit_id,
+    count_of,
     escaped,
     is_loopback,
+    is_unicode,
     json_object,
     one_line,
     public_url,
+    shorten_list,
 )
 
 SECRET = "s3cr3t-t0ken"
@@ -154,3 +157,16 @@ def test_no_address_is_too_odd(url: str) -> None:
     shown = public_url(url)
     assert not {"?", "#"} & set(shown)
     assert public_url(shown) == shown.strip()
+
+
+def test_counts_and_lists_read_as_english() -> None:
+    """One file, several files; more names than fit."""
+    assert [count_of(n, "file") for n in (0, 1, 5000)] == ["0 files", "1 file", "5,000 files"]
+    assert shorten_list(["b", "a"]) == "a, b"
+    assert shorten_list("hgfedcba", 2) == "a, b, ..."
+
+
+def test_names_with_lone_surrogates_are_no_unicode() -> None:
+    """As ``os.fsdecode`` makes them of bytes that are not UTF-8."""
+    assert is_unicode("é")
+    assert not is_unicode("a\udc80.py")
