@@ -141,3 +141,44 @@ def test_the_environment_is_as_it_was_afterwards(
 
     assert os.environ.get("PYTEST_ADDOPTS") == "-q"
     assert "PYTEST_DISABLE_PLUGIN_AUTOLOAD" not in os.environ
+
+
+# -- under workflow_run --------------------------------------------------------------------------
+
+ELSEWHERE = "https://coveralls.example.org"
+
+
+@pytest.mark.xfail(strict=True, reason="files of the fork are read")
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("pytest.ini", f"[pytest]\ncoveralls_host = {ELSEWHERE}\n"),
+        ("pytest.ini", "[pytest\n"),
+        ("pyproject.toml", f'[tool.pytest.ini_options]\ncoveralls_host = "{ELSEWHERE}"\n'),
+        (".coveralls.yml", f"endpoint: {ELSEWHERE}\n"),
+        (".coveralls.yml", "- [\n"),
+    ],
+)
+def test_under_workflow_run_no_file_is_read(
+    command: Command, build: Build, name: str, text: str
+) -> None:
+    (command.folder / "pytest.ini").unlink()
+    (command.folder / name).write_text(text)
+    command.env(GITHUB_EVENT_NAME="workflow_run", COVERALLS_HOST="")
+
+    status, said = command(
+        "finish", "--coveralls-service-number=77", f"--coveralls-host={command.server.url}"
+    )
+
+    assert (status, build.closed) == (0, True), said
+    status, said = command("finish", "--coveralls-dry-run", "--coveralls-service-number=77")
+    assert "coveralls.io" in said[-1]
+
+
+@pytest.mark.parametrize("event", ["push", ""])
+def test_other_events_read_the_ini_file(command: Command, build: Build, event: str) -> None:
+    (command.folder / "pytest.ini").write_text("[pytest]\ncoveralls_service_number = 77\n")
+    command.env(GITHUB_EVENT_NAME=event)
+
+    assert command("finish")[0] == 0
+    assert build.closed

@@ -664,3 +664,66 @@ def test_any_text_is_a_pull_request_or_refused(text: str) -> None:
     assert number.isascii()
     assert number.isdigit()
     assert text.rstrip("/\n").endswith(number)
+
+
+# -- what users tripped over --------------------------------------------------------------------
+
+
+@pytest.mark.xfail(strict=True, reason="a missing token file is a usage error")
+def test_a_missing_token_file_means_no_token(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\ncoveralls_repo_token_file = /run/secrets/coveralls\n")
+
+    settings, notices = gathered(pytester)
+
+    assert settings.repo_token is None
+    assert len(notices) == 1
+    assert "coveralls_repo_token_file in tox.ini" in notices[0]
+
+
+@pytest.mark.xfail(strict=True, reason="a missing token file is a usage error")
+def test_a_token_file_is_not_looked_at_when_a_variable_has_the_token(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makeini("[pytest]\ncoveralls_repo_token_file = /run/secrets/coveralls\n")
+
+    settings, notices = gathered(pytester, env={"COVERALLS_REPO_TOKEN": "abcdefgh12345678"})
+
+    assert settings.repo_token is not None
+    assert notices == []
+
+
+@pytest.mark.xfail(strict=True, reason="any length is a token")
+def test_a_short_token_counts_as_none(pytester: pytest.Pytester) -> None:
+    settings, notices = gathered(pytester, env={"COVERALLS_REPO_TOKEN": "test"})
+
+    assert settings.repo_token is None
+    assert len(notices) == 1
+    assert "COVERALLS_REPO_TOKEN" in notices[0]
+
+
+@pytest.mark.xfail(strict=True, reason="a likely name is always given")
+@pytest.mark.parametrize("name", ["RUN_LOCALLY", "DEBUG", "SOURCE_HEADER", "DEVELOPMENT"])
+def test_variables_of_other_clients_are_not_needed(pytester: pytest.Pytester, name: str) -> None:
+    _, notices = gathered(pytester, env={f"COVERALLS_{name}": "1"})
+
+    assert len(notices) == 1
+    assert "not needed" in notices[0]
+    assert "did you mean" not in notices[0]
+
+
+@pytest.mark.xfail(strict=True, reason="a likely name is always given")
+def test_a_name_like_no_other_gets_no_suggestion(pytester: pytest.Pytester) -> None:
+    _, notices = gathered(pytester, env={"COVERALLS_XYZZY": "1"})
+
+    assert notices == ["unknown setting COVERALLS_XYZZY is ignored"]
+
+
+@pytest.mark.xfail(strict=True, reason="every flag is described")
+def test_the_help_is_short(pytester: pytest.Pytester) -> None:
+    with_ours = pytester.runpytest_subprocess("--help", "-p", "pytest_coveralls_submit.plugin")
+    without = pytester.runpytest_subprocess("--help", "-p", "no:coveralls_submit")
+
+    added = len(with_ours.outlines) - len(without.outlines)
+
+    assert 40 < added <= 110
+    assert sum("docs/settings.md" in line for line in with_ours.outlines) == 1
