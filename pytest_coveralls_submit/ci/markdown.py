@@ -1,4 +1,4 @@
-"""A page of Markdown on an outcome, for the services that show one."""
+"""A page of Markdown about an outcome, for the services that show one."""
 
 from __future__ import annotations
 
@@ -6,35 +6,35 @@ import re
 from collections.abc import Iterator, Sequence
 
 from ..outcome import Built, ChangedFile, Failed, FileTotal, Outcome, Sent
-from ..output.lines import RANGES, build_line, changed_line, headline, listed, span
+from ..output.lines import RANGES, build_line, changed_line, headline, linked, listed, span
 from ..text import escaped, percentage
 
-LEAST_COVERED = 10
-"""Files in the table of those."""
-CHANGED = 20
-"""Files in the table of those."""
+LEAST_COVERED_ROWS = 10
+CHANGED_ROWS = 20
 
-# Marks of Markdown, and what GitHub makes links of without any mark.
+# Marks of Markdown, and what GitHub turns into links without any mark.
 _MARKS = re.compile(r"[\\`*_{}\[\]<>#|~$&]|:(?=//)|(?<=www)\.", re.IGNORECASE)
 
 
 def markdown(outcome: Outcome) -> str:
-    """Return the page: link, totals, changed files, the least covered files.
+    """Return the page: link, totals, changed files, least covered files.
 
-    Of a job that was not sent there is none, unless lines changed: a fork's run is no news.
+    It is empty for a job that was not sent, unless lines changed: a fork's run is no news.
     """
     is_news = isinstance(outcome, Built | Failed) or outcome.changed is not None
     if not is_news and not outcome.shortfall:
         return ""
-    changed = outcome.changed.files if outcome.changed is not None else ()
-    files = outcome.files if isinstance(outcome, Built) else ()
-    blocks = ["### Coveralls", *_paragraphs(outcome), _changed(changed), _least_covered(files)]
-    return "\n\n".join(block for block in blocks if block) + "\n"
+    blocks = ["### Coveralls", *_paragraphs(outcome)]
+    if outcome.changed is not None and outcome.changed.files:
+        blocks.append(_changed_table(outcome.changed.files))
+    if isinstance(outcome, Built) and outcome.files:
+        blocks.append(_least_covered_table(outcome.files))
+    return "\n\n".join(blocks) + "\n"
 
 
 def _paragraphs(outcome: Outcome) -> Iterator[str]:
     sent = outcome if isinstance(outcome, Sent) else None
-    yield _linked(headline(outcome), sent.url if sent else None)
+    yield _with_link(headline(outcome), sent.url if sent else None)
     if isinstance(outcome, Failed):
         yield from map(_plain, outcome.advice)
     if outcome.changed is not None:
@@ -42,32 +42,32 @@ def _paragraphs(outcome: Outcome) -> Iterator[str]:
     if outcome.shortfall:
         yield f"**failed: {_plain(outcome.shortfall)}**"
     if sent and sent.build is not None:
-        yield _linked(build_line(sent.build), sent.build.url)
+        yield _with_link(build_line(sent.build), sent.build.url)
 
 
-def _changed(files: Sequence[ChangedFile]) -> str:
-    """Return a table of the changed files, those that miss most first."""
+def _changed_table(files: Sequence[ChangedFile]) -> str:
+    """Return the changed files as a table, most missed lines first."""
     rows = ["| Changed file | Covered | Changed | Missed lines |", "| --- | ---: | ---: | --- |"]
-    for file in sorted(files, key=lambda file: file.covered - file.total)[:CHANGED]:
+    for file in sorted(files, key=lambda file: file.covered - file.total)[:CHANGED_ROWS]:
         missed = listed([span(*lines) for lines in file.missed], RANGES)
         rows.append(f"| {_plain(file.name)} | {file.covered} | {file.total} | {missed} |")
-    if len(files) > CHANGED:
-        rows.append(f"\nand {len(files) - CHANGED} more")
-    return "\n".join(rows) if files else ""
+    if len(files) > CHANGED_ROWS:
+        rows.append(f"\nand {len(files) - CHANGED_ROWS} more")
+    return "\n".join(rows)
 
 
-def _least_covered(files: Sequence[FileTotal]) -> str:
+def _least_covered_table(files: Sequence[FileTotal]) -> str:
     rows = ["| Least covered | Covered | Relevant | % |", "| --- | ---: | ---: | ---: |"]
-    for file in sorted(files, key=lambda file: file.percent)[:LEAST_COVERED]:
+    for file in sorted(files, key=lambda file: file.percent)[:LEAST_COVERED_ROWS]:
         figures = f"{file.covered} | {file.relevant} | {percentage(file.percent)}"
         rows.append(f"| {_plain(file.name)} | {figures} |")
-    return "\n".join(rows) if files else ""
+    return "\n".join(rows)
 
 
-def _linked(text: str, url: str | None) -> str:
-    return _plain(text) + (f" -> <{escaped(url)}>" if url else "")
+def _with_link(text: str, url: str | None) -> str:
+    return linked(_plain(text), f"<{escaped(url)}>" if url else None)
 
 
 def _plain(text: str) -> str:
-    """Return a text from outside as Markdown that shows it, in one line."""
+    """Return text from outside on one line, its Markdown escaped."""
     return _MARKS.sub(r"\\\g<0>", escaped(text))

@@ -75,9 +75,7 @@ class Console:
         settings, env = self.plan.settings, self.plan.env
         shown = redacted(outcome, self.plan.secrets)
         told = lines(shown, self.options.verbose, self.plan.start, known)
-        commands = pages(
-            shown, env, self.plan.top, annotate=settings.annotate, is_trusted=is_trusted
-        )
+        commands = pages(shown, env, annotate=settings.annotate, is_trusted=is_trusted)
         for line in (*told, *commands):
             write(sys.stdout, redact(line, self.plan.secrets))
 

@@ -159,7 +159,6 @@ class Reporter:
                 self.commands = pages(
                     self.outcome,
                     self.plan.env,
-                    self.plan.top,
                     annotate=self.plan.settings.annotate,
                 )
         except KeyboardInterrupt:

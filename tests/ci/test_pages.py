@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_coveralls_submit.ci.pages import PAGES, pages
+from pytest_coveralls_submit.ci.pages import pages
 from pytest_coveralls_submit.outcome import (
     BuildResult,
     Built,
@@ -34,10 +34,10 @@ CHANGED = ChangedLines(
     )
 )
 SENT = Sent(files=FILES, percent=57.142857, url=URL, changed=CHANGED)
+SHORT = NotSent(reason="no token", changed=CHANGED, shortfall="80% needed")
 FAILED = Failed(reason="503: 100% down", advice=("it is not your tests' fault",))
 GITHUB, AZURE = {"GITHUB_ACTIONS": "true"}, {"TF_BUILD": "True"}
 TEAMCITY, BUILDKITE = {"TEAMCITY_VERSION": "2026.2"}, {"BUILDKITE": "true"}
-PROJECT = Path("/home/me/project")
 
 Command = tuple[str, dict[str, str], str]
 """Name, properties, message."""
@@ -94,27 +94,21 @@ def github(tmp_path: Path) -> dict[str, str]:
     return GITHUB | {name: str(tmp_path / file) for name, file in files.items()}
 
 
-def text_of(path: str) -> str:
-    """What a service reads when the step is over; empty where there is no file."""
-    return Path(path).read_text("utf-8") if Path(path).exists() else ""
-
-
 def outputs_of(env: dict[str, str]) -> dict[str, str]:
-    """The outputs of the step."""
-    return dict(line.split("=", 1) for line in text_of(env["GITHUB_OUTPUT"]).splitlines())
+    """Return the outputs of the step."""
+    path = Path(env["GITHUB_OUTPUT"])
+    text = path.read_text("utf-8") if path.exists() else ""
+    return dict(line.split("=", 1) for line in text.splitlines())
 
 
 def summary_of(env: dict[str, str]) -> str:
-    """The page of the step."""
-    return text_of(env["GITHUB_STEP_SUMMARY"])
-
-
-# -- GitHub Actions ----------------------------------------------------------------------------
+    """Return the page of the step."""
+    path = Path(env["GITHUB_STEP_SUMMARY"])
+    return path.read_text("utf-8") if path.exists() else ""
 
 
 def test_github_gets_figures_for_later_steps(github: dict[str, str]) -> None:
-    """The link, the total, the changed lines."""
-    assert pages(SENT, github, PROJECT) == []
+    assert pages(SENT, github) == []
 
     figures = {"covered": "42", "total": "45", "percent": "93.33"}
     assert outputs_of(github) == {
@@ -125,17 +119,15 @@ def test_github_gets_figures_for_later_steps(github: dict[str, str]) -> None:
 
 
 def test_later_steps_get_nothing_of_a_job_from_a_file(github: dict[str, str]) -> None:
-    """Somebody else may have written it; the link is the server's."""
-    pages(SENT, github, PROJECT, is_trusted=False)
+    pages(SENT, github, is_trusted=False)
 
     assert outputs_of(github) == {"coveralls-url": URL}
 
 
 def test_the_page_has_links_and_tables(github: dict[str, str]) -> None:
-    """Changed files, those that miss most first, then the least covered."""
     build = BuildResult(url="https://coveralls.io/builds/2", percent=93.21, change=0.14)
 
-    pages(replace(SENT, build=build), github, PROJECT)
+    pages(replace(SENT, build=build), github)
 
     assert summary_of(github) == (
         "### Coveralls\n\n"
@@ -151,11 +143,10 @@ def test_the_page_has_links_and_tables(github: dict[str, str]) -> None:
 
 
 def test_the_tables_of_the_page_are_short(github: dict[str, str]) -> None:
-    """Ten files with the least coverage, twenty that changed."""
     files = tuple(FileTotal(f"f{number:02}.py", number, 100) for number in range(30))
     changed = ChangedLines(tuple(ChangedFile(f"c{number:02}.py", 1, 1) for number in range(25)))
 
-    pages(replace(SENT, files=files, changed=changed), github, PROJECT)
+    pages(replace(SENT, files=files, changed=changed), github)
 
     rows = re.findall(r"^\| (\w\d\d)\.py", summary_of(github), re.MULTILINE)
     assert rows[:20] == [f"c{number:02}" for number in range(20)]
@@ -164,19 +155,17 @@ def test_the_tables_of_the_page_are_short(github: dict[str, str]) -> None:
 
 
 def test_files_of_github_are_added_to(github: dict[str, str]) -> None:
-    """Other programs write there too."""
     Path(github["GITHUB_OUTPUT"]).write_text("x=1\n")
     Path(github["GITHUB_STEP_SUMMARY"]).write_text("# Theirs\n")
 
-    pages(replace(SENT, url=None, files=(), changed=None), github, PROJECT)
+    pages(replace(SENT, url=None, files=(), changed=None), github)
 
     assert outputs_of(github) == {"x": "1", "covered-percent": "57.14"}
     assert summary_of(github) == "# Theirs\n### Coveralls\n\nsent 0 files, 57.14% covered\n"
 
 
 def test_github_gets_a_warning_of_a_failure(github: dict[str, str]) -> None:
-    """And what to do stands on the page."""
-    (line,) = pages(FAILED, github, PROJECT)
+    (line,) = pages(FAILED, github)
 
     assert of_github(line) == ("warning", {"title": "Coveralls"}, "503: 100% down")
     assert "failed: 503: 100% down\n\nit is not your tests' fault\n" in summary_of(github)
@@ -184,50 +173,43 @@ def test_github_gets_a_warning_of_a_failure(github: dict[str, str]) -> None:
 
 
 def test_github_marks_missed_lines_where_it_is_asked_to() -> None:
-    """Ranges, ten at most, whatever the file is called."""
     names = ["50%,a:b.py", *(f"{number}.py" for number in range(12))]
     files = tuple(ChangedFile(name, 0, 2, missed=((10, 11),)) for name in names)
     outcome = NotSent(reason="no token", changed=ChangedLines(files))
 
-    commands = [of_github(line) for line in pages(outcome, GITHUB, PROJECT, annotate=True)]
+    commands = [of_github(line) for line in pages(outcome, GITHUB, annotate=True)]
 
-    assert pages(outcome, GITHUB, PROJECT) == []
+    assert pages(outcome, GITHUB) == []
     assert len(commands) == 10
     place = {"file": "50%,a:b.py", "line": "10", "endLine": "11", "title": "Coveralls"}
     assert commands[0] == ("notice", place, "not covered by tests: 10-11")
 
 
 def test_a_job_that_was_not_sent_has_a_page_where_lines_changed(github: dict[str, str]) -> None:
-    """A fork's run is no news; what its change misses is."""
     outcome = NotSent(reason="no token", remedy="none")
 
-    assert pages(outcome, github | BUILDKITE, PROJECT) == []
+    assert pages(outcome, github | BUILDKITE) == []
     assert (summary_of(github), outputs_of(github)) == ("", {})
 
-    pages(replace(outcome, changed=CHANGED), github, PROJECT)
+    pages(replace(outcome, changed=CHANGED), github)
     assert "not sent: no token: none\n\nchanged lines: 42 of 45" in summary_of(github)
     assert outputs_of(github)["changed-total"] == "45"
 
 
-# -- Azure Pipelines, TeamCity, Buildkite --------------------------------------------------------
-
-
 def test_azure_gets_a_warning_and_a_page(tmp_path: Path) -> None:
-    """Of the page the path, in the agent's own directory."""
     env = AZURE | {"AGENT_TEMPDIRECTORY": str(tmp_path)}
 
-    warning, page = [of_azure(line) for line in pages(FAILED, env, PROJECT)]
+    warning, page = [of_azure(line) for line in pages(FAILED, env)]
 
     assert warning == ("task.logissue", {"type": "warning"}, "Coveralls: 503: 100% down")
     assert page[:2] == ("task.uploadsummary", {})
     assert tmp_path in Path(page[2]).parents
-    assert text_of(page[2]).startswith("### Coveralls\n\nfailed: 503: 100% down\n")
+    assert Path(page[2]).read_text("utf-8").startswith("### Coveralls\n\nfailed: 503: 100% down\n")
 
 
 def test_teamcity_gets_statistics_of_lines_and_a_warning() -> None:
-    """Without branches, by the keys of its own charts."""
-    statistics = [of_teamcity(line) for line in pages(SENT, TEAMCITY, PROJECT)]
-    warning = [of_teamcity(line) for line in pages(FAILED, TEAMCITY, PROJECT)]
+    statistics = [of_teamcity(line) for line in pages(SENT, TEAMCITY)]
+    warning = [of_teamcity(line) for line in pages(FAILED, TEAMCITY)]
 
     assert statistics == [
         ("buildStatisticValue", {"key": "CodeCoverageAbsLCovered", "value": "6"}, ""),
@@ -236,70 +218,62 @@ def test_teamcity_gets_statistics_of_lines_and_a_warning() -> None:
     assert warning == [("message", {"text": "Coveralls: 503: 100% down", "status": "WARNING"}, "")]
 
 
-def agent(folder: Path, record: Path) -> Path:
-    """Put a program there that is called as Buildkite's agent and records how it is run."""
-    folder.mkdir()
-    program = folder / "buildkite-agent"
-    program.write_text(
-        f"#!{sys.executable}\nimport json, os, sys\n"
-        f"json.dump([sys.argv[1:], dict(os.environ)], open({str(record)!r}, 'w'))\n"
-    )
-    program.chmod(0o755)
-    return folder
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="the agent's stand-in is a script")
 def test_buildkite_gets_the_page_by_its_agent(tmp_path: Path) -> None:
-    """A program of that name in the tested project is not run, nor does ours get the token."""
-    theirs, record = tmp_path / "theirs.json", tmp_path / "record.json"
-    path = f"{agent(tmp_path / 'project', theirs)}:relative:{agent(tmp_path / 'bin', record)}"
-    env = BUILDKITE | {"PATH": path, "COVERALLS_REPO_TOKEN": "c0fee", "BUILDKITE_JOB_ID": "7"}
+    record, agent = tmp_path / "record.json", tmp_path / "buildkite-agent"
+    agent.write_text(
+        f"#!{sys.executable}\nimport json, sys\n"
+        f"json.dump(sys.argv[1:], open({str(record)!r}, 'w'))\n"
+    )
+    agent.chmod(0o755)
+    env = BUILDKITE | {"PATH": str(tmp_path), "BUILDKITE_JOB_ID": "7"}
 
-    assert pages(FAILED, env, tmp_path / "project") == []
-
-    (command, *options, page), environment = json.loads(record.read_text())
-    assert (command, options) == ("annotate", ["--style", "warning", "--context", "coveralls-7"])
-    assert page.startswith("### Coveralls\n\nfailed: 503: 100% down\n")
-    assert environment["BUILDKITE_JOB_ID"] == "7"
-    assert "c0fee" not in environment.values()
-    assert not theirs.exists()
-    pages(SENT, env, tmp_path / "project")
-    assert json.loads(record.read_text())[0][2] == "info"
+    for outcome, style in ((FAILED, "warning"), (SENT, "info"), (SHORT, "error")):
+        assert pages(outcome, env) == []
+        command, *options, page = json.loads(record.read_text())
+        assert command == "annotate"
+        assert options == ["--style", style, "--context", "coveralls-7"]
+        assert page.startswith("### Coveralls\n\n")
 
 
-# -- all of them -------------------------------------------------------------------------------
+def test_too_few_covered_changed_lines_are_an_error(github: dict[str, str]) -> None:
+    commands = pages(SHORT, github | TEAMCITY)
+    commands += pages(SHORT, AZURE | {"AGENT_TEMPDIRECTORY": "/gone"})
+
+    assert of_github(commands[0]) == ("error", {"title": "Coveralls"}, "80% needed")
+    text = "Coveralls: 80% needed"
+    assert of_teamcity(commands[1]) == ("message", {"text": text, "status": "ERROR"}, "")
+    assert of_azure(commands[2]) == ("task.logissue", {"type": "error"}, text)
+    assert "**failed: 80% needed**" in summary_of(github)
 
 
 def test_elsewhere_nothing_is_written(github: dict[str, str]) -> None:
-    """The other variables may be left over."""
-    env = github | {page.variable: "" for page in PAGES} | {"TF_BUILD": "False"}
+    env = github | {"GITHUB_ACTIONS": "", "TF_BUILD": "False", "BUILDKITE": "false"}
 
-    assert pages(FAILED, env, PROJECT, annotate=True) == []
+    assert pages(FAILED, env, annotate=True) == []
     assert summary_of(github) == ""
 
 
 @pytest.mark.parametrize("outcome", [SENT, FAILED, Built(files=FILES, percent=1.0)])
 def test_what_cannot_be_written_costs_nothing(outcome: Sent | Failed, tmp_path: Path) -> None:
-    """Directories in place of files, directories that are gone, an agent that is not there."""
     gone = str(tmp_path / "gone" / "x")
     files = {"GITHUB_OUTPUT": str(tmp_path), "GITHUB_STEP_SUMMARY": gone}
     env = GITHUB | AZURE | BUILDKITE | files | {"PATH": gone, "AGENT_TEMPDIRECTORY": gone}
 
-    lines = pages(outcome, env, PROJECT)
+    lines = pages(outcome, env)
 
     assert len(lines) == (2 if outcome is FAILED else 0)
-    assert pages(outcome, GITHUB, PROJECT) == lines[:1]
+    assert pages(outcome, GITHUB) == lines[:1]
 
 
 @given(st.text(st.characters()))
 def test_no_text_from_outside_is_a_command_of_its_own(text: str) -> None:
-    """One line each, which the service reads as the text that is printed elsewhere too."""
     failed = Failed(reason=text)
     changed = NotSent(reason="x", changed=ChangedLines((ChangedFile(text, 0, 1, ((1, 1),)),)))
 
-    lines = pages(failed, GITHUB | TEAMCITY, PROJECT)
-    (azure,) = pages(failed, AZURE | {"AGENT_TEMPDIRECTORY": "/gone"}, PROJECT)
-    (notice,) = pages(changed, GITHUB, PROJECT, annotate=True)
+    lines = pages(failed, GITHUB | TEAMCITY)
+    (azure,) = pages(failed, AZURE | {"AGENT_TEMPDIRECTORY": "/gone"})
+    (notice,) = pages(changed, GITHUB, annotate=True)
 
     assert all(line.isprintable() for line in (*lines, azure, notice))
     assert of_github(lines[0])[2] == escaped(text)
@@ -323,15 +297,13 @@ def test_no_text_from_outside_is_a_command_of_its_own(text: str) -> None:
     ],
 )
 def test_a_file_name_is_no_markdown(github: dict[str, str], name: str, cell: str) -> None:
-    """A name may hold what Markdown, HTML and GitHub read as theirs."""
-    pages(replace(SENT, files=(FileTotal(name, 1, 2),)), github, PROJECT)
+    pages(replace(SENT, files=(FileTotal(name, 1, 2),)), github)
 
     assert f"| {cell} | 1 | 2 | 50.00 |" in summary_of(github).splitlines()
 
 
 def test_a_link_stays_one_line_and_can_be_followed(github: dict[str, str]) -> None:
-    """An underscore is not escaped in it, a line's end is."""
-    pages(replace(SENT, url="https://cov.example.com/my_team/jobs/1\nx=1"), github, PROJECT)
+    pages(replace(SENT, url="https://cov.example.com/my_team/jobs/1\nx=1"), github)
 
     assert "<https://cov.example.com/my_team/jobs/1\\nx=1>" in summary_of(github)
     assert "x" not in outputs_of(github)
