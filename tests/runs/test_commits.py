@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from running import CI, NAMES, Runner, only_job, told
@@ -242,6 +243,173 @@ def test_on_a_desk_the_job_is_what_git_says(nowhere: Runner, tmp_path: Path) -> 
     (notice,) = [line for line in told(result.stdout) if "not in git" in line]
     assert notice.endswith(": sample/new.py")
     assert "coveralls: left out 1 file outside the repository" in result.stdout
+
+
+# --- which commit was tested -----------------------------------------------------------------
+
+JENKINS = {"JENKINS_URL": "https://ci.example/", "JOB_NAME": "sample/PR-12", "BUILD_NUMBER": "3"}
+MULTIBRANCH = {"CHANGE_ID": "12", "CHANGE_BRANCH": "topic/y", "CHANGE_TARGET": "main"}
+CHANGE = JENKINS | MULTIBRANCH | {"BRANCH_NAME": "PR-12"}
+
+
+def dry(run: Runner, *arguments: str, **env: str) -> tuple[dict[str, Any], list[str]]:
+    """Run the tests without sending; return the job and what was printed."""
+    file = run.folder.parent / "job.json"
+    file.unlink(missing_ok=True)
+    result = run(
+        "--coveralls", "--coveralls-dry-run", f"--coveralls-save={file}", *arguments, env=env
+    )
+    assert result.returncode == 0, result.stdout
+    return json.loads(file.read_text()), told(result.stdout)
+
+
+def commit(folder: Path, message: str, file: str = "notes.txt") -> str:
+    """Commit a change of a file; return the commit's id."""
+    with (folder / file).open("a") as opened:
+        opened.write(f"# {message}\n")
+    git(folder, "add", file)
+    git(folder, "commit", "--quiet", "--message", message)
+    return git(folder, "rev-parse", "HEAD")
+
+
+def of_another_commit(lines: list[str]) -> list[str]:
+    """Return the notices that another commit was tested than the CI service names."""
+    return [line for line in lines if "the checkout is at commit" in line]
+
+
+@pytest.mark.xfail(strict=True)
+@pytest.mark.parametrize("variables", [{}, {"GIT_COMMIT": "HEAD"}])
+@pytest.mark.parametrize("has_ref", [True, False])
+def test_jenkins_merges_the_target_into_the_head(
+    nowhere: Runner, variables: dict[str, str], has_ref: bool
+) -> None:
+    head = git(nowhere.folder, "rev-parse", "HEAD")
+    git(nowhere.folder, "checkout", "--quiet", "-b", "main", "HEAD~1")
+    target = commit(nowhere.folder, "meanwhile")
+    git(nowhere.folder, "update-ref", "refs/remotes/origin/main", target)
+    if has_ref:
+        git(nowhere.folder, "update-ref", "refs/remotes/origin/PR-12", head)
+    git(nowhere.folder, "checkout", "--quiet", "--detach", head)
+    git(nowhere.folder, "branch", "--quiet", "-D", "main", "topic/y")
+    git(nowhere.folder, "merge", "--quiet", "--no-edit", target)
+    merge = git(nowhere.folder, "rev-parse", "HEAD")
+
+    job, lines = dry(nowhere, **CHANGE, **dict.fromkeys(variables, merge))
+
+    assert (job["commit_sha"], job["service_branch"]) == (head, "topic/y")
+    assert job["service_pull_request"] == "12"
+    assert of_another_commit(lines) == []
+
+
+@pytest.mark.xfail(strict=True)
+@pytest.mark.parametrize("detached", [True, False])
+def test_a_run_that_checks_out_another_commit_is_filed_under_it(
+    github: Runner, detached: bool
+) -> None:
+    head = github.env["GITHUB_SHA"]
+    git(github.folder, "checkout", "--quiet", "-b", "release", "HEAD~1")
+    other = commit(github.folder, "a fix")
+    if detached:
+        git(github.folder, "checkout", "--quiet", "--detach", "release")
+
+    job, lines = dry(github, GITHUB_EVENT_NAME="schedule", GITHUB_EVENT_PATH="")
+
+    assert job["commit_sha"] == job["git"]["head"]["id"] == other
+    assert job.get("service_branch") == (None if detached else "release")
+    (notice,) = of_another_commit(lines)
+    assert other[:7] in notice
+    assert head[:7] in notice
+
+
+def test_a_commit_that_the_job_made_stays_with_the_ci_services(github: Runner) -> None:
+    commit(github.folder, "a version stamp")
+
+    job, lines = dry(github)
+
+    assert job["commit_sha"] == job["git"]["head"]["id"] == github.env["GITHUB_SHA"]
+    assert job["service_branch"] == "topic/y"
+    assert of_another_commit(lines) == []
+
+
+def with_submodule(run: Runner, name: str) -> str:
+    """Add a submodule that holds `notes.txt` and `pytest.ini`; return the id of its commit."""
+    inner = run.folder.parent / "inner"
+    inner.mkdir()
+    git(inner, "init", "--quiet", "-b", "main")
+    (inner / "pytest.ini").write_text("[pytest]\n")
+    (inner / "thing.py").write_text("x = 1\n")
+    (inner / "test_thing.py").write_text("import thing\ndef test(): assert thing.x\n")
+    git(inner, "add", ".")
+    commit(inner, "inner")
+    add = ("submodule", "--quiet", "add", inner.as_uri(), name)
+    git(run.folder, "-c", "protocol.file.allow=always", *add)
+    return git(run.folder / name, "rev-parse", "HEAD")
+
+
+@pytest.mark.xfail(strict=True)
+def test_a_submodules_tests_are_filed_under_its_commit(github: Runner) -> None:
+    inner = with_submodule(github, "libs")
+    outer = commit(github.folder, "add a submodule", ".gitmodules")
+    github.folder /= "libs"
+    git(github.folder, "checkout", "--quiet", "--detach")
+
+    job, lines = dry(github, "--cov=thing", GITHUB_SHA=outer)
+
+    assert job["commit_sha"] == job["git"]["head"]["id"] == inner
+    assert [file["name"] for file in job["source_files"]] == ["thing.py"]
+    assert len(of_another_commit(lines)) == 1
+
+
+@pytest.mark.xfail(strict=True)
+def test_the_repository_is_that_of_the_directory_where_pytest_starts(github: Runner) -> None:
+    with_submodule(github, "ci")
+    outer = commit(github.folder, "add a submodule", ".gitmodules")
+
+    job, _ = dry(github, "--cov=sample", "-c", "ci/pytest.ini", "tests", GITHUB_SHA=outer)
+
+    assert job["commit_sha"] == outer
+    assert [file["name"] for file in job["source_files"]] == NAMES
+
+
+@pytest.mark.xfail(strict=True)
+def test_a_pull_request_names_measured_files_that_its_merge_changed(
+    github: Runner, tmp_path: Path
+) -> None:
+    head = github.env["GITHUB_SHA"]
+    git(github.folder, "checkout", "--quiet", "-b", "main", "HEAD~1")
+    commit(github.folder, "on main", "sample/beds.py")
+    commit(github.folder, "on main, too", "notes.txt")
+    git(github.folder, "merge", "--quiet", "--no-ff", "--no-edit", "topic/y")
+    merge = git(github.folder, "rev-parse", "HEAD")
+    git(github.folder, "checkout", "--quiet", "--detach")
+
+    variables = {"GITHUB_REF": "refs/pull/5/merge", "GITHUB_HEAD_REF": "topic/y"}
+    job, lines = dry(github, **variables, GITHUB_EVENT_NAME="pull_request", GITHUB_SHA=merge)
+
+    assert job["commit_sha"] == head
+    (notice,) = [line for line in lines if "differ" in line]
+    assert notice.endswith(": sample/beds.py")
+
+
+@pytest.mark.xfail(strict=True)
+def test_services_that_show_one_page_for_a_run_link_to_it(github: Runner) -> None:
+    page = "https://github.com/octo/sample/actions/runs/9001"
+    github_job, _ = dry(github)
+    for name in GITHUB:
+        github.env.pop(name, None)
+    jenkins_job, _ = dry(github, **JENKINS, BUILD_URL="https://ci.example/job/sample/3/")
+
+    assert github_job["service_job_url"] == page
+    assert jenkins_job["service_job_url"] == "https://ci.example/job/sample/3/"
+
+
+@pytest.mark.xfail(strict=True)
+def test_a_label_keeps_its_colon(nowhere: Runner) -> None:
+    variables = {"BUILDKITE": "true", "BUILDKITE_LABEL": ":pytest: test"}
+
+    job, _ = dry(nowhere, "--coveralls-flag-name={job}", **variables)
+
+    assert job["flag_name"] == ":pytest: test"
 
 
 # --- no token --------------------------------------------------------------------------------
