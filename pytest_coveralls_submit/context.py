@@ -11,8 +11,7 @@ from pathlib import Path
 
 from . import git
 from .ci import gitlab
-from .ci.detect import detect
-from .ci.service import Build
+from .ci.detect import Build, detect
 from .delivery import sender
 from .delivery.case import Facts, kind_of
 from .delivery.messages import Answer, Call, Policy

@@ -8,7 +8,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from .ci.service import Build
+from .ci.detect import Build
 from .context import Plan
 from .delivery import case
 from .identity.token import GITHUB_ACTIONS, why_withheld

@@ -129,8 +129,7 @@ def _usage_error(error: CoverallsError) -> pytest.UsageError:
 
 
 def _leads_to_a_job(config: pytest.Config, options: Any) -> bool:
-    from .ci.detect import service_name
-    from .ci.service import Build
+    from .ci.detect import Build, service_name
     from .context import is_worth_measuring
     from .identity.token import choose_token
     from .measurement.measure import current

@@ -13,11 +13,10 @@ import pytest_coveralls_submit
 
 HOUSE = Path(pytest_coveralls_submit.__file__).parent
 TOOLS = {"errors", "text", "secret", "process", "children", "outcome"}
-FACTS = {"settings", "git", "repository", "ci", "identity", "delivery"}
+FACTS = {"settings", "git", "ci", "identity", "delivery"}
 BELOW = {
     "settings": TOOLS,
-    "git": TOOLS | {"repository"},
-    "repository": TOOLS,
+    "git": TOOLS,
     "ci": TOOLS | {"git", "delivery", "output"},
     "identity": TOOLS | FACTS,
     "measurement": TOOLS,

@@ -7,18 +7,70 @@ what the user set and the names that Coveralls gives to a token are left to othe
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 from ..text import commit_id, public_url, pull_request_number
-from .service import COLUMNS, PLACEHOLDER, Build, Cell, Service
-from .services import GENERIC, SERVICES
+from .services import GENERIC, PLACEHOLDER, SERVICES, Cell, Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     _Cleaner = Callable[[str], str | None]
 
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Build:
+    """What a CI service says about the build; every text is stripped and non-empty, or None."""
+
+    service_name: str | None = None
+    service_number: str | None = None
+    """Shared by all jobs of a build; what ``finish`` sends as ``build_num``."""
+    service_job_id: str | None = None
+    """Differs between the jobs of one build."""
+    service_job_number: str | None = None
+    """A label."""
+    service_pull_request: str | None = None
+    """Digits only."""
+    service_branch: str | None = None
+    """The source branch of a pull request; never ``HEAD``, no ``refs/heads/``, no remote name."""
+    target_branch: str | None = None
+    """The branch that a pull request goes into; for pull requests only."""
+    service_build_url: str | None = None
+    service_job_url: str | None = None
+    service_attempt: str | None = None
+    event_name: str | None = None
+    """GitHub's name of what started the run."""
+    tag: str | None = None
+    commit_sha: str | None = None
+    """The head commit, never a synthetic merge."""
+    merge_sha: str | None = None
+    """The commit checked out for a pull request when its head is unknown; git finds the head."""
+    diff_base_sha: str | None = None
+    """The commit with which the service compares a pull request; for pull requests only."""
+    repo_name: str | None = None
+    """``owner/repo``."""
+    job_name: str | None = None
+    node_index: str | None = None
+    author_name: str | None = None
+    author_email: str | None = None
+    committer_name: str | None = None
+    committer_email: str | None = None
+    message: str | None = None
+    remote_url: str | None = None
+    """Without userinfo, query and fragment."""
+    remote_name: str | None = None
+    problems: tuple[str, ...] = ()
+    """Notices worth telling; normally empty."""
+
+    @property
+    def is_workflow_run(self) -> bool:
+        """Whether the run follows another one, which measured: all but the job is that one's."""
+        return self.event_name == "workflow_run"
+
+
+_FROM_ROWS = [field.name for field in fields(Build)][1:-1]  # all but service_name and problems
 _OF_PULL_REQUESTS = ("target_branch", "merge_sha", "diff_base_sha")
 
 
@@ -29,7 +81,8 @@ def detect(env: Mapping[str, str]) -> Build:
     parameter files. Raises nothing: what cannot be used is skipped, the next cell is asked.
     """
     service = _running(env)
-    more, problems = service.more(env, tuple(service.variables()))
+    read = service.read_file or _read_nothing
+    more, problems = read(env, tuple(service.variables()))
     asked = [_Asked(service, {**env, **more})]
     if service is not GENERIC:
         # A variable that the row reads or ignores has been judged there: it has no second say.
@@ -41,6 +94,10 @@ def detect(env: Mapping[str, str]) -> Build:
 def service_name(env: Mapping[str, str]) -> str | None:
     """Return the name of the service that runs this build, without a look into its files."""
     return _filled(_running(env).name, env, _plain)
+
+
+def _read_nothing(*_: object) -> tuple[dict[str, str], tuple[str, ...]]:
+    return {}, ()
 
 
 def _running(env: Mapping[str, str]) -> Service:
@@ -74,7 +131,7 @@ def _values(asked: list[_Asked]) -> dict[str, Any]:
     push = number is None
     values = {
         column: _first(asked, column, push=push)
-        for column in COLUMNS
+        for column in _FROM_ROWS
         if not push or column not in _OF_PULL_REQUESTS
     }
     if number is not None:

@@ -8,13 +8,12 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from .service import More
-
+More: TypeAlias = "tuple[dict[str, str], tuple[str, ...]]"
 _LARGEST_FILE = 32 * 1024 * 1024
 """Bytes; GitHub's own limit for an event is 25 MB."""
 _EVENTS_ON_THE_BASE = ("pull_request_target", "workflow_run")

@@ -2,10 +2,97 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
 
 from .github_event import github_event, teamcity_parameters
-from .service import Cell, Service
+
+PLACEHOLDER = re.compile(r"\{([\w.]+)(\??)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Hold a template with a condition; a row may have a bare template instead.
+
+    ``{NAME}`` is a variable, ``{NAME?}`` one that may be missing. The template is skipped when a
+    variable is unset, blank or unusable. The filled template must match ``pattern`` as a whole;
+    its groups, joined, are the value. With ``unless_pull_request`` it is skipped for pull
+    requests, where such a variable tells of the target branch or of the synthetic merge.
+    """
+
+    template: str
+    pattern: str = "(.*)"
+    unless_pull_request: bool = False
+
+
+Cells: TypeAlias = "str | Cell | tuple[str | Cell, ...]"
+ReadFile: TypeAlias = (
+    "Callable[[Mapping[str, str], Iterable[str]], tuple[dict[str, str], tuple[str, ...]]]"
+)
+
+
+class Service:
+    """A row: how to recognise a CI service, and which variables say what.
+
+    Args:
+        name: sent as ``service_name``.
+        when: alternatives; each names the variables that must be set, or NAME=value, between
+            spaces. Without any the row always fits.
+        documented_at: where the owner documents the variables, else where they were read.
+        read_file: reads the service's file: further variables of these names, and problems.
+        ignored: variables that do not mean here what they mean to the generic row.
+        cells: for fields of a `Build` one template, or a tuple of them that is tried in order.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        when: str | tuple[str, ...],
+        documented_at: str,
+        read_file: ReadFile | None = None,
+        ignored: tuple[str, ...] = (),
+        **cells: Cells,
+    ) -> None:
+        self.name = name
+        self.when = when
+        self.documented_at = documented_at
+        self.read_file = read_file
+        self.ignored = ignored
+        self._cells = cells
+
+    def __repr__(self) -> str:
+        return f"Service({self.name!r})"
+
+    def like_this(self, name: str, *, when: str, documented_at: str, **cells: Cells) -> Service:
+        """Return the row of a service that has most variables of this one."""
+        return Service(
+            name,
+            when=when,
+            documented_at=documented_at,
+            read_file=self.read_file,
+            ignored=self.ignored,
+            **{**self._cells, **cells},
+        )
+
+    def cells(self, field: str) -> tuple[Cell, ...]:
+        """Return the cells of a field in the order of trying."""
+        cells = self._cells.get(field, ())
+        cells = cells if isinstance(cells, tuple) else (cells,)
+        return tuple(cell if isinstance(cell, Cell) else Cell(cell) for cell in cells)
+
+    def fields(self) -> Iterator[str]:
+        """Yield the fields that the row fills."""
+        yield from self._cells
+
+    def variables(self) -> Iterator[str]:
+        """Yield the name of every variable that the row reads."""
+        for field in self.fields():
+            for cell in self.cells(field):
+                yield from (name for name, _ in PLACEHOLDER.findall(cell.template))
+
 
 _REPO_OF_URL = r"(?:[a-z][\w+.-]*://[^/]+/+|[^/:]+:)(.+?)(?:\.git)?/?"
 _PULL_REF = r"refs/pull/([0-9]+)(?:/.+)?"
@@ -16,11 +103,11 @@ def _push(template: str, pattern: str = "(.*)") -> Cell:
 
 
 _GITHUB = Service(
-    name="github-actions",
+    "github-actions",
     when="GITHUB_ACTIONS",
     documented_at="github/docs: content/actions/reference/workflows-and-actions/variables.md, "
     "events-that-trigger-workflows.md; webhook-events-and-payloads.md",
-    more=github_event,
+    read_file=github_event,
     # A run that follows another one speaks for that one, which measured.
     service_number=("{event.workflow_run.id}", "{GITHUB_RUN_ID}"),
     # No variable tells the legs of a matrix apart, all share GITHUB_JOB. Each leg that runs at
@@ -92,7 +179,7 @@ _GITLAB_HEAD = "{CI_MERGE_REQUEST_EVENT_TYPE?} "
 _JENKINS_BUILD = Cell("{JOB_NAME}-{BUILD_NUMBER}", r"(.+?)(?:/[^/]*=[^/]*)?(-[^-]+)")
 
 GENERIC = Service(
-    name="{CI_NAME}",
+    "{CI_NAME}",
     when=(),
     documented_at="https://docs.coveralls.io/ci-services, "
     "https://docs.coveralls.io/mercurial-support; "
@@ -117,23 +204,21 @@ GENERIC = Service(
 SERVICES: tuple[Service, ...] = (
     # Forgejo and Gitea set GITHUB_ACTIONS too, and Forgejo sets GITEA_ACTIONS. A run's page has
     # the number of the run in its address, not the id.
-    replace(
-        _GITHUB,
-        name="forgejo-actions",
+    _GITHUB.like_this(
+        "forgejo-actions",
         when="FORGEJO_ACTIONS",
         documented_at="https://forgejo.org/docs/latest/user/actions/reference/",
         service_build_url=_RUN_BY_NUMBER,
     ),
-    replace(
-        _GITHUB,
-        name="gitea-actions",
+    _GITHUB.like_this(
+        "gitea-actions",
         when="GITEA_ACTIONS",
         documented_at="https://github.com/go-gitea/gitea/issues/24038",
         service_build_url=_RUN_BY_NUMBER,
     ),
     _GITHUB,
     Service(
-        name="gitlab-ci",
+        "gitlab-ci",
         when="GITLAB_CI",
         documented_at="gitlabhq/gitlabhq: doc/ci/variables/predefined_variables.md",
         # The number within the project, as the official coverage-reporter sends it.
@@ -171,7 +256,7 @@ SERVICES: tuple[Service, ...] = (
         remote_url=("{CI_PROJECT_URL}.git", "{CI_REPOSITORY_URL}", "{CI_BUILD_REPO}"),
     ),
     Service(
-        name="circleci",
+        "circleci",
         when="CIRCLECI",
         documented_at="circleci/circleci-docs: docs/reference/modules/ROOT/pages/variables.adoc",
         # CIRCLE_BUILD_NUM is the number of a job, not one that jobs share.
@@ -202,7 +287,7 @@ SERVICES: tuple[Service, ...] = (
         remote_url="{CIRCLE_REPOSITORY_URL}",
     ),
     Service(
-        name="travis-ci",
+        "travis-ci",
         when="TRAVIS",
         documented_at="travis-ci/docs-travis-ci-com: user/environment-variables.md, "
         "pull-requests.md",
@@ -222,7 +307,7 @@ SERVICES: tuple[Service, ...] = (
         message=_push("{TRAVIS_COMMIT_MESSAGE}"),
     ),
     Service(
-        name="jenkins",
+        "jenkins",
         when=("JENKINS_URL", "JENKINS_HOME"),
         documented_at="jenkinsci/jenkins: CoreEnvironmentContributor; branch-api-plugin: "
         "BranchNameContributor; git-plugin and ghprb-plugin: README; gitlab-plugin: README",
@@ -275,7 +360,7 @@ SERVICES: tuple[Service, ...] = (
         remote_url=("{GIT_URL}", "{GIT_URL_1}"),
     ),
     Service(
-        name="azure-pipelines",
+        "azure-pipelines",
         when="TF_BUILD",
         documented_at="MicrosoftDocs/azure-devops-docs: docs/pipelines/build/variables.md and "
         "includes/variables-hosted.md",
@@ -303,7 +388,7 @@ SERVICES: tuple[Service, ...] = (
         remote_url="{BUILD_REPOSITORY_URI}",
     ),
     Service(
-        name="bitbucket",
+        "bitbucket",
         when="BITBUCKET_BUILD_NUMBER",
         documented_at="https://support.atlassian.com/bitbucket-cloud/docs/variables-and-secrets/",
         service_number="{BITBUCKET_BUILD_NUMBER}",
@@ -323,7 +408,7 @@ SERVICES: tuple[Service, ...] = (
         remote_url="{BITBUCKET_GIT_HTTP_ORIGIN}",
     ),
     Service(
-        name="buildkite",
+        "buildkite",
         when="BUILDKITE",
         documented_at="buildkite/docs: data/content/environment_variables.yaml",
         service_number="{BUILDKITE_BUILD_NUMBER}",
@@ -345,7 +430,7 @@ SERVICES: tuple[Service, ...] = (
         remote_url="{BUILDKITE_REPO}",
     ),
     Service(
-        name="appveyor",
+        "appveyor",
         when="APPVEYOR",
         documented_at="appveyor/website: src/docs/environment-variables.md",
         # Unlike the id the version is what the official coverage-reporter sends.
@@ -381,7 +466,7 @@ SERVICES: tuple[Service, ...] = (
         ),
     ),
     Service(
-        name="semaphore",
+        "semaphore",
         when="SEMAPHORE",
         documented_at="semaphoreio/semaphore: docs/docs/reference/env-vars.md",
         service_number="{SEMAPHORE_WORKFLOW_ID}",
@@ -404,7 +489,7 @@ SERVICES: tuple[Service, ...] = (
         remote_url="{SEMAPHORE_GIT_URL}",
     ),
     Service(
-        name="harness",
+        "harness",
         when=("HARNESS_BUILD_ID",),  # before Drone, whose variables it sets too
         documented_at="https://developer.harness.io/docs/continuous-integration/troubleshoot-ci/"
         "ci-env-var",
@@ -430,7 +515,7 @@ SERVICES: tuple[Service, ...] = (
         remote_url="{DRONE_GIT_HTTP_URL}",
     ),
     Service(
-        name="woodpecker",
+        "woodpecker",
         when=("CI=woodpecker", "CI_SYSTEM_NAME=woodpecker"),
         documented_at="woodpecker-ci/woodpecker: docs/docs/20-usage/50-environment.md",
         service_number=("{CI_PIPELINE_NUMBER}", "{CI_BUILD_NUMBER}"),
@@ -457,7 +542,7 @@ SERVICES: tuple[Service, ...] = (
         remote_url="{CI_REPO_CLONE_URL}",
     ),
     Service(
-        name="drone",
+        "drone",
         when="DRONE",
         documented_at="drone/docs: content/pipeline/environment/reference",
         service_number="{DRONE_BUILD_NUMBER}",
@@ -485,11 +570,11 @@ SERVICES: tuple[Service, ...] = (
         remote_url="{DRONE_GIT_HTTP_URL}",
     ),
     Service(
-        name="teamcity",
+        "teamcity",
         when="TEAMCITY_VERSION",
         documented_at="JetBrains/teamcity-documentation: topics/predefined-build-parameters.md, "
         "pull-requests.md, parallel-tests.md",
-        more=teamcity_parameters,
+        read_file=teamcity_parameters,
         service_number="{BUILD_NUMBER}",
         service_job_id=("{teamcity.build.id}", "{TEAMCITY_BUILDCONF_NAME}-{BUILD_NUMBER}"),
         service_pull_request="{teamcity.pullRequest.number}",
@@ -511,7 +596,7 @@ SERVICES: tuple[Service, ...] = (
         remote_url="{vcsroot.url}",
     ),
     Service(
-        name="aws-codebuild",
+        "aws-codebuild",
         when=("CODEBUILD_BUILD_ID", "CODEBUILD_CI"),
         documented_at="https://docs.aws.amazon.com/codebuild/latest/userguide/build-env-ref-env-vars.html",
         service_number=(
@@ -542,7 +627,7 @@ SERVICES: tuple[Service, ...] = (
         remote_url="{CODEBUILD_SOURCE_REPO_URL}",
     ),
     Service(
-        name="codefresh",
+        "codefresh",
         when=("CF_BUILD_ID", "CF_BUILD_URL"),
         documented_at="https://codefresh.io/docs/docs/pipelines/variables/",
         service_number="{CF_BUILD_ID}",
@@ -560,7 +645,7 @@ SERVICES: tuple[Service, ...] = (
         message="{CF_COMMIT_MESSAGE}",
     ),
     Service(
-        name="bitrise",
+        "bitrise",
         when="BITRISE_IO",
         documented_at="https://docs.bitrise.io/en/bitrise-ci/references/"
         "available-environment-variables.html",
@@ -584,7 +669,7 @@ SERVICES: tuple[Service, ...] = (
         remote_url="{GIT_REPOSITORY_URL}",
     ),
     Service(
-        name="xcode-cloud",
+        "xcode-cloud",
         when=("CI_XCODE_CLOUD", "CI_XCODE_PROJECT"),
         documented_at="https://developer.apple.com/documentation/xcode/environment-variable-reference",
         service_number="{CI_BUILD_NUMBER}",
@@ -604,7 +689,7 @@ SERVICES: tuple[Service, ...] = (
         job_name="{CI_WORKFLOW}",
     ),
     Service(
-        name="netlify",
+        "netlify",
         when="NETLIFY",
         documented_at="https://docs.netlify.com/configure-builds/environment-variables/",
         service_number=("{BUILD_ID}", "{DEPLOY_ID}"),
@@ -616,7 +701,7 @@ SERVICES: tuple[Service, ...] = (
         remote_url="{REPOSITORY_URL}",
     ),
     Service(
-        name="vercel",
+        "vercel",
         when="VERCEL",
         documented_at="https://vercel.com/docs/projects/environment-variables/"
         "system-environment-variables",
@@ -629,7 +714,7 @@ SERVICES: tuple[Service, ...] = (
         message="{VERCEL_GIT_COMMIT_MESSAGE}",
     ),
     Service(
-        name="rwx",
+        "rwx",
         when="RWX",
         documented_at="coverallsapp/coverage-reporter: src/coverage_reporter/ci/rwx.cr; "
         "cake-build/cake: RwxInfo",
@@ -648,7 +733,7 @@ SERVICES: tuple[Service, ...] = (
     ),
     Service(
         # One's own server: a build has no number, and nothing that its jobs share.
-        name="surf",
+        "surf",
         when="SURF_SHA1",
         documented_at="surf-build/surf: README.md",
         service_pull_request="{SURF_PR_NUM}",
@@ -659,7 +744,7 @@ SERVICES: tuple[Service, ...] = (
         remote_url="{SURF_REPO}",
     ),
     Service(
-        name="buddy",
+        "buddy",
         when="BUDDY",
         documented_at="https://buddy.works/docs/pipelines/variables/default-variables",
         # BUDDY_EXECUTION_* are the older names of BUDDY_RUN_*; an id counts within a pipeline.
@@ -700,7 +785,7 @@ SERVICES: tuple[Service, ...] = (
         remote_url=("{BUDDY_REPO_SSH_URL}", "{BUDDY_SCM_URL}"),
     ),
     Service(
-        name="codemagic",
+        "codemagic",
         when="CM_BUILD_ID",
         documented_at="https://docs.codemagic.io/yaml-basic-configuration/environment-variables/",
         service_number="{CM_BUILD_ID}",
@@ -712,7 +797,7 @@ SERVICES: tuple[Service, ...] = (
         repo_name="{CM_REPO_SLUG}",
     ),
     Service(
-        name="gocd",
+        "gocd",
         when="GO_PIPELINE_NAME GO_PIPELINE_COUNTER",
         documented_at="https://docs.gocd.org/current/faq/dev_use_current_revision_in_build.html; "
         "gocd/gocd: ScmMaterial, GitMaterial",
@@ -738,7 +823,7 @@ SERVICES: tuple[Service, ...] = (
         remote_url="{GO_MATERIAL_URL}",
     ),
     Service(
-        name="heroku-ci",
+        "heroku-ci",
         when="HEROKU_TEST_RUN_ID",
         documented_at="https://devcenter.heroku.com/articles/heroku-ci",
         service_number="{HEROKU_TEST_RUN_ID}",
@@ -748,7 +833,7 @@ SERVICES: tuple[Service, ...] = (
         node_index="{CI_NODE_INDEX}",
     ),
     Service(
-        name="screwdriver",
+        "screwdriver",
         when="SCREWDRIVER",
         documented_at="https://docs.screwdriver.cd/user-guide/environment-variables",
         service_number="{SD_EVENT_ID}",
@@ -768,7 +853,7 @@ SERVICES: tuple[Service, ...] = (
         remote_url=("{SCM_URL}", "{GIT_URL}"),
     ),
     Service(
-        name="sourcehut",
+        "sourcehut",
         when="CI_NAME=sourcehut",
         documented_at="https://man.sr.ht/builds.sr.ht/, https://man.sr.ht/builds.sr.ht/manifest.md",
         # Each manifest of a push is a build by itself, with nothing in common.
@@ -777,7 +862,7 @@ SERVICES: tuple[Service, ...] = (
         service_build_url="{JOB_URL}",
     ),
     Service(
-        name="vela",
+        "vela",
         when="VELA",
         documented_at="https://go-vela.github.io/docs/reference/environment/variables/",
         service_number="{VELA_BUILD_NUMBER}",
@@ -796,7 +881,7 @@ SERVICES: tuple[Service, ...] = (
         remote_url=("{VELA_BUILD_CLONE}", "{VELA_REPO_CLONE}"),
     ),
     Service(
-        name="bamboo",
+        "bamboo",
         when="bamboo_buildResultKey",
         documented_at="https://confluence.atlassian.com/bamboo/bamboo-variables-289277087.html",
         # The key of the plan is a plan branch's own; each counts its builds.
@@ -817,7 +902,7 @@ SERVICES: tuple[Service, ...] = (
         remote_url="{bamboo_planRepository_repositoryUrl}",
     ),
     Service(
-        name="cloudflare-workers",
+        "cloudflare-workers",
         when="WORKERS_CI",
         documented_at="https://developers.cloudflare.com/workers/ci-cd/builds/configuration/",
         service_number="{WORKERS_CI_BUILD_UUID}",
@@ -825,7 +910,7 @@ SERVICES: tuple[Service, ...] = (
         commit_sha="{WORKERS_CI_COMMIT_SHA}",
     ),
     Service(
-        name="google-cloud-build",
+        "google-cloud-build",
         # Nothing is in the environment but what the user maps from the substitutions.
         when=(
             "BUILDER_OUTPUT",

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ProcessError
-from ..git import parents_of
-from ..repository import Repository
+from ..git import Repository, parents_of
 from ..text import commit_id
 
 if TYPE_CHECKING:
-    from ..ci.service import Build
+    from ..ci.detect import Build
 
 _DEFAULT_BRANCHES = tuple(
     f"refs/remotes/origin/{name}" for name in ("HEAD", "main", "master", "trunk")

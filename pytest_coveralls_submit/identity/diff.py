@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING
 
 from .. import process
 from ..errors import ProcessError
-from ..repository import SECONDS, Repository
+from ..git import SECONDS, Repository
 
 if TYPE_CHECKING:
     from subprocess import Popen

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..ci.service import Build
+from ..ci.detect import Build
 from ..secret import Secret
 from ..settings.kinds import read_token
 from ..settings.table import COVERALLS, Settings

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from ..ci.service import Build
+from ..ci.detect import Build
 from ..errors import SettingsError
 from ..git import Commit, Git, Remote
 from ..identity.token import GITHUB_ACTIONS, GITHUB_SERVICE, Token

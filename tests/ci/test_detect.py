@@ -7,8 +7,7 @@ from dataclasses import replace
 import pytest
 from ci_environments import CASES, HEAD, MERGE
 
-from pytest_coveralls_submit.ci.detect import detect
-from pytest_coveralls_submit.ci.service import Build
+from pytest_coveralls_submit.ci.detect import Build, detect
 from pytest_coveralls_submit.settings.kinds import read_pull_request
 
 TRAVIS, _ = CASES["travis push"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from ci_environments import CASES, HEAD
@@ -11,9 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sound_builds import assert_sound
 
-from pytest_coveralls_submit.ci.detect import detect
-from pytest_coveralls_submit.ci.service import Build, Cell, Service
-from pytest_coveralls_submit.ci.services import GENERIC, SERVICES
+from pytest_coveralls_submit.ci.detect import Build, detect
+from pytest_coveralls_submit.ci.services import GENERIC, SERVICES, Cell, Service
 
 # A column filled from one and the same variable in all jobs would make them overwrite each other.
 WITHOUT_JOB_ID = {
@@ -93,7 +93,7 @@ def only(service: Service, columns: tuple[str, ...], value: str) -> dict[str, st
     """Every variable of these columns has this value, all others are blank."""
     env = all_set(service, "")
     for row in (service, GENERIC):
-        part = {column: getattr(row, column) for column in columns}
+        part: dict[str, Any] = {column: row.cells(column) for column in columns}
         few = Service(name="", when=(), documented_at="", **part)
         env.update(dict.fromkeys(few.variables(), value))
     return env | run_by(service)
@@ -184,7 +184,7 @@ def test_prefixes_of_branches_and_tags_are_no_part_of_them(service: Service) -> 
 def test_no_secret_of_an_address_is_told(service: Service) -> None:
     """Userinfo, query and fragment are cut off, or the variable is skipped."""
     texts = only(service, ("message",), "").keys() & {
-        *Service(name="", when=(), documented_at="", message=service.message).variables(),
+        *Service(name="", when=(), documented_at="", message=service.cells("message")).variables(),
         "GIT_MESSAGE",
         "CI_COMMIT_MESSAGE",
     }

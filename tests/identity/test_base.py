@@ -10,7 +10,7 @@ import pytest
 from git_repository import GIT, Repository, fake_git, needs_git, posix
 
 from pytest_coveralls_submit import git, process
-from pytest_coveralls_submit.ci.service import Build
+from pytest_coveralls_submit.ci.detect import Build
 from pytest_coveralls_submit.errors import ProcessError
 from pytest_coveralls_submit.identity.base import Base, NoBase, find_base
 from pytest_coveralls_submit.identity.diff import LIMIT, Diff, start_diff

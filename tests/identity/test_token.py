@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_coveralls_submit.ci.service import Build
+from pytest_coveralls_submit.ci.detect import Build
 from pytest_coveralls_submit.errors import SettingsError
 from pytest_coveralls_submit.identity.token import choose_token, why_withheld
 from pytest_coveralls_submit.job.identity import flag_name

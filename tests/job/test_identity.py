@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 from standin import check as check_as_server
 
-from pytest_coveralls_submit.ci.detect import detect
-from pytest_coveralls_submit.ci.service import Build
+from pytest_coveralls_submit.ci.detect import Build, detect
 from pytest_coveralls_submit.errors import SettingsError
 from pytest_coveralls_submit.git import Commit, Git, Remote
 from pytest_coveralls_submit.identity.token import Token

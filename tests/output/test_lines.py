@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_coveralls_submit.ci.service import Build
+from pytest_coveralls_submit.ci.detect import Build
 from pytest_coveralls_submit.context import Plan
 from pytest_coveralls_submit.git import Commit, Git
 from pytest_coveralls_submit.hints import problems

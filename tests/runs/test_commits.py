@@ -283,6 +283,7 @@ def of_another_commit(lines: list[str]) -> list[str]:
 def test_jenkins_merges_the_target_into_the_head(
     nowhere: Runner, variables: dict[str, str], has_ref: bool
 ) -> None:
+    """The head is the first parent, unlike on GitHub."""
     head = git(nowhere.folder, "rev-parse", "HEAD")
     git(nowhere.folder, "checkout", "--quiet", "-b", "main", "HEAD~1")
     target = commit(nowhere.folder, "meanwhile")
@@ -306,6 +307,7 @@ def test_jenkins_merges_the_target_into_the_head(
 def test_a_run_that_checks_out_another_commit_is_filed_under_it(
     github: Runner, detached: bool
 ) -> None:
+    """A schedule names the default branch, whatever it checks out."""
     head = github.env["GITHUB_SHA"]
     git(github.folder, "checkout", "--quiet", "-b", "release", "HEAD~1")
     other = commit(github.folder, "a fix")
@@ -322,6 +324,7 @@ def test_a_run_that_checks_out_another_commit_is_filed_under_it(
 
 
 def test_a_commit_that_the_job_made_stays_with_the_ci_services(github: Runner) -> None:
+    """Nobody has the commit of a formatter or version stamp."""
     commit(github.folder, "a version stamp")
 
     job, lines = dry(github)
@@ -348,6 +351,7 @@ def with_submodule(run: Runner, name: str) -> str:
 
 @pytest.mark.xfail(strict=True)
 def test_a_submodules_tests_are_filed_under_its_commit(github: Runner) -> None:
+    """Its names mean nothing in the commit of the superproject."""
     inner = with_submodule(github, "libs")
     outer = commit(github.folder, "add a submodule", ".gitmodules")
     github.folder /= "libs"
@@ -362,6 +366,7 @@ def test_a_submodules_tests_are_filed_under_its_commit(github: Runner) -> None:
 
 @pytest.mark.xfail(strict=True)
 def test_the_repository_is_that_of_the_directory_where_pytest_starts(github: Runner) -> None:
+    """Pytest takes the folder of `-c` for its root directory."""
     with_submodule(github, "ci")
     outer = commit(github.folder, "add a submodule", ".gitmodules")
 
@@ -375,6 +380,7 @@ def test_the_repository_is_that_of_the_directory_where_pytest_starts(github: Run
 def test_a_pull_request_names_measured_files_that_its_merge_changed(
     github: Runner, tmp_path: Path
 ) -> None:
+    """Coveralls shows the lines of the head commit."""
     head = github.env["GITHUB_SHA"]
     git(github.folder, "checkout", "--quiet", "-b", "main", "HEAD~1")
     commit(github.folder, "on main", "sample/beds.py")
@@ -393,6 +399,7 @@ def test_a_pull_request_names_measured_files_that_its_merge_changed(
 
 @pytest.mark.xfail(strict=True)
 def test_services_that_show_one_page_for_a_run_link_to_it(github: Runner) -> None:
+    """The official client sends the run's page as the job's."""
     page = "https://github.com/octo/sample/actions/runs/9001"
     github_job, _ = dry(github)
     for name in GITHUB:
@@ -405,6 +412,7 @@ def test_services_that_show_one_page_for_a_run_link_to_it(github: Runner) -> Non
 
 @pytest.mark.xfail(strict=True)
 def test_a_label_keeps_its_colon(nowhere: Runner) -> None:
+    """Buildkite writes emoji so."""
     variables = {"BUILDKITE": "true", "BUILDKITE_LABEL": ":pytest: test"}
 
     job, _ = dry(nowhere, "--coveralls-flag-name={job}", **variables)

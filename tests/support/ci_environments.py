@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 
-from pytest_coveralls_submit.ci.service import Build
+from pytest_coveralls_submit.ci.detect import Build
 
 HEAD = "ffac537e6cbbf934b08745a378932722df287a53"
 BASE = "0d1a26e67d8f5eaf1f6ba5c57fc3c7d91ac0fd1c"

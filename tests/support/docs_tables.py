@@ -8,8 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from pytest_coveralls_submit.ci.service import Cell, Service
-from pytest_coveralls_submit.ci.services import SERVICES
+from pytest_coveralls_submit.ci.services import SERVICES, Cell, Service
 from pytest_coveralls_submit.settings.table import OPTIONS, Option
 
 ROOT = Path(__file__).parents[2]

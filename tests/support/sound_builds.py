@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import fields
 
-from pytest_coveralls_submit.ci.service import Build
+from pytest_coveralls_submit.ci.detect import Build
 
 _COMMITS = ("commit_sha", "merge_sha", "diff_base_sha")
 _BRANCHES = ("service_branch", "target_branch")
