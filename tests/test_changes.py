@@ -233,6 +233,17 @@ def test_a_base_that_was_named_in_vain_is_told(since: Since) -> None:
     assert "changed lines: not known, compare_ref mian is not in this clone" in outcome.notices
 
 
+@pytest.mark.xfail(strict=True, reason='it says "is not"')
+def test_two_settings_named_in_vain_are_told_in_the_plural(since: Since) -> None:
+    """Neither is in the clone."""
+    names = {"compare_sha": "0123456789abcdef", "compare_ref": "mian"}
+
+    outcome = since.submit("dry run", **names)
+
+    notice = "compare_sha 0123456789abcdef and compare_ref mian are not in this clone"
+    assert any(notice in line for line in outcome.notices)
+
+
 def test_what_is_not_sent_on_purpose_is_counted_and_fails_nothing(since: Since) -> None:
     """``on_partial = skip``: less was run than could have been."""
     plan = since.story.plan(changed_fail_under="100", compare_sha=since.base)

@@ -10,7 +10,7 @@ import pytest
 from git_repository import GIT, Repository, fake_git, needs_git, posix
 
 from pytest_coveralls_submit import git, process
-from pytest_coveralls_submit.ci.detect import Build
+from pytest_coveralls_submit.ci.detect import Build, detect
 from pytest_coveralls_submit.errors import ProcessError
 from pytest_coveralls_submit.identity.base import Base, NoBase, find_base
 from pytest_coveralls_submit.identity.diff import LIMIT, Diff, start_diff
@@ -99,6 +99,47 @@ def test_the_head_of_a_request_is_compared_with_where_it_left_its_target(
         base = base_of(shallow, build, commit=topic)
         assert isinstance(base, NoBase)
         assert remedy in base.remedy
+
+
+@pytest.mark.xfail(strict=True, reason="the first parent is taken, whatever it is")
+def test_a_head_with_its_target_merged_into_it_is_compared_with_the_target(
+    origin: Repository, tmp_path: Path
+) -> None:
+    """Jenkins' and Bitbucket's way round: the first parent is the head of the pull request."""
+    _, topic, target = origin.merge_request()
+    clone = origin.clone(tmp_path / "clone", "--branch=topic")
+    clone.git("merge", "--quiet", "--no-ff", "--message", "merged", "origin/main")
+    clone.git("update-ref", "-d", "refs/remotes/origin/main")
+    for commit in (topic, topic[:12]):
+        assert base_of(clone, OTHER, commit=commit) == target
+
+
+@pytest.mark.xfail(strict=True, reason="the commit is not asked for")
+@pytest.mark.parametrize("is_behind", [True, False])
+def test_bitbucket_names_the_commit_that_it_merges(
+    origin: Repository, tmp_path: Path, *, is_behind: bool
+) -> None:
+    """One branch is cloned; where the target brings nothing new, there is no merge."""
+    _, topic, target = origin.merge_request()
+    if not is_behind:
+        target = origin.git("rev-parse", "topic^")
+        origin.git("update-ref", "refs/heads/main", target)
+    clone = origin.clone(tmp_path / "clone", "--branch=topic", "--depth=50", "--single-branch")
+    clone.git("fetch", "--quiet", "origin", "main")
+    clone.git("merge", "--quiet", "--no-edit", "FETCH_HEAD")
+    build = detect(
+        {
+            "BITBUCKET_BUILD_NUMBER": "9",
+            "BITBUCKET_BRANCH": "topic",
+            "BITBUCKET_COMMIT": topic[:12],
+            "BITBUCKET_PR_ID": "7",
+            "BITBUCKET_PR_DESTINATION_BRANCH": "main",
+            "BITBUCKET_PR_DESTINATION_COMMIT": target[:12],
+        }
+    )
+    found = find_base(clone.path, clone.env, build, commit=topic)
+    assert isinstance(found, Base)
+    assert found.commit == target
 
 
 def test_gitlabs_own_base_counts_only_if_it_is_here(origin: Repository, tmp_path: Path) -> None:

@@ -93,3 +93,25 @@ def test_on_a_laptop_uncommitted_changes_count(run: Runner) -> None:
     )
     assert run.server.requests == []
     assert (run.folder / ".git" / "index").read_bytes() == index
+
+
+@pytest.mark.xfail(strict=True, reason="git has to know them: git add -N")
+def test_on_a_laptop_untracked_files_count(run: Runner) -> None:
+    """But those that git ignores, and not on a CI service."""
+    repository = Repository(run.folder, init=False)
+    repository.git("update-ref", "refs/remotes/origin/main", "HEAD")
+    for name in ("new", "ignored"):
+        (run.folder / "sample" / f"{name}.py").write_text("a = 1\nif not a:\n    b = 2\n")
+    (run.folder / ".git" / "info").mkdir(exist_ok=True)
+    (run.folder / ".git" / "info" / "exclude").write_text("ignored.py\n")
+    (run.folder / "tests" / "test_new.py").write_text(
+        "import sample.ignored\nimport sample.new\n\ndef test_new():\n    pass\n"
+    )
+    arguments = ("--cov=sample", "--cov-report=", "--coveralls")
+    line = "coveralls: changed lines: 2 of 3 covered (66.67%); missed: sample/new.py:3"
+
+    laptop = run(*arguments, env={**dict.fromkeys(CI, ""), "COVERALLS_REPO_TOKEN": ""})
+    service = run(*arguments, "--coveralls-compare-ref=main")
+
+    assert line in told(laptop.stdout), laptop.stdout
+    assert "coveralls: changed lines: none measured" in told(service.stdout), service.stdout
