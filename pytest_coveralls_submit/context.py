@@ -5,19 +5,17 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 from . import git
+from .changed_lines import Base, NoBase, find_base
 from .ci import gitlab
 from .ci.detect import Build, detect
 from .delivery import sender
 from .delivery.case import Facts, kind_of
 from .delivery.messages import Answer, Call, Policy
-from .errors import ProcessError
-from .identity.base import Base, NoBase, find_base
-from .identity.diff import Diff, start_diff
 from .identity.token import Token, choose_token, why_github_token_stays
 from .job import identity as head
 from .job.identity import Identity
@@ -52,10 +50,8 @@ class Plan:
     git: git.Git
     temporary: Path | None
     """Where temporary files lie; None where no directory takes any."""
-    base: Base | NoBase | None = None
-    """What the changed lines are counted from; None where nobody wants to know."""
-    diff: Diff | None = None
-    """Git's comparison with it, which goes on while the tests run."""
+    base: Base | NoBase = field(default_factory=NoBase)
+    """What the changed lines are counted from."""
     notices: tuple[str, ...] = ()
 
     @cached_property
@@ -135,7 +131,9 @@ def make_plan(
     from_gitlab = _ask_gitlab(commit, build, found, env)
     started = time.time()
     run_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started))
-    base = _base(settings, build, found, env) if compares else None
+    # What git has not answered so far it will not answer now, after another five seconds.
+    top = found.top if compares and not found.problem else None
+    filed = head.commit_of(settings, build, found)
     return Plan(
         settings=settings,
         env=env,
@@ -149,8 +147,7 @@ def make_plan(
         build=build,
         git=found,
         temporary=_temporary(),
-        base=base,
-        diff=_diff(base, found, env),
+        base=find_base(settings, build, top=top, env=env, commit=filed),
         notices=(*notices, *build.problems, *_token_in_git(settings, found, env)),
     )
 
@@ -159,33 +156,6 @@ def _temporary() -> Path | None:
     try:
         return Path(tempfile.gettempdir())
     except OSError:  # all is read-only
-        return None
-
-
-def _base(settings: Settings, build: Build, found: git.Git, env: Environment) -> Base | NoBase:
-    is_wanted = settings.changed_lines or settings.changed_fail_under is not None
-    # What git has not answered so far it will not answer now, after another five seconds.
-    if found.top is None or found.problem or not (is_wanted or settings.annotate):
-        return NoBase()
-    return find_base(
-        found.top,
-        env,
-        build,
-        commit=head.commit_of(settings, build, found),
-        pull_request=settings.service_pull_request,
-        compare_sha=settings.compare_sha,
-        compare_ref=settings.compare_ref,
-    )
-
-
-def _diff(base: Base | NoBase | None, found: git.Git, env: Environment) -> Diff | None:
-    if found.top is None or not isinstance(base, Base):
-        return None
-    try:
-        return start_diff(
-            found.top, env, base.commit, includes_uncommitted=base.includes_uncommitted
-        )
-    except ProcessError:  # git has just answered; without it there are no changed lines
         return None
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any, Protocol
 
-from .changes import Changed, changed_ranges, has_to_tell, with_changed_lines
+from .changed_lines import count_changed_lines, needs_counting
 from .context import Plan
 from .errors import JobError, MeasurementError
 from .hints import why_no_token
@@ -64,7 +64,7 @@ def submit(plan: Plan, run: Run) -> Outcome:
     The changed lines are told whatever becomes of the job.
     """
     refusal = _refusal(plan, run)
-    if refusal is not None and not has_to_tell(plan):
+    if refusal is not None and not needs_counting(plan.base, plan.settings):
         return refusal
     is_gated = plan.settings.changed_fail_under is not None
     quiet = None if is_gated and run.skipped is None else refusal
@@ -74,11 +74,10 @@ def submit(plan: Plan, run: Run) -> Outcome:
         return quiet or NotSent(reason=str(error))
     if not measured.files and not measured.failed and not plan.settings.allow_empty:
         return quiet or NotSent(reason="no data was collected")
-    changed, trouble = changed_ranges(plan)
     percent = measured.percent
-    if refusal is not None:
-        measured = _those_that_changed(measured, changed)
     reading = _read(plan, measured, is_for_a_job=refusal is None)
+    may_fail = run.skipped is None
+    changed = count_changed_lines(plan.base, reading.files, plan.settings, may_fail=may_fail)
     if refusal is None:
         outcome = _submit(plan, run, reading, percent)
         notices = (*_narrowed(run), *_told(plan, reading, measured), *outcome.notices)
@@ -86,12 +85,14 @@ def submit(plan: Plan, run: Run) -> Outcome:
     else:
         outcome = refusal
     details = (*measured.details, *_reasons(reading, measured), *outcome.details)
-    outcome = replace(outcome, details=details, percent=percent)
-    outcome = with_changed_lines(outcome, plan, changed, trouble, reading)
-    if run.skipped is not None and outcome.shortfall:
-        notice = f"changed_fail_under is not heeded: {outcome.shortfall}"
-        return replace(outcome, shortfall="", notices=(*outcome.notices, notice))
-    return outcome
+    return replace(
+        outcome,
+        percent=percent,
+        changed=changed.lines,
+        shortfall=changed.shortfall,
+        details=(*details, *changed.details),
+        notices=(*outcome.notices, *changed.notices),
+    )
 
 
 def _refusal(plan: Plan, run: Run) -> NotSent | None:
@@ -105,13 +106,6 @@ def _narrowed(run: Run) -> tuple[str, ...]:
     if run.narrowed is None:
         return ()
     return (f"not all tests ran, because of {run.narrowed}: coverage may look lower",)
-
-
-def _those_that_changed(measured: Measurement, changed: Changed | None) -> Measurement:
-    """Leave out what need not be read where no job is built."""
-    names = {name.rpartition("/")[2] for name in changed or ()}
-    files = (file for file in measured.files if PurePath(file.path).name in names)
-    return replace(measured, files=tuple(files))
 
 
 def _read(plan: Plan, measured: Measurement, *, is_for_a_job: bool) -> files.Reading:

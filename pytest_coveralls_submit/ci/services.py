@@ -398,6 +398,7 @@ SERVICES: tuple[Service, ...] = (
         target_branch="{BITBUCKET_PR_DESTINATION_BRANCH}",
         tag="{BITBUCKET_TAG}",
         commit_sha="{BITBUCKET_COMMIT}",
+        diff_base_sha="{BITBUCKET_PR_DESTINATION_COMMIT}",
         service_build_url=(
             "https://bitbucket.org/{BITBUCKET_REPO_FULL_NAME}/addon/pipelines/home"
             "#!/results/{BITBUCKET_BUILD_NUMBER}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 from pathlib import Path
 
 from ..job.checkout import Checkout
@@ -31,10 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(console: Console) -> int:
     """Build the job and send it; return the exit status."""
     known = console.introduce() if console.plan.leads_to_a_job else ()
-    with contextlib.ExitStack() as ends:
-        if console.plan.diff is not None:
-            ends.callback(console.plan.diff.close)  # also where nobody reads it
-        outcome = submit(console.plan, DataRun(console.options, console.plan))
+    outcome = submit(console.plan, DataRun(console.options, console.plan))
     console.tell(outcome, known=known)
     return _exit_status(outcome, console)
 

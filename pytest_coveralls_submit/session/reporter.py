@@ -86,8 +86,6 @@ class Reporter:
         self.outcome: Outcome | None = None
         self.ends = contextlib.ExitStack()
         """What must not outlive the session."""
-        if plan.diff is not None:
-            self.ends.callback(plan.diff.close)
         nesting.enter(measures=measures)
 
     def pytest_report_header(self) -> list[str]:
@@ -117,8 +115,6 @@ class Reporter:
             controller = controller_of(self.config)
             if controller is not None:
                 self.recorder = Recorder(reported_by(controller))
-            if self.plan.diff is not None:
-                self.plan.diff.has_ended()  # no test that waits for children meets git
         result = yield
         with self._guarded():
             self._get_ready()

@@ -457,7 +457,7 @@ def test_a_gate_that_cannot_count_says_why(command: Command, data: Data) -> None
     data.write()
     status, said = command("report")
     assert status == 0
-    assert said[-1] == "coveralls: changed lines: not known; changed_fail_under is not heeded"
+    assert said[-1] == "coveralls: changed lines: unknown; changed_fail_under is ignored"
 
 
 # -- progress ----------------------------------------------------------------------------------

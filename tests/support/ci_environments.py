@@ -226,12 +226,12 @@ remote_url=https://dev.azure.com/fabrikam/My%20Project/_git/repo
 CI=true BITBUCKET_BRANCH=topic/y BITBUCKET_BUILD_NUMBER=33 BITBUCKET_COMMIT=@HEAD
 BITBUCKET_GIT_HTTP_ORIGIN=http://bitbucket.org/team/repo BITBUCKET_PARALLEL_STEP=0
 BITBUCKET_PARALLEL_STEP_COUNT=2 BITBUCKET_PIPELINE_UUID={11b4} BITBUCKET_PR_DESTINATION_BRANCH=main
-BITBUCKET_PR_ID=9 BITBUCKET_REPO_FULL_NAME=team/repo BITBUCKET_STEP_RUN_NUMBER=1
-BITBUCKET_STEP_UUID={22c5}
+BITBUCKET_PR_DESTINATION_COMMIT=@BASE BITBUCKET_PR_ID=9 BITBUCKET_REPO_FULL_NAME=team/repo
+BITBUCKET_STEP_RUN_NUMBER=1 BITBUCKET_STEP_UUID={22c5}
 => service_name=bitbucket service_number=33 service_job_id={22c5} service_pull_request=9
 service_branch=topic/y target_branch=main
 service_build_url=https://bitbucket.org/team/repo/addon/pipelines/home#!/results/33
-service_attempt=1 commit_sha=@HEAD repo_name=team/repo node_index=0
+service_attempt=1 commit_sha=@HEAD diff_base_sha=@BASE repo_name=team/repo node_index=0
 remote_url=http://bitbucket.org/team/repo
 
 [buildkite]

@@ -95,7 +95,6 @@ def test_on_a_laptop_uncommitted_changes_count(run: Runner) -> None:
     assert (run.folder / ".git" / "index").read_bytes() == index
 
 
-@pytest.mark.xfail(strict=True, reason="git has to know them: git add -N")
 def test_on_a_laptop_untracked_files_count(run: Runner) -> None:
     """But those that git ignores, and not on a CI service."""
     repository = Repository(run.folder, init=False)

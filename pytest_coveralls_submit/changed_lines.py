@@ -1,0 +1,425 @@
+"""Changed lines: the commit to compare with, git's diff, and which of its lines are covered.
+
+`find_base` resolves commits to ids before the tests; `count_changed_lines` runs one diff after
+them. Nothing is fetched, and nothing is written into the repository.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from .errors import ProcessError
+from .git import Repository, is_content, parents_of
+from .outcome import ChangedFile, ChangedLines
+from .text import commit_id, percentage, shorten_list
+
+if TYPE_CHECKING:
+    from .ci.detect import Build
+    from .job.source_files import SourceFile
+    from .settings.table import Settings
+
+DIFF_LIMIT = 64 * 1024 * 1024
+"""Bytes of the longest diff that is read; likewise of the list of untracked files."""
+_DIFF_TIMEOUT = 10.0  # seconds
+# Options decide what a diff looks like, not the user's settings.
+_DIFF_OPTIONS = (
+    *("-r", "-p", "-U0", "-M", "-l400", "-D", "--full-index", "--no-ext-diff", "--no-textconv"),
+    *("--no-color", "--src-prefix=a/", "--dst-prefix=b/", "--inter-hunk-context=0"),
+    *("--diff-algorithm=myers", "--indent-heuristic", "--ignore-submodules=all"),
+)
+_DEFAULT_BRANCHES = tuple(
+    f"refs/remotes/origin/{name}" for name in ("HEAD", "main", "master", "trunk")
+)
+# https://git-scm.com/docs/diff-format
+_INDEX = re.compile(rb"index [0-9a-f]+\.\.([0-9a-f]*[1-9a-f][0-9a-f]*)\b")
+_HUNK = re.compile(rb"@@ -[0-9]+(?:,([0-9]+))? \+([0-9]+)(?:,([0-9]+))? @@")
+_ESCAPE = re.compile(rb"\\([0-3][0-7]{2}|.)", re.DOTALL)
+_LETTERS = dict(zip(b"abtnvfr", b"\a\b\t\n\v\f\r", strict=True))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Base:
+    """A commit to compare with, and what is compared with it."""
+
+    repository: Repository = field(repr=False)
+    commit: str
+    head: str | None
+    """Id of the commit that is compared; None for the work tree with its untracked files."""
+    reason: str
+    """Why it is this commit, for ``-v``."""
+    notice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NoBase:
+    """There is nothing to compare with."""
+
+    problem: str = ""
+    """Why, and what helps; empty where the user did not ask for a comparison."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChangedLinesResult:
+    """The changed lines of a run, and what to print about them."""
+
+    lines: ChangedLines | None = None
+    """None where no base is known, or the settings do not show them."""
+    shortfall: str = ""
+    """Why too few of them are covered for exit status 0."""
+    notices: tuple[str, ...] = ()
+    details: tuple[str, ...] = ()
+    """For ``-v``."""
+
+
+class Change(NamedTuple):
+    """The changed lines of one file."""
+
+    lines: list[range]
+    """In ascending order, counted from 1."""
+    blob: str | None = None
+    """Git's id of the content that holds them; None for the work tree's."""
+
+
+# --- before the tests: the base ------------------------------------------------------------------
+
+
+def find_base(
+    settings: Settings,
+    build: Build,
+    *,
+    top: Path | None,
+    env: Mapping[str, str],
+    commit: str | None = None,
+) -> Base | NoBase:
+    """Find the commit to compare with; raise nothing.
+
+    The first that is in this clone: what the settings name; if HEAD merges a pull request, the
+    merge's other parent; the CI service's base; where HEAD left the target branch; without a CI
+    service, where it left the remote's default branch. The base in GitHub's event is not asked:
+    it is older than the merge (https://github.com/shakacode/react_on_rails/pull/4819).
+
+    Args:
+        settings: of the user.
+        build: of the CI service.
+        top: git's top level; None without a repository.
+        env: the environment in which git runs.
+        commit: id of the commit that the job is filed under.
+    """
+    is_wanted = settings.changed_lines or settings.annotate
+    if top is None or not (is_wanted or settings.changed_fail_under is not None):
+        return NoBase()
+    is_pull_request = bool(settings.service_pull_request or build.service_pull_request)
+    notice = _not_in_this_clone(settings)
+    try:
+        repository = Repository.at(top, env)
+        head = repository.run("rev-parse", "--verify", "--quiet", "HEAD").stdout.decode().strip()
+        target = _merged_with(repository, commit, build.commit_sha) if is_pull_request else None
+        for known, reason in _candidates(repository, settings, build, target):
+            if known is not None:
+                return Base(
+                    repository=repository,
+                    commit=known,
+                    head=head if build.service_name else None,
+                    reason=reason,
+                    notice="" if "compare_" in reason else notice,
+                )
+    except (ProcessError, OSError):
+        return NoBase()
+    if is_pull_request:
+        return NoBase(_how_to_get_the_base(build, notice, is_merge=target is not None))
+    return NoBase(notice)
+
+
+def _candidates(
+    repository: Repository, settings: Settings, build: Build, target: str | None
+) -> Iterator[tuple[str | None, str]]:
+    """Yield each commit, or None where it is not here, and the reason for it."""
+    sha, ref, branch = settings.compare_sha, settings.compare_ref, build.target_branch
+    yield _present(repository, commit_id(sha)), "compare_sha"
+    yield _fork_point(repository, _refs(ref)), f"where HEAD left {ref} (compare_ref)"
+    yield _present(repository, target), "the commit that the pull request is merged with"
+    named = _present(repository, commit_id(build.diff_base_sha))
+    yield named and (_shared(repository, named) or named), "the base that the CI service names"
+    yield _fork_point(repository, _refs(branch)), f"where HEAD left {branch}"
+    if build.service_name is None:
+        yield _fork_point(repository, _DEFAULT_BRANCHES), "where HEAD left the default branch"
+
+
+def _merged_with(repository: Repository, *heads: str | None) -> str | None:
+    """Return the other parent, if HEAD merges the head of a pull request with its target.
+
+    GitHub and GitLab merge the head into the target, Bitbucket and Jenkins the target into the
+    head. The services' own word for the kind of pipeline is unreliable (gitlab-org/gitlab#358228,
+    #516869). A topic branch that ends in a merge is its own head.
+    """
+    parents = parents_of(repository, "HEAD")
+    for head in filter(None, heads):
+        others = [parent for parent in parents if not parent.startswith(head)]
+        if len(others) < len(parents):
+            return others[0] if others else None
+    return None
+
+
+def _present(repository: Repository, commit: str | None) -> str | None:
+    """Return the whole id of a commit that is in this clone."""
+    if commit is None:
+        return None
+    done = repository.run("rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}")
+    whole = done.stdout.decode().strip()
+    # A branch may be named like an abbreviated id.
+    return whole if done.status == 0 and whole.startswith(commit) else None
+
+
+def _refs(branch: str | None) -> tuple[str, ...]:
+    """Return the full names that a branch may have here, the remote's first."""
+    if not branch or branch.startswith("refs/"):
+        return (branch,) if branch else ()
+    places = ("refs/remotes/origin/", "refs/remotes/", "refs/heads/", "refs/tags/")
+    return tuple(place + branch for place in places)
+
+
+def _fork_point(repository: Repository, refs: Sequence[str]) -> str | None:
+    """Return the newest commit that HEAD shares with the first ref that exists."""
+    if not refs:
+        return None
+    done = repository.run("for-each-ref", "--format=%(objectname) %(refname)", *refs)
+    lines = done.stdout.decode("utf-8", "surrogateescape").split("\n")
+    here = {name: commit for commit, _, name in (line.partition(" ") for line in lines)}
+    shared = (_shared(repository, here[ref]) for ref in refs if ref in here)
+    return next(filter(None, shared), None)
+
+
+def _shared(repository: Repository, commit: str) -> str | None:
+    return repository.run("merge-base", "HEAD", commit).stdout.decode().strip() or None
+
+
+def _not_in_this_clone(settings: Settings) -> str:
+    named = {"compare_sha": settings.compare_sha, "compare_ref": settings.compare_ref}
+    texts = [f"{name} {value}" for name, value in named.items() if value]
+    verb = "are" if len(texts) > 1 else "is"
+    return f"{' and '.join(texts)} {verb} not in this clone" if texts else ""
+
+
+def _how_to_get_the_base(build: Build, notice: str, *, is_merge: bool) -> str:
+    """Return why the base of a pull request is unknown, and what helps."""
+    service, branch = build.service_name or "", build.target_branch
+    if notice:
+        return f"{notice}; let the CI service clone more commits"
+    if service.endswith("-actions"):
+        how = f"give actions/checkout `fetch-depth: {2 if is_merge else 0}`"
+    elif service.startswith("gitlab"):
+        how = 'set the variable `GIT_DEPTH: "0"`'
+    elif service == "bitbucket" and branch is not None:  # it clones one branch at any depth
+        refs = f"+refs/heads/{branch}:refs/remotes/origin/{branch}"
+        how = f'run `git fetch origin "{refs}"` before the tests'
+    else:
+        how = "let the CI service clone more commits"
+        if branch is None:
+            how += ", and set COVERALLS_COMPARE_REF to the branch that the pull request goes into"
+    return f"this clone lacks the commit that the pull request is based on; {how}"
+
+
+# --- after the tests: the diff, and what of it is covered ----------------------------------------
+
+
+def needs_counting(base: Base | NoBase, settings: Settings) -> bool:
+    """Tell whether there is anything to print about the changed lines."""
+    has_something = isinstance(base, Base) or bool(base.problem)
+    return has_something or settings.changed_fail_under is not None
+
+
+def count_changed_lines(
+    base: Base | NoBase,
+    files: Iterable[SourceFile],
+    settings: Settings,
+    *,
+    may_fail: bool = True,
+) -> ChangedLinesResult:
+    """Run git's diff and count how many changed lines are covered.
+
+    Args:
+        base: from before the tests.
+        files: the measured files.
+        settings: of the user.
+        may_fail: whether ``changed_fail_under`` applies; not where ``skip`` left out the job.
+    """
+    if isinstance(base, NoBase):
+        return _unknown(base.problem, settings)
+    try:
+        changed = read_changes(base)
+    except ProcessError as error:
+        return _unknown(str(error), settings)
+    counted, edited = _count(base, files, changed)
+    shortfall = _shortfall(counted, settings.changed_fail_under)
+    notices = [base.notice] if base.notice else []
+    if edited:
+        notices.append(
+            f"changed lines: left out files edited since the commit: {shorten_list(edited)}"
+        )
+    if shortfall and not may_fail:
+        notices.append(f"changed_fail_under is ignored: {shortfall}")
+    return ChangedLinesResult(
+        lines=counted if settings.changed_lines or settings.annotate else None,
+        shortfall=shortfall if may_fail else "",
+        notices=tuple(notices),
+        details=(f"changed lines are counted from {base.commit[:7]}: {base.reason}",),
+    )
+
+
+def _unknown(problem: str, settings: Settings) -> ChangedLinesResult:
+    is_gated = settings.changed_fail_under is not None
+    if not problem and not is_gated:
+        return ChangedLinesResult()
+    why = f": {problem}" if problem else ""
+    consequence = "; changed_fail_under is ignored" if is_gated else ""
+    return ChangedLinesResult(notices=(f"changed lines: unknown{why}{consequence}",))
+
+
+def _shortfall(changed: ChangedLines, gate: float | None) -> str:
+    """Return why the changed lines fail the run; a change of nothing measured never does."""
+    if gate is None or not changed.total or changed.percent >= gate:
+        return ""
+    return (
+        f"{changed.covered} of {changed.total} changed lines are covered, "
+        f"{percentage(changed.percent)}%; changed_fail_under asks for {gate:.10g}%"
+    )
+
+
+def read_changes(base: Base) -> dict[str, Change]:
+    """Return what has changed, by name in the repository; a ProcessError tells why not."""
+    repository = replace(base.repository, seconds=_DIFF_TIMEOUT)
+    changed = parse_diff(_diff(repository, base))
+    if base.head is None:
+        words = ("ls-files", "-z", "--others", "--exclude-standard")
+        untracked = repository.run(*words, limit=DIFF_LIMIT).stdout.split(b"\0")
+        every_line = Change([range(1, sys.maxsize)])
+        changed |= {_decoded(name): every_line for name in untracked if name}
+    return changed
+
+
+def _diff(repository: Repository, base: Base) -> bytes:
+    """Return git's diff, of binary files as well if that is not too much.
+
+    Attributes may mark a text as binary.
+    """
+    command = ["diff-index" if base.head is None else "diff-tree", *_DIFF_OPTIONS]
+    commits = [base.commit, *([base.head] if base.head else []), "--"]
+    try:
+        done = repository.run(*command, "--text", *commits, limit=DIFF_LIMIT)
+    except ProcessError:
+        done = repository.run(*command, *commits, limit=DIFF_LIMIT)
+    if done.status != 0:
+        raise ProcessError(
+            "git could not compare the commits; a partial clone (`filter`) lacks their files"
+        )
+    return done.stdout
+
+
+def parse_diff(diff: bytes) -> dict[str, Change]:
+    """Return the added and modified lines, by the file's new name.
+
+    A name that is not UTF-8 is as `os.fsdecode` gives it. Files without such lines (deleted,
+    moved, another mode) are left out.
+    """
+    changed: dict[str, Change] = {}
+    name: str | None = None
+    blob: str | None = None
+    lines = BytesIO(diff)
+    for line in lines:
+        if line.startswith(b"index "):
+            index = _INDEX.match(line)  # zeros stand for the work tree
+            blob = index[1].decode() if index else None
+        elif line.startswith(b"+++ "):
+            name = _new_name(line[len(b"+++ ") :])
+        elif line.startswith(b"@@ ") and (hunk := _HUNK.match(line)):
+            old, start, new = (int(number or 1) for number in hunk.group(1, 2, 3))
+            if name is not None and new:
+                changed.setdefault(name, Change([], blob)).lines.append(range(start, start + new))
+            _skip(lines, old + new)
+    return changed
+
+
+def _skip(lines: Iterator[bytes], count: int) -> None:
+    """Skip the content of a hunk, which may look like a header."""
+    while count:
+        # "\ No newline at end of file" may come between; content begins with "-" or "+"
+        count -= not next(lines, b"-").startswith(b"\\")
+
+
+def _new_name(printed: bytes) -> str | None:
+    """Return the name in a header; None for the new side of a deleted file."""
+    # A tab ends a name with spaces in it; a tab in the name would be quoted.
+    name = printed.rstrip(b"\n").removesuffix(b"\t")
+    if name.startswith(b'"'):
+        name = _ESCAPE.sub(_unescaped, name[1:-1])
+    return _decoded(name[len(b"b/") :]) if name.startswith(b"b/") else None
+
+
+def _unescaped(escape: re.Match[bytes]) -> bytes:
+    text = escape[1]
+    return bytes([int(text, 8) if len(text) > 1 else _LETTERS.get(text[0], text[0])])
+
+
+def _decoded(name: bytes) -> str:
+    return name.decode("utf-8", "surrogateescape")
+
+
+def _count(
+    base: Base, files: Iterable[SourceFile], changed: Mapping[str, Change]
+) -> tuple[ChangedLines, list[str]]:
+    """Return what is counted, and the files that were edited since the commit.
+
+    Their lines are others than the commit's: a CI job may stamp a version into a file.
+    """
+    counted, edited = [], []
+    for file in files:
+        name = file.repository_name or file.name
+        if name not in changed:
+            continue
+        lines, blob = changed[name]
+        if base.head and blob and not is_content(base.repository.top / name, blob):
+            edited.append(name)
+        else:
+            counted.append(_count_file(file, lines))
+    return ChangedLines(tuple(sorted(file for file in counted if file.total))), edited
+
+
+def _count_file(file: SourceFile, changed: Iterable[range]) -> ChangedFile:
+    coverage = file.coverage
+    counted = [
+        line
+        for lines in changed
+        for line in range(lines.start, min(lines.stop, len(coverage) + 1))
+        if coverage[line - 1] is not None
+    ]
+    missed = [line for line in counted if not coverage[line - 1]]
+    branches = zip(file.branches[0::4], file.branches[3::4], strict=True)
+    untaken = {line for line, hits in branches if not hits}
+    return ChangedFile(
+        name=file.name,
+        repository_name=file.repository_name,
+        covered=len(counted) - len(missed),
+        total=len(counted),
+        missed=tuple(_joined(missed, coverage)),
+        partial=tuple(sorted(untaken.intersection(counted).difference(missed))),
+    )
+
+
+def _joined(missed: Sequence[int], coverage: Sequence[int | None]) -> Iterator[tuple[int, int]]:
+    """Yield first and last line of each run; lines that coverage does not count join runs."""
+    first = last = 0
+    for line in missed:
+        if not first:
+            first = line
+        elif any(hits is not None for hits in coverage[last : line - 1]):
+            yield first, last
+            first = line
+        last = line
+    if first:
+        yield first, last

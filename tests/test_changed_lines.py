@@ -1,0 +1,692 @@
+"""The base in real clones, git's diff, and which of the changed lines are covered."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from git_repository import GIT, Repository, fake_git, needs_git, posix
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from pytest_coveralls_submit.changed_lines import (
+    DIFF_LIMIT,
+    Base,
+    Change,
+    ChangedLinesResult,
+    NoBase,
+    count_changed_lines,
+    find_base,
+    parse_diff,
+    read_changes,
+)
+from pytest_coveralls_submit.ci.detect import Build, detect
+from pytest_coveralls_submit.errors import ProcessError
+from pytest_coveralls_submit.job.source_files import SourceFile
+from pytest_coveralls_submit.outcome import ChangedFile, ChangedLines
+from pytest_coveralls_submit.settings.table import Settings
+
+pytestmark = needs_git
+
+GITHUB = {"service_name": "github-actions", "service_pull_request": "7", "target_branch": "main"}
+GITLAB = {"service_name": "gitlab-ci", "service_pull_request": "7", "target_branch": "main"}
+BITBUCKET = {"service_name": "bitbucket", "service_pull_request": "7", "target_branch": "main"}
+OTHER = {"service_name": "jenkins", "service_pull_request": "7"}
+PUSH = {"service_name": "github-actions"}
+ABSENT = "1234567890" * 4
+
+
+def base_of(
+    repository: Repository,
+    build: dict[str, str] | None = None,
+    commit: str | None = None,
+    **settings: Any,
+) -> Base | NoBase:
+    """Return what is compared with: on a CI service, or without ``build`` on a laptop."""
+    return find_base(
+        Settings(settings),
+        Build(**(build or {})),  # type: ignore[arg-type]
+        top=repository.path,
+        env=repository.env,
+        commit=commit,
+    )
+
+
+def commit_of(*arguments: Any, **settings: Any) -> str:
+    """Return the id of the commit that is compared with."""
+    base = base_of(*arguments, **settings)
+    assert isinstance(base, Base), base
+    return base.commit
+
+
+def problem_of(*arguments: Any, **settings: Any) -> str:
+    """Return why there is no base."""
+    base = base_of(*arguments, **settings)
+    assert isinstance(base, NoBase), base
+    return base.problem
+
+
+@pytest.fixture
+def origin(tmp_path: Path) -> Repository:
+    """A new repository without commit."""
+    return Repository(tmp_path / "origin")
+
+
+# --- the base --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("depth", [0, 2, 3])
+def test_a_merge_into_the_target_is_compared_with_the_target(
+    origin: Repository, tmp_path: Path, depth: int
+) -> None:
+    """GitHub's and GitLab's way: the first parent, at any depth from 2 on."""
+    merge, topic, target = origin.merge_request()
+    checkout = origin.checkout_merge(tmp_path / "checkout", depth)
+    for build in (GITHUB, GITLAB, OTHER):
+        for commit in (topic, topic[:12]):
+            base = base_of(checkout, build, commit)
+            assert isinstance(base, Base)
+            assert (base.commit, base.head) == (target, merge)
+
+
+def test_a_merge_of_the_target_is_compared_with_the_target(
+    origin: Repository, tmp_path: Path
+) -> None:
+    """Jenkins' and Bitbucket's way: the second parent."""
+    _, topic, target = origin.merge_request()
+    clone = origin.clone(tmp_path / "clone", "--branch=topic")
+    clone.git("merge", "--quiet", "--no-ff", "--message", "merged", "origin/main")
+    clone.git("update-ref", "-d", "refs/remotes/origin/main")
+    for commit in (topic, topic[:12]):
+        assert commit_of(clone, OTHER, commit) == target
+
+
+@pytest.mark.parametrize("is_behind", [True, False])
+def test_bitbucket_names_the_commit_that_it_merges(
+    origin: Repository, tmp_path: Path, *, is_behind: bool
+) -> None:
+    """One branch is cloned; where the target brings nothing new, there is no merge."""
+    _, topic, target = origin.merge_request()
+    if not is_behind:
+        target = origin.git("rev-parse", "topic^")
+        origin.git("update-ref", "refs/heads/main", target)
+    clone = origin.clone(tmp_path / "clone", "--branch=topic", "--depth=50", "--single-branch")
+    clone.git("fetch", "--quiet", "origin", "main")
+    clone.git("merge", "--quiet", "--no-edit", "FETCH_HEAD")
+    variables = {
+        "BITBUCKET_BUILD_NUMBER": "9",
+        "BITBUCKET_BRANCH": "topic",
+        "BITBUCKET_COMMIT": topic[:12],
+        "BITBUCKET_PR_ID": "7",
+        "BITBUCKET_PR_DESTINATION_BRANCH": "main",
+        "BITBUCKET_PR_DESTINATION_COMMIT": target[:12],
+    }
+    found = find_base(Settings(), detect(variables), top=clone.path, env=clone.env, commit=topic)
+    assert isinstance(found, Base)
+    assert found.commit == target
+
+
+def test_a_named_base_that_moved_on_counts_from_where_head_left_it(
+    origin: Repository, tmp_path: Path
+) -> None:
+    """What the target got meanwhile is not a change of the pull request."""
+    _, topic, target = origin.merge_request()
+    clone = origin.clone(tmp_path / "clone", "--branch=topic")
+    first = origin.git("rev-parse", "topic^")
+    assert commit_of(clone, {**BITBUCKET, "diff_base_sha": target[:12]}, topic) == first
+
+
+@pytest.mark.parametrize(
+    ("build", "remedy"),
+    [
+        (GITHUB, "give actions/checkout `fetch-depth: 2`"),
+        ({**GITHUB, "service_name": "forgejo-actions"}, "actions/checkout `fetch-depth: 2`"),
+        (GITLAB, 'set the variable `GIT_DEPTH: "0"`'),
+        (BITBUCKET, '`git fetch origin "+refs/heads/main:refs/remotes/origin/main"`'),
+        (OTHER, "let the CI service clone more commits"),
+    ],
+)
+def test_a_merge_of_depth_1_has_a_remedy(
+    origin: Repository, tmp_path: Path, build: dict[str, str], remedy: str
+) -> None:
+    """The commit names its parents, but they are not here."""
+    _, topic, _ = origin.merge_request()
+    checkout = origin.checkout_merge(tmp_path / "checkout", 1)
+    problem = problem_of(checkout, build, topic)
+    assert problem.startswith("this clone lacks the commit that the pull request is based on; ")
+    assert remedy in problem
+
+
+def test_the_head_of_a_request_is_compared_with_where_it_left_its_target(
+    origin: Repository, tmp_path: Path
+) -> None:
+    """A head that ends in a merge of the target is not a merge of the CI service."""
+    _, topic, target = origin.merge_request()
+    first = origin.git("rev-parse", "topic^")
+    clone = origin.clone(tmp_path / "clone", "--branch=topic")
+    assert commit_of(clone, GITHUB, topic) == first
+    clone.git("merge", "--quiet", "--message", "catch up", "origin/main")
+    merged = clone.commit("more", "d.py")
+    clone.git("reset", "--quiet", "--hard", "HEAD^")
+    for commit in (clone.git("rev-parse", "HEAD"), merged, None):
+        assert commit_of(clone, GITHUB, commit) == target
+    # Where only a local branch has the target's name, it is used.
+    clone.git("branch", "--quiet", "main", first)
+    clone.git("remote", "remove", "origin")
+    assert commit_of(clone, GITHUB, merged) == first
+    shallow = origin.clone(tmp_path / "shallow", "--branch=topic", "--depth=1")
+    assert "fetch-depth: 0" in problem_of(shallow, GITHUB, topic)
+    assert "COVERALLS_COMPARE_REF" in problem_of(shallow, OTHER, topic)
+
+
+def test_gitlabs_base_counts_only_if_it_is_here(origin: Repository, tmp_path: Path) -> None:
+    """It may lie beyond GIT_DEPTH; then the target branch is asked."""
+    _, topic, _ = origin.merge_request()
+    first = origin.git("rev-parse", "topic^")
+    clone = origin.clone(tmp_path / "clone", "--branch=topic")
+    clone.git("update-ref", "refs/remotes/origin/main", topic)
+    assert commit_of(clone, {**GITLAB, "diff_base_sha": first}, topic) == first
+    assert commit_of(clone, {**GITLAB, "diff_base_sha": ABSENT}, topic) == topic
+
+
+def test_settings_come_first_if_what_they_name_is_here(origin: Repository, tmp_path: Path) -> None:
+    """compare_sha, then compare_ref, then what is found without them."""
+    _, topic, target = origin.merge_request()
+    first = origin.git("rev-parse", "topic^")
+    origin.git("tag", "--annotate", "--message", "x", "v1", first)
+    clone = origin.clone(tmp_path / "clone", "--branch=topic")
+    tip = clone.git("rev-parse", "HEAD")
+    assert commit_of(clone, compare_sha=target[:9], compare_ref="main") == target
+    for name in ("main", "origin/main", "refs/remotes/origin/main", "v1"):
+        assert commit_of(clone, compare_sha=ABSENT, compare_ref=name) == first
+    assert commit_of(clone, compare_ref="topic") == tip
+    for absent in ("gone", "--all", "*", "main^", ""):
+        assert commit_of(clone, GITHUB, topic, compare_sha="main", compare_ref=absent) == first
+    clone.git("update-ref", f"refs/heads/{first[:9]}", target)
+    assert commit_of(clone, GITHUB, topic, compare_sha=f"{first[:8]}0") == first
+
+
+@pytest.mark.parametrize(
+    ("settings", "notice"),
+    [
+        ({"compare_ref": "mian"}, "compare_ref mian is not in this clone"),
+        ({"compare_sha": ABSENT[:7]}, "compare_sha 1234567 is not in this clone"),
+        (
+            {"compare_sha": ABSENT[:7], "compare_ref": "mian"},
+            "compare_sha 1234567 and compare_ref mian are not in this clone",
+        ),
+        ({"compare_sha": ABSENT[:7], "compare_ref": "v1"}, None),
+        ({}, None),
+    ],
+)
+def test_what_was_named_but_is_not_here_is_named(
+    origin: Repository, settings: dict[str, Any], notice: str | None
+) -> None:
+    """With another base, and without one."""
+    origin.commit()
+    if notice is not None or not settings:
+        assert problem_of(origin, **settings) == (notice or "")
+    origin.git("tag", "v1")
+    origin.git("update-ref", "refs/remotes/origin/main", "HEAD")
+    base = base_of(origin, **settings)
+    assert isinstance(base, Base)
+    assert base.notice == (notice or "")
+
+
+@pytest.mark.parametrize("default", ["HEAD", "main", "master"])
+def test_on_a_laptop_it_is_where_head_left_the_default_branch(
+    origin: Repository, tmp_path: Path, default: str
+) -> None:
+    """Also before the first own commit: then only what is uncommitted has changed."""
+    first = origin.commit("first")
+    clone = origin.clone(tmp_path / "clone")
+    clone.git("symbolic-ref", "--delete", "refs/remotes/origin/HEAD")
+    clone.git("update-ref", "-d", "refs/remotes/origin/main")
+    clone.git("update-ref", f"refs/remotes/origin/{default}", first)
+    for _ in range(2):
+        base = base_of(clone)
+        assert isinstance(base, Base)
+        assert (base.commit, base.head) == (first, None)
+        clone.commit("second")
+
+
+def test_elsewhere_nothing_is_compared_and_nothing_said(origin: Repository, tmp_path: Path) -> None:
+    """A push to a CI service, no remote, no commit, no repository, no git, not wanted."""
+    assert base_of(origin) == NoBase()
+    _, topic, _ = origin.merge_request()
+    assert base_of(origin) == NoBase()
+    clone = origin.clone(tmp_path / "clone", "--branch=topic")
+    assert isinstance(base_of(clone), Base)
+    assert base_of(clone, PUSH, topic) == NoBase()
+    assert base_of(clone, changed_lines=False) == NoBase()
+    for top, env in ((tmp_path, clone.env), (clone.path, {"PATH": ""}), (None, clone.env)):
+        assert find_base(Settings(), Build(**GITHUB), top=top, env=env) == NoBase()  # type: ignore[arg-type]
+
+
+# --- git's diff ------------------------------------------------------------------------------
+
+
+def changed_lines_in(base: Base | NoBase) -> dict[str, list[range]]:
+    """Return the changed lines of each file."""
+    assert isinstance(base, Base)
+    return {name: change.lines for name, change in read_changes(base).items()}
+
+
+def since(
+    repository: Repository,
+    base: str,
+    env: Mapping[str, str] | None = None,
+    *,
+    work_tree: bool = False,
+) -> Base | NoBase:
+    """Compare a commit with HEAD on a CI service, or with a laptop's work tree."""
+    return find_base(
+        Settings({"compare_sha": base}),
+        Build(**({} if work_tree else PUSH)),  # type: ignore[arg-type]
+        top=repository.path,
+        env={**repository.env, **(env or {})},
+    )
+
+
+def snapshot(repository: Repository) -> dict[str, tuple[int, bytes]]:
+    """Every file in .git, with its time and content."""
+    files = (path for path in (repository.path / ".git").rglob("*") if path.is_file())
+    return {str(path): (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
+
+
+def test_a_laptop_compares_the_work_tree_and_writes_nothing(origin: Repository) -> None:
+    """Staged, unstaged and untracked; not what is ignored or was only touched."""
+    base = origin.commit("1\n2\n")
+    origin.commit("1\n2\n", "touched.py")
+    origin.commit("ignored.py\n", ".gitignore")
+    (origin.path / "a.py").write_text("1\nchanged\n")
+    (origin.path / "staged.py").write_text("staged\n")
+    origin.git("add", "staged.py")
+    (origin.path / "staged.py").write_text("staged\nmore\n")
+    for name in ("ü ñ.py", "ignored.py"):
+        (origin.path / name).write_text("1\n")
+    before = snapshot(origin)
+
+    laptop = changed_lines_in(since(origin, base, work_tree=True))
+
+    assert snapshot(origin) == before
+    assert laptop.pop("ü ñ.py")[0].start == 1
+    committed = {".gitignore": [range(1, 2)], "touched.py": [range(1, 3)]}
+    assert laptop == {**committed, "a.py": [range(2, 3)], "staged.py": [range(1, 3)]}
+    assert changed_lines_in(since(origin, base)) == committed
+    (origin.path / "touched.py").touch()
+    head = origin.git("rev-parse", "HEAD")
+    assert "touched.py" not in changed_lines_in(since(origin, head, work_tree=True))
+
+
+def test_a_commit_is_compared_as_it_was_before_the_tests(origin: Repository) -> None:
+    """A test may move HEAD."""
+    base = since(origin, origin.commit("1\n"))
+    origin.commit("2\n")
+    assert changed_lines_in(base) == {}
+
+
+def test_no_settings_change_the_diff(origin: Repository) -> None:
+    """Of the user, of the repository's attributes, or in the environment."""
+    odd = "ü ñ.py"
+    text = "".join(f"line {number}\n" for number in range(40))
+    for name in ("moved.py", odd):
+        origin.commit(text + name, name)
+    base = origin.git("rev-parse", "HEAD")
+    origin.git("mv", "moved.py", "new name.py")
+    (origin.path / odd).write_text(text.replace("line 3\n", "x\n").replace("line 6\n", "y\n\0"))
+    origin.commit_all()
+    expected = {odd: [range(4, 5), range(7, 9)]}
+    plain = [changed_lines_in(since(origin, base, work_tree=flag)) for flag in (False, True)]
+    assert plain == [expected, expected]
+    (origin.path / ".git" / "info").mkdir(exist_ok=True)
+    (origin.path / ".git" / "info" / "attributes").write_text("* -diff\n*.py binary diff=odd\n")
+    for setting, value in {
+        **dict.fromkeys(("diff.noprefix", "diff.mnemonicPrefix", "diff.relative"), "true"),
+        **dict.fromkeys(("diff.interHunkContext", "diff.context"), "9"),
+        **dict.fromkeys(("color.ui", "color.diff", "diff.colorMoved"), "always"),
+        **dict.fromkeys(("diff.external", "diff.odd.command", "diff.odd.textconv"), "false"),
+        "diff.renames": "false",
+        "diff.renameLimit": "1",
+        "diff.algorithm": "patience",
+        "diff.odd.algorithm": "histogram",
+        "diff.odd.binary": "true",
+        "core.quotePath": "false",
+        "diff.indentHeuristic": "false",
+        "diff.wordRegex": ".",
+        "diff.submodule": "log",
+        "diff.suppressBlankEmpty": "true",
+        "diff.srcPrefix": "x/",
+    }.items():
+        origin.git("config", setting, value)
+    variables = {"GIT_DIFF_OPTS": "-u5", "GIT_EXTERNAL_DIFF": "false", "GIT_PAGER": "false"}
+    for flag in (False, True):
+        assert changed_lines_in(since(origin, base, variables, work_tree=flag)) == expected
+
+
+@posix
+@pytest.mark.parametrize(
+    ("script", "problem"),
+    [
+        ("exit 128", "git could not compare the commits"),
+        (f"head -c {DIFF_LIMIT + 4096} /dev/zero", "more than"),
+    ],
+)
+def test_a_diff_that_fails_is_an_error(
+    origin: Repository, tmp_path: Path, script: str, problem: str
+) -> None:
+    """A git that fails, or prints too much."""
+    base = origin.commit()
+    script = f'case "$*" in *diff-*) {script};; *) exec {GIT} "$@";; esac'
+    with pytest.raises(ProcessError, match=problem):
+        changed_lines_in(since(origin, base, fake_git(tmp_path / "bin", script)))
+
+
+@posix
+def test_a_diff_that_is_too_long_is_made_without_binary_files(
+    origin: Repository, tmp_path: Path
+) -> None:
+    """A large picture that was replaced costs no other file its lines."""
+    base = origin.commit("1\n")
+    origin.commit("1\n2\n")
+    script = (
+        f'case "$*" in *--text*) head -c {DIFF_LIMIT + 9} /dev/zero;; *) exec {GIT} "$@";; esac'
+    )
+    env = fake_git(tmp_path / "bin", script)
+    assert changed_lines_in(since(origin, base, env)) == {"a.py": [range(2, 3)]}
+
+
+@posix
+def test_files_that_are_not_here_are_not_fetched(origin: Repository, tmp_path: Path) -> None:
+    """In a partial clone git would fetch them; the comparison fails instead."""
+    base = origin.commit("first")
+    origin.commit("second")
+    origin.git("config", "uploadpack.allowFilter", "true")
+    clone = origin.clone(tmp_path / "clone", "--filter=blob:none", "--no-checkout")
+    clone.git("config", "protocol.file.allow", "always")
+    with pytest.raises(ProcessError, match="partial clone"):
+        changed_lines_in(since(clone, base))
+    assert clone.git("diff", "--stat", base, "HEAD")
+
+
+# --- how it is read --------------------------------------------------------------------------
+
+
+def a_diff(*hunks: str, name: str = "b/a.py", old: str = "a/a.py") -> bytes:
+    """The diff of one file."""
+    lines = [f"diff --git {old} {name}", "index 1234567..89abcde 100644", f"--- {old}"]
+    return "\n".join([*lines, f"+++ {name}", *hunks, ""]).encode()
+
+
+@pytest.mark.parametrize(
+    "diff",
+    [
+        b"",
+        b"diff --git a/a.py b/a.py\n",  # what diff-index says of a file that was only touched
+        b"diff --git a/a.py b/a.py\nold mode 100644\nnew mode 100755\n",
+        b"diff --git a/a.py b/b.py\nsimilarity index 100%\nrename from a.py\nrename to b.py\n",
+        b"diff --git a/e.py b/e.py\nnew file mode 100644\nindex 0000000..e69de29\n",
+        b"diff --git a/a b/a\nBinary files a/a and b/a differ\n",
+        a_diff("@@ -1,2 +0,0 @@", "-a", "-b", name="/dev/null"),
+        a_diff("@@ -3,2 +2,0 @@", "-a", "-b"),
+        a_diff("@@ -1 +1 @@", "-a", "+b", name="elsewhere"),
+        a_diff("@@ -1 +1 @@", "-a", "+b")[:60],
+    ],
+)
+def test_what_adds_no_line_changes_none(diff: bytes) -> None:
+    """Deleted, moved, of another mode, empty, cut off: no line is new."""
+    assert parse_diff(diff) == {}
+
+
+def test_lines_of_the_work_tree_have_no_blob() -> None:
+    """``diff-index`` prints zeros for it."""
+    diff = a_diff("@@ -1 +1 @@", "-a", "+b").replace(b"89abcde", b"0" * 40)
+    assert parse_diff(diff) == {"a.py": Change([range(1, 2)], None)}
+
+
+NAMES = [
+    *(b"a.py", b"dir/deep.py", b"b/b.py", b"with space.py", b"end ", b'quo"te.py', b"back\\slash"),
+    *(b"tab\t.py", b"new\nline.py", b"\r", b"+++ b", b"-dash", b"\xc3\xbc.py", b"\xe9.py"),
+]
+LINES = [
+    *(b"", b"same", b"other", b"\r", b"crlf\r", b"\0binary", b"\xff", b"+++ b/a.py", b"--- a/a.py"),
+    *(b"@@ -1 +1 @@", b"\\ No newline at end of file", b"diff --git a/a.py b/a.py"),
+]
+
+Content = tuple[bytes, ...]
+"""A file's lines, ended by a line end each but the last."""
+contents = st.lists(st.sampled_from(LINES), max_size=12).map(tuple)
+trees = st.dictionaries(st.sampled_from(NAMES), contents, max_size=4)
+
+
+@st.composite
+def changes(draw: st.DrawFn) -> tuple[dict[bytes, Content], dict[bytes, Content]]:
+    """Two states of a work tree; files of the first are in the second, edited or moved."""
+    before, after = draw(trees), draw(trees)
+    for lines in before.values():
+        name, place = draw(st.sampled_from(NAMES)), draw(st.integers(0, 12))
+        inserted = draw(st.lists(st.sampled_from(LINES), max_size=2))
+        after[name] = (*lines[:place], *inserted, *lines[place + draw(st.integers(0, 2)) :])
+    return before, after
+
+
+def lines_of(content: Content) -> list[bytes]:
+    """A file's lines, as git counts them."""
+    return BytesIO(b"\n".join(content)).readlines()
+
+
+def imported(branch: str, tree: dict[bytes, Content]) -> Iterator[bytes]:
+    """Yield what makes git fast-import a commit of this tree."""
+    yield f"commit refs/heads/{branch}\ncommitter A <a@b> 0 +0000\ndata 0\ndeleteall\n".encode()
+    for name, content in tree.items():
+        quoted = b'"' + b"".join(b"\\%03o" % byte for byte in name) + b'"'
+        text = b"\n".join(content)
+        yield b"M 100644 inline %s\ndata %d\n%s\n" % (quoted, len(text), text)
+
+
+def added_by_git(repository: Repository) -> dict[str, int | None]:
+    """How many lines git says were added, by the new name; None: it is binary."""
+    options = ("-r", "-z", "-M", "--diff-algorithm=myers")
+    entries = iter(
+        repository.git_bytes("diff-tree", "--numstat", *options, "old", "new").split(b"\0")
+    )
+    counts: dict[str, int | None] = {}
+    for entry in filter(None, entries):
+        added, _, path = entry.split(b"\t", 2)
+        name = path or (next(entries), next(entries))[1]  # of a moved file both names follow
+        counts[os.fsdecode(name)] = None if added == b"-" else int(added)
+    return counts
+
+
+def is_subsequence(few: list[bytes], many: list[bytes]) -> bool:
+    """Whether the one list is the other with elements left out."""
+    rest = iter(many)
+    return all(line in rest for line in few)
+
+
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    """A repository whose commits are made anew for each example."""
+    return Repository(tmp_path_factory.mktemp("scratch") / "work")
+
+
+@posix
+@hypothesis_settings(deadline=None, max_examples=40, suppress_health_check=list(HealthCheck))
+@given(states=changes())
+def test_the_parser_agrees_with_git(
+    scratch: Repository, states: tuple[dict[bytes, Content], dict[bytes, Content]]
+) -> None:
+    """As many lines a file as git counts, and the others are all lines from before."""
+    before, after = states
+    stream = b"".join((*imported("old", before), *imported("new", after)))
+    scratch.git("fast-import", "--quiet", "--force", text=stream)
+    scratch.git("symbolic-ref", "HEAD", "refs/heads/new")
+
+    changed = changed_lines_in(since(scratch, scratch.git("rev-parse", "old")))
+
+    numbers_of = {name: sum(map(len, ranges)) for name, ranges in changed.items()}
+    for name, added in added_by_git(scratch).items():
+        assert added is None or numbers_of.pop(name, 0) == added
+    for name, ranges in changed.items():
+        numbers = {number for numbers in ranges for number in numbers}
+        lines = lines_of(after[os.fsencode(name)])
+        kept = [line for number, line in enumerate(lines, start=1) if number not in numbers]
+        assert len(kept) == len(lines) - len(numbers)
+        assert not kept or any(is_subsequence(kept, lines_of(old)) for old in before.values())
+
+
+# --- what is covered -------------------------------------------------------------------------
+
+
+def a_file(
+    name: str,
+    coverage: list[int | None],
+    branches: Sequence[int] = (),
+    repository_name: str = "",
+) -> SourceFile:
+    """A measured file."""
+    return SourceFile(name, None, coverage, list(branches), repository_name=repository_name)
+
+
+def counted(base: Base | NoBase, *files: SourceFile, **settings: Any) -> ChangedLines:
+    """Count in a comparison that has nothing to complain of."""
+    result = count_changed_lines(base, files, Settings(settings))
+    assert (result.notices, result.shortfall) == ((), "")
+    assert result.lines is not None
+    return result.lines
+
+
+@pytest.mark.parametrize(
+    ("numbers", "coverage", "missed"),
+    [
+        ([1, 2], [1, 0], ((2, 2),)),
+        ([1, 2, 3], [0, 0, 0], ((1, 3),)),
+        ([1, 3], [0, None, 0], ((1, 3),)),  # line 2 was there before and is not counted
+        ([1, 2, 3], [0, None, 0], ((1, 3),)),
+        ([1, 2, 3], [0, 1, 0], ((1, 1), (3, 3))),
+        ([1, 3], [0, 1, 0], ((1, 1), (3, 3))),  # line 2 was there before
+        ([1, 3], [0, 0, 0], ((1, 1), (3, 3))),  # likewise: it was missed before
+        ([2, 3], [0, 0, None, None], ((2, 2),)),
+        ([1, 3], [0, 1], ((1, 1),)),  # the file was cut after it was measured
+        ([1, 2], [3, 1], ()),
+    ],
+)
+def test_missed_lines_are_joined_over_what_is_not_counted(
+    origin: Repository,
+    numbers: list[int],
+    coverage: list[int | None],
+    missed: tuple[tuple[int, int], ...],
+) -> None:
+    """A blank line or a comment does not end a range; any other line does."""
+    base = origin.commit("a\nb\nc\nd\n")
+    lines = [f"new {n}" if n in numbers else "abcd"[n - 1] for n in (1, 2, 3, 4)]
+    (origin.path / "a.py").write_text("\n".join([*lines, ""]))
+
+    (file,) = counted(since(origin, base, work_tree=True), a_file("a.py", coverage)).files
+
+    hits = [(coverage + [None] * 9)[number - 1] for number in numbers]
+    total = len(hits) - hits.count(None)
+    assert file == ChangedFile("a.py", total - hits.count(0), total, missed)
+
+
+@pytest.fixture
+def base(origin: Repository) -> Base:
+    """A comparison on a CI service in which a.py, d.py and api/a.py have two new lines each."""
+    first = origin.commit("1\n", "b.py")
+    for name in ("a.py", "d.py", "api/a.py", "README.md"):
+        origin.commit("1\n2\n", name)
+    found = since(origin, first)
+    assert isinstance(found, Base)
+    return found
+
+
+def test_files_are_sorted_and_those_without_a_counted_change_left_out(base: Base) -> None:
+    """What is not measured, not changed, or only a comment, is not there."""
+    files = [a_file("d.py", [1, 0]), a_file("b.py", [1]), a_file("a.py", [1, 0])]
+    changed = counted(base, *files, a_file("api/a.py", [None, None, 1]))
+    assert [file.name for file in changed.files] == ["a.py", "d.py"]
+    assert (changed.covered, changed.total, changed.percent) == (2, 4, 50.0)
+    assert counted(base, changed_fail_under=100.0) == ChangedLines()
+
+
+def test_a_file_is_found_by_its_name_in_the_repository(base: Base) -> None:
+    """In the job it may have the name of another one."""
+    changed = counted(base, a_file("a.py", [0], repository_name="api/a.py"))
+    assert changed.files == (ChangedFile("a.py", 0, 1, ((1, 1),), repository_name="api/a.py"),)
+
+
+def test_a_line_partly_taken_is_covered_and_told_of(base: Base) -> None:
+    """Missed lines and those that were not changed are not."""
+    branches = [1, 0, 0, 1, 1, 0, 1, 0, 2, 0, 0, 0, 2, 0, 1, 0, 3, 0, 0, 0, 3, 0, 1, 1]
+    changed = counted(base, a_file("a.py", [1, 0, 1], branches))
+    assert changed.files == (ChangedFile("a.py", 1, 2, missed=((2, 2),), partial=(1,)),)
+
+
+def test_a_file_that_was_edited_since_the_commit_is_left_out(
+    base: Base, origin: Repository
+) -> None:
+    """Its lines are others by now; line ends of Windows are no edit."""
+    (origin.path / "a.py").write_text("# stamped\n1\n2\n")
+    (origin.path / "d.py").write_bytes(b"1\r\n2\r\n")
+    files = [a_file("a.py", [1, 1, 0]), a_file("d.py", [1, 0])]
+
+    result = count_changed_lines(base, files, Settings())
+
+    assert result.lines == ChangedLines((ChangedFile("d.py", 1, 2, ((2, 2),)),))
+    assert result.notices == ("changed lines: left out files edited since the commit: a.py",)
+
+
+@pytest.mark.parametrize(
+    ("gate", "shortfall"),
+    [
+        (50.0, ""),
+        (50.1, "1 of 2 changed lines are covered, 50.00%; changed_fail_under asks for 50.1%"),
+    ],
+)
+@pytest.mark.parametrize("shown", [True, False])
+def test_too_few_covered_changed_lines_are_a_shortfall(
+    base: Base, gate: float, shortfall: str, *, shown: bool
+) -> None:
+    """Also where they are not shown; what was not sent on purpose fails nothing."""
+    settings = Settings({"changed_fail_under": gate, "changed_lines": shown})
+    files = [a_file("a.py", [1, 0])]
+
+    result = count_changed_lines(base, files, settings)
+    skipped = count_changed_lines(base, files, settings, may_fail=False)
+
+    lines = ChangedLines((ChangedFile("a.py", 1, 2, ((2, 2),)),)) if shown else None
+    origin = f"changed lines are counted from {base.commit[:7]}: compare_sha"
+    assert result == ChangedLinesResult(lines=lines, shortfall=shortfall, details=(origin,))
+    notices = (f"changed_fail_under is ignored: {shortfall}",) if shortfall else ()
+    assert (skipped.shortfall, skipped.notices) == ("", notices)
+
+
+@pytest.mark.parametrize(
+    ("problem", "gate", "notices"),
+    [
+        ("", None, ()),
+        ("x", None, ("changed lines: unknown: x",)),
+        ("x", 50.0, ("changed lines: unknown: x; changed_fail_under is ignored",)),
+        ("", 50.0, ("changed lines: unknown; changed_fail_under is ignored",)),
+    ],
+)
+def test_a_gate_without_a_base_is_never_passed_over(
+    problem: str, gate: float | None, notices: tuple[str, ...]
+) -> None:
+    """Nor is a pull request that could have one."""
+    result = count_changed_lines(NoBase(problem), [], Settings({"changed_fail_under": gate}))
+    assert result == ChangedLinesResult(notices=notices)
+
+
+@posix
+def test_a_diff_that_fails_costs_a_line(origin: Repository, tmp_path: Path) -> None:
+    """The job is sent anyway."""
+    script = f'case "$*" in *diff-*) exit 1;; *) exec {GIT} "$@";; esac'
+    base = since(origin, origin.commit(), fake_git(tmp_path / "bin", script))
+    (notice,) = count_changed_lines(base, [], Settings()).notices
+    assert notice.startswith("changed lines: unknown: git could not compare the commits; ")
