@@ -8,6 +8,8 @@ from json import loads
 from pathlib import Path
 from typing import Any
 
+from . import DOCUMENTATION
+
 _PULL_REQUEST = re.compile(r"(?:.*[/#!])?0*([1-9][0-9]{0,17})/?", re.DOTALL)
 _COMMIT_ID = re.compile(r"(?!0+$)[0-9a-f]{7,64}")
 # Runners look for "##vso[", "##[" and "##teamcity[" anywhere in a line, for "::" at its start:
@@ -81,6 +83,15 @@ def json_object(text: str) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def more_about(anchor: str) -> str:
+    """Return where to read about a message, empty without documentation.
+
+    Args:
+        anchor: of the message's entry in ``docs/messages.md``.
+    """
+    return f"more about this: {DOCUMENTATION}/messages.md#{anchor}" if DOCUMENTATION else ""
 
 
 def one_line(error: BaseException) -> str:
