@@ -201,6 +201,48 @@ def test_opencov_takes_a_job_with_source_that_is_not_compressed(project: Path) -
         assert server.findings == []
 
 
+@pytest.mark.parametrize(
+    ("options", "env", "reason", "advice"),
+    [
+        pytest.param(
+            ["--coveralls-include-source"],
+            {"COVERALLS_REPO_TOKEN": "abcdefgh12345678"},
+            "404 could not find model (trace x-request-id ",
+            "the token from COVERALLS_REPO_TOKEN does not belong to a repository on ",
+            marks=pytest.mark.xfail(strict=True),
+        ),
+        pytest.param(
+            [],
+            {},
+            "422 Server internal error (trace x-request-id ",
+            "set include_source = true",
+            marks=pytest.mark.xfail(strict=True),
+        ),
+        (
+            ["--coveralls-host=SERVER/x"],
+            {},
+            "404 no such path (trace x-request-id ",
+            "no Coveralls interface at ",
+        ),
+    ],
+    ids=["token", "source", "path"],
+)
+def test_what_opencov_refuses_is_explained(
+    project: Path, options: list[str], env: dict[str, str], reason: str, advice: str
+) -> None:
+    """A wrong token and a missing source each have a cause of their own; so has a wrong path."""
+    with StandIn(kind="opencov") as server:
+        run = Runner(project, server)
+        words = [option.replace("SERVER", server.url) for option in options]
+        result = run("--coveralls", "--no-coveralls-compress", *words, env=env)
+
+        assert server.jobs == []
+    lines = told(result.stdout)
+    (failed,) = (place for place, line in enumerate(lines) if line.startswith("coveralls: failed"))
+    assert lines[failed].startswith(f"coveralls: failed: {reason}")
+    assert advice in lines[failed + 1]
+
+
 def test_an_enterprise_server_may_have_a_path(project: Path) -> None:
     """Jobs and webhook are below it, and the closing command has it."""
     prefix = "/a/b"

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 COVERALLS_TOKEN = "c0fee" * 6 + "42"  # made up, of the length Coveralls gives out
 GITHUB_TOKEN_STARTS = ("ghs_", "ghp_", "gho_", "github_pat_")
 CF_RAY = "8f00aa11bb22cc33-FRA"
+REQUEST_ID = "GHx5kV0Yb1Jq0zQAAAAB"
 
 NOT_PARSED = "JSON file not found or failed to parse."
 NO_REPOSITORY = "Couldn't find a repository matching this job."
@@ -250,7 +251,8 @@ class StandIn(HTTPServer):
             ("opencov", "/api/v1/jobs"): self._take_opencov_job,
         }.get((self.kind, received.path.removeprefix(self.prefix)))
         if take is None or received.method != "POST" or not received.path.startswith(self.prefix):
-            return None
+            is_opencov = self.kind == "opencov"
+            return _opencov(404, {"error": "no such path"}) if is_opencov else None
         try:
             with self._lock:
                 return take(received)
@@ -358,21 +360,27 @@ class StandIn(HTTPServer):
             return bool(document.get("repo_name"))
         return self._is_coveralls_token(token)
 
-    # OpenCov: https://github.com/danhper/opencov, web/controllers/api/v1/job_controller.ex
+    # OpenCov (danhper/opencov at d3983d5), as it answered on loopback.
 
     def _take_opencov_job(self, received: Received) -> Response:
         job = _decoded(_opencov_json(received))
-        if not isinstance(job, dict):
-            return _page(500)  # the JSON parser raises: gzip, for one
+        if not isinstance(job, dict):  # gzip, for one
+            raise _opencov_error(500)
         if "repo_token" not in job:
-            return _json(400, {"error": "missing 'repo_token' parameter"})
+            raise _RefusedError(_opencov(400, {"error": "missing 'repo_token' parameter"}))
         if not self._is_coveralls_token(job["repo_token"]):
-            return _page(404)
-        if any("source" not in source_file for source_file in job.get("source_files", ())):
-            return _page(422)  # name, source and coverage are required of each file
+            raise _RefusedError(_opencov(404, {"error": "could not find model"}))
+        files = job.get("source_files")
+        if not isinstance(files, list) or not all(map(_is_opencov_file, files)):
+            raise _opencov_error(422)
+        if not re.search(r"(Z|[+-]\d\d:\d\d)$", job.get("run_at", "Z")):
+            raise _opencov_error(422)
+        covered = percentage([{**file, "branches": []} for file in files])
+        if not files or not covered:  # of the only job of a build
+            raise _opencov_error(500)
         build = self._store(job)
-        answer = {"id": len(self.jobs), "project_id": 1, "build_id": build.number}
-        return _json(200, {**answer, "coverage": round(percentage(job["source_files"]), 2)})
+        number = 70 + list(self.builds).index(build.number)
+        return _opencov(200, {"build_id": number, "coverage": covered, "id": 116 + len(self.jobs)})
 
     # Starting and stopping without leaving a thread or a socket.
 
@@ -480,8 +488,23 @@ def _opencov_json(received: Received) -> bytes:
     fields = parse_qs(received.body.decode("utf-8", "replace"))
     if "json" not in fields:
         error = "request should have 'json' or 'json_file' parameter"
-        raise _RefusedError(_json(400, {"error": error}))
+        raise _RefusedError(_opencov(400, {"error": error}))
     return fields["json"][0].encode()
+
+
+def _is_opencov_file(file: Job) -> bool:
+    """Name, coverage and a source that is not blank are required of each file."""
+    return bool(str(file.get("source") or "").strip() and file.get("name")) and "coverage" in file
+
+
+def _opencov(status: int, body: object) -> Response:
+    headers = {"x-request-id": REQUEST_ID}
+    return Response(json.dumps(body), status, headers, content_type="application/json")
+
+
+def _opencov_error(status: int) -> _RefusedError:
+    """Whatever is wrong with a job, it is this text, which is no object."""
+    return _RefusedError(_opencov(status, "Server internal error"))
 
 
 def _decoded(body: bytes) -> object:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import gc
+import gzip
+import json
 import socket
 import ssl
 import threading
@@ -12,6 +14,7 @@ from contextlib import ExitStack, closing
 from typing import Any
 
 import pytest
+import requests
 import trustme
 from standin import COVERALLS_TOKEN, Job, StandIn, check, check_webhook
 
@@ -233,6 +236,54 @@ def test_each_fault_of_the_webhook_is_found(fields: Job, finding: str) -> None:
     assert check_webhook(right) == []
     (found,) = check_webhook({**right, **fields})
     assert found.startswith(finding)
+
+
+INTERNAL = "Server internal error"
+WITH_SOURCE = {**SOURCE_FILE, "source": "a\nb\nc\nd\n"}
+BLANK = {**SOURCE_FILE, "name": "b.py", "source": " \n"}
+UNCOVERED = {**WITH_SOURCE, "coverage": [0, 0], "branches": []}
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "said"),
+    [
+        ({}, 200, {"build_id": 70, "coverage": pytest.approx(66.67, abs=0.01), "id": 117}),
+        ({"repo_token": "unknown"}, 404, {"error": "could not find model"}),
+        ({"repo_token": None}, 400, {"error": "missing 'repo_token' parameter"}),
+        ({"source_files": [SOURCE_FILE]}, 422, INTERNAL),
+        ({"source_files": [WITH_SOURCE, BLANK]}, 422, INTERNAL),
+        ({"run_at": "2013-02-18 00:52:48 -0800"}, 422, INTERNAL),
+        ({"source_files": []}, 500, INTERNAL),
+        ({"source_files": [UNCOVERED]}, 500, INTERNAL),
+    ],
+)
+def test_opencov_answers_as_a_real_one_did(fields: Job, status: int, said: object) -> None:
+    """Each answer carries the id of its request."""
+    body = json.dumps(a_job(**{"source_files": [WITH_SOURCE], **fields})).encode()
+    with StandIn(kind="opencov") as server:
+        answer = requests.post(f"{server.url}/api/v1/jobs", files={"json_file": body}, timeout=5)
+
+    assert (answer.status_code, answer.json()) == (status, said)
+    assert answer.headers["x-request-id"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "said"),
+    [
+        ("/api/v1/jobs", gzip.compress(json.dumps(a_job()).encode()), 500, INTERNAL),
+        ("/api/v1/jobs", b"no JSON", 500, INTERNAL),
+        ("/webhook", b"{}", 404, {"error": "no such path"}),
+        ("/elsewhere", b"{}", 404, {"error": "no such path"}),
+    ],
+)
+def test_opencov_knows_no_gzip_and_one_path(
+    path: str, body: bytes, status: int, said: object
+) -> None:
+    """There is no webhook."""
+    with StandIn(kind="opencov") as server:
+        answer = requests.post(server.url + path, files={"json_file": body}, timeout=5)
+
+    assert (answer.status_code, answer.json()) == (status, said)
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
