@@ -14,7 +14,7 @@ from .changed_lines import Base, NoBase, find_base
 from .ci import gitlab
 from .ci.detect import Build, detect
 from .delivery import sender
-from .delivery.case import Facts, kind_of
+from .delivery.answers import RunFacts
 from .delivery.messages import Answer, Call, Policy
 from .identity.token import Token, choose_token, why_github_token_stays
 from .job import identity as head
@@ -79,23 +79,25 @@ class Plan:
         return (*token, *(secret for secret in own if secret is not None))
 
     @property
-    def facts(self) -> Facts:
+    def facts(self) -> RunFacts:
         """What an answer may have to be explained with."""
         token, settings = self.token, self.settings
         name, bundle = (settings.origins.get(key) for key in ("service_name", "ca_bundle"))
-        return Facts(
+        return RunFacts(
             host=settings.host,
-            number=self.identity.service_number,
+            service_number=self.identity.service_number,
             repo_name=self.identity.repo_name or self.build.repo_name,
             ci=self.build.service_name,
             service_name=self.identity.service_name,
-            service_origin=str(name) if name is not None else None,
-            token_kind=kind_of(is_github=token.is_github) if token else None,
-            token_origin=token.origin if token else None,
+            service_name_source=str(name) if name is not None else None,
+            has_github_token=token is not None and token.is_github,
+            token_source=token.origin if token else None,
             token_prefix=token.github_prefix if token else "",
             may_use_github_token=why_github_token_stays(settings, self.env) is None,
             ca_bundle=f"{settings.ca_bundle} (from {bundle})" if bundle is not None else None,
             parallel=settings.parallel,
+            include_source=settings.include_source,
+            secrets=self.secrets,
         )
 
 

@@ -1,6 +1,6 @@
 """What is wrong before the first test and what to do about it, from the plan alone.
 
-What a refusal means is left to ``delivery/refusals``.
+What a refusal means is left to ``delivery/answers``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from .ci.detect import Build
 from .context import Plan
-from .delivery import case
+from .delivery.answers import token_mismatch
 from .identity.token import GITHUB_ACTIONS, why_withheld
 from .outcome import NotSent
 from .settings.table import COVERALLS
@@ -51,8 +51,8 @@ def problems(plan: Plan) -> Iterator[str]:
         yield why_no_token(plan).full_reason
     elif (hidden := hidden_by_tox(plan)) is not None:
         yield hidden
-    if (misfit := case.misfit(plan.facts)) is not None:
-        yield misfit
+    if (mismatch := token_mismatch(plan.facts)) is not None:
+        yield mismatch
     if plan.settings.parallel and plan.identity.service_number is None:
         yield "parallel, but no build number is known to close it by: set service_number"
 

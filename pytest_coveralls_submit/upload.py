@@ -15,7 +15,7 @@ from typing import Protocol
 from . import git
 from .ci import gitlab
 from .context import Plan, asker
-from .delivery import diagnosis, refusals, sender
+from .delivery import answers, sender
 from .delivery.build_result import wait_for_build
 from .delivery.messages import Answer, Call, Policy, Progress
 from .delivery.sender import Waiting
@@ -56,7 +56,7 @@ def upload(
         # Without a number each job that arrives is a build of its own.
         is_repeatable = "service_number" in job.identity
         answer = post(plan, "/api/v1/jobs", body, voice, is_repeatable=is_repeatable)
-        verdict = diagnosis.judge(answer, refusals.JOB_ROWS, plan.facts)
+        verdict = answers.judge_job(answer, plan.facts)
         if verdict.accepted:
             return _accepted(plan, job, percent, kept, verdict, answer, voice)
     except KeyboardInterrupt:
@@ -84,7 +84,7 @@ def _accepted(
     job: Document,
     percent: float,
     kept: Path | None,
-    verdict: diagnosis.Verdict,
+    verdict: answers.Verdict,
     answer: Answer,
     voice: Voice,
 ) -> Sent:

@@ -6,7 +6,7 @@ import argparse
 import json
 
 from ..context import Plan
-from ..delivery import diagnosis, refusals
+from ..delivery import answers
 from ..errors import ProcessError, SettingsError
 from ..hints import warnings, why_no_token
 from ..outcome import Failed
@@ -48,7 +48,7 @@ def run(console: Console) -> int:
     except ProcessError as error:
         console.tell(Failed(reason=f"build {number} was not closed: {error}"))
         return REFUSED
-    verdict = diagnosis.judge(answer, refusals.WEBHOOK_ROWS, plan.facts, doubt=refusals.CLOSE_AGAIN)
+    verdict = answers.judge_webhook(answer, plan.facts)
     # An attempt whose answer was lost may have closed it: then the next one finds it closed.
     if verdict.accepted or (answer.ambiguous and "closed" in verdict.message):
         _closed(console, number, verdict)
@@ -60,7 +60,7 @@ def run(console: Console) -> int:
     return REFUSED
 
 
-def _closed(console: Console, number: str, verdict: diagnosis.Verdict) -> None:
+def _closed(console: Console, number: str, verdict: answers.Verdict) -> None:
     plan, jobs = console.plan, verdict.jobs
     counted = "" if jobs is None else ", 1 job" if jobs == 1 else f", {jobs} jobs"
     console.say(linked(f"closed build {number} on {plan.settings.host}{counted}", verdict.url))

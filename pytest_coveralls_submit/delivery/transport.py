@@ -1,6 +1,6 @@
 """Makes one call, again where that is safe, and reads a bounded answer; the only user of requests.
 
-Runs in the sender's child process. What an answer means is left to ``diagnosis``.
+Runs in the sender's child process. What an answer means is left to ``answers``.
 """
 
 from __future__ import annotations
@@ -56,7 +56,10 @@ CLOUDFLARE = {
 RETRY_AFTER_LIMIT = 30.0
 AFTER_DEADLINE = 1.5
 """Seconds after which this process ends itself, should its parent not have killed it before."""
-KEPT_HEADERS = ("cf-ray", "cf-mitigated", "x-request-id", "link", "x-next-page")
+KEPT_HEADERS = (
+    *("cf-ray", "x-request-id", "x-amzn-requestid", "x-amzn-trace-id", "x-trace-id"),
+    *("cf-mitigated", "link", "x-next-page"),
+)
 UNPARSABLE = re.compile("failed to parse", re.IGNORECASE)
 HOST_LIMIT = 260
 """Letters of a scheme and the longest host name: RFC 1035, 2.3.4."""

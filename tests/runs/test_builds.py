@@ -204,19 +204,17 @@ def test_opencov_takes_a_job_with_source_that_is_not_compressed(project: Path) -
 @pytest.mark.parametrize(
     ("options", "env", "reason", "advice"),
     [
-        pytest.param(
+        (
             ["--coveralls-include-source"],
             {"COVERALLS_REPO_TOKEN": "abcdefgh12345678"},
             "404 could not find model (trace x-request-id ",
             "the token from COVERALLS_REPO_TOKEN does not belong to a repository on ",
-            marks=pytest.mark.xfail(strict=True),
         ),
-        pytest.param(
+        (
             [],
             {},
             "422 Server internal error (trace x-request-id ",
             "set include_source = true",
-            marks=pytest.mark.xfail(strict=True),
         ),
         (
             ["--coveralls-host=SERVER/x"],

@@ -40,14 +40,14 @@ AFTER_TESTS = importable(
     "job.outbox.keep",
     "job.document.with_token",
     "upload.post",
-    "delivery.diagnosis.judge",
+    "delivery.answers.judge_job",
     "submit.submit",
 )
 PRINTING = importable("output.lines.lines", "ci.pages.pages")
 EVERY = (*BEFORE_TESTS, *AFTER_TESTS, *PRINTING)
 # Beside the submission: where one of these breaks, the job still arrives.
 BESIDE = ("output.lines.header", *PRINTING)
-KEPT = ("job.document.with_token", "upload.post", "delivery.diagnosis.judge")
+KEPT = ("job.document.with_token", "upload.post", "delivery.answers.judge_job")
 """By then the job is on disk."""
 KINDS = ("Exception", "MemoryError", "RecursionError")
 FAULTS = [(where, KINDS[place % len(KINDS)]) for place, where in enumerate(EVERY)]
@@ -103,7 +103,7 @@ def test_a_fault_of_ours_is_one_line_and_changes_nothing(
     assert (run.status, run.passed) == (0, 2)
     assert len(faults) == 1, run.lines
     assert f"internal fault: {kind}" in faults[0]
-    assert len(inner.server.jobs) == (where in BESIDE or where == "delivery.diagnosis.judge")
+    assert len(inner.server.jobs) == (where in BESIDE or where == "delivery.answers.judge_job")
     if where not in BESIDE:
         assert faults[0].startswith("failed: internal fault: ")
     if where in KEPT:  # path and command are printed whatever kept the job from being accepted

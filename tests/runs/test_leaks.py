@@ -269,7 +269,7 @@ FAULTS = importable(
     "settings.read.resolve",
     "job.identity.compose",
     "upload.post",
-    "delivery.diagnosis.judge",
+    "delivery.answers.judge_job",
 )
 
 
@@ -281,7 +281,7 @@ def test_a_fault_of_ours_shows_nothing(
 ) -> None:
     """Neither locals of our frames nor the exception's text: redaction goes by value."""
     (scene.folder / "breaker.py").write_text(BREAKER)
-    echo = f"<{CANARY}>" if where == "delivery.diagnosis.judge" else ""
+    echo = f"<{CANARY}>" if where == "delivery.answers.judge_job" else ""
 
     result = scene.run(
         *("-p", "breaker"), **source(scene), BREAK=where, ECHO=echo, PYTHONPATH=str(scene.folder)

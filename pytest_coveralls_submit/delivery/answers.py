@@ -1,0 +1,447 @@
+"""Judge a server's answer: accepted, or why not and what to do about it.
+
+Each rule has an entry of its name in ``docs/messages.md`` and cites where it was seen;
+``cpub`` is lemurheavy/coveralls-public.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from ..secret import Secret, redact
+from .messages import PROBLEM_LIMIT, Answer
+
+GITHUB_ACTIONS, GITHUB, TRAVIS = "github-actions", "github", "travis-ci"
+# Coveralls' support asks for the first; the others are the names that gateways use.
+TRACE_HEADERS = ("cf-ray", "x-request-id", "x-amzn-requestid", "x-amzn-trace-id", "x-trace-id")
+TRACE_LIMIT = 80
+URL_LIMIT = 2000
+# RFC 3986, without brackets outside of an IPv6 address.
+URL = re.compile(
+    r"https?://(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(:\d+)?([/?#][\w.~:/?#@!$&'()*+,;=%-]*)?", re.ASCII
+)
+SET_GITHUB_TOKEN = "GITHUB_TOKEN: ${{ github.token }}"  # noqa: S105
+WRONG_TOKEN = r"Couldn't find a repository|could not find model|(?i:invalid (github|repo) token)"  # noqa: S105
+NOT_ON_TRAVIS = "Travis API error|wasn't found on the repo"
+OUTAGES = ("not-parsed", "processing-error", "cloudflare", "down", "no-answer")
+DOWN = "{} is overloaded or down; your tests are not affected"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFacts:
+    """What an explanation may have to know of the run."""
+
+    host: str
+    service_number: str | None = None
+    repo_name: str | None = None
+    ci: str | None = None  # the service that was detected
+    service_name: str | None = None  # in the job
+    service_name_source: str | None = None  # None where it was detected
+    has_github_token: bool = False
+    token_source: str | None = None  # None without a token
+    token_prefix: str = ""  # how GitHub's tokens start, if this one does
+    may_use_github_token: bool = False
+    ca_bundle: str | None = None  # the user's own, with its source
+    parallel: bool = False
+    include_source: bool = False
+    secrets: tuple[Secret, ...] = ()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What an answer comes to."""
+
+    accepted: bool
+    reason: str = ""
+    advice: tuple[str, ...] = ()
+    anchor: str = ""  # of the entry in docs/messages.md
+    url: str | None = None  # the page of the job or the build
+    message: str = ""
+    jobs: int | None = None  # of a build that was closed
+
+
+def judge_job(answer: Answer, facts: RunFacts) -> Verdict:
+    """Tell whether ``answer`` accepts a job, and if not, why.
+
+    Accepted is a 2xx with a JSON object that has no true ``error``.
+    """
+    doubt = "it may have been accepted anyway: look at {} before you send it again"
+    return _judge(answer, facts, _job_rules, doubt)
+
+
+def judge_webhook(answer: Answer, facts: RunFacts) -> Verdict:
+    """Tell whether ``answer`` closes a build, and if not, why."""
+    doubt = "it may be closed anyway: run `finish` again, closing twice does no harm"
+    return _judge(answer, facts, _webhook_rules, doubt)
+
+
+def token_mismatch(facts: RunFacts) -> str | None:
+    """Return why service name and token do not fit together.
+
+    With the name ``github`` Coveralls takes the token for GitHub's, with any other for its own
+    (cpub#1515); with Travis' names it asks Travis for the job (cpub#1291).
+    """
+    source = f" (from {facts.service_name_source})" if facts.service_name_source else ""
+    name = f'service name "{facts.service_name}"{source}'
+    token = f"the token (from {facts.token_source})"
+    on_github = facts.ci == GITHUB_ACTIONS
+    if facts.has_github_token and facts.service_name not in {None, GITHUB}:
+        other = f'set "{GITHUB}", or ' if on_github else ""
+        own = f"{other}use the token from the repository's page"
+        return f"{name} needs Coveralls' own token, but {token} is GitHub's: {own}"
+    if facts.has_github_token and not facts.token_prefix:
+        own = f"set {SET_GITHUB_TOKEN}, or put it into COVERALLS_REPO_TOKEN"
+        return f"{token} does not look like GitHub's, perhaps it is Coveralls' own: {own}"
+    if facts.service_name == GITHUB and facts.token_source and not facts.has_github_token:
+        other = f'remove the name, or set "{GITHUB_ACTIONS}"' if on_github else "remove the name"
+        return f"{name} needs GitHub's token, but {token} is Coveralls' own: {other}"
+    if (facts.service_name or "").startswith("travis-") and facts.ci != TRAVIS:
+        return f"{name} is for runs on Travis, where Coveralls looks for the job: remove the name"
+    return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """An answer that is not an acceptance, and its circumstances."""
+
+    answer: Answer
+    facts: RunFacts
+    message: str
+    is_object: bool
+
+    @property
+    def status(self) -> int:
+        """Return the status, 0 for no answer; a refusal sent with 200 counts as 422 (cpub#16)."""
+        status = self.answer.status or 0
+        return 422 if 200 <= status < 300 and self.is_object else status  # noqa: PLR2004
+
+    @property
+    def server(self) -> str:
+        """Return the host for people."""
+        parts = urlsplit(self.facts.host)
+        return parts.netloc + parts.path
+
+    @property
+    def host_name(self) -> str | None:
+        """Return the host alone."""
+        return urlsplit(self.facts.host).hostname
+
+    @property
+    def is_public(self) -> bool:
+        """Tell whether the server is the public Coveralls."""
+        return self.host_name == "coveralls.io"
+
+    @property
+    def token(self) -> str:
+        """Return the token's name for people."""
+        return f"the token from {self.facts.token_source}"
+
+    @property
+    def repeats(self) -> bool:
+        """Tell whether an earlier attempt may have arrived."""
+        return self.answer.ambiguous and self.answer.attempts > 1
+
+    @property
+    def new_number(self) -> tuple[str, ...]:
+        """Return the variable for a number of each attempt, on GitHub."""
+        if self.facts.ci != GITHUB_ACTIONS or not (self.facts.service_number or "").isdigit():
+            return ()
+        number = "COVERALLS_SERVICE_NUMBER: ${{ github.run_id }}-${{ github.run_attempt }}"
+        return (f"set {number} for its jobs and `finish`",)
+
+    def refuses(self, pattern: str) -> bool:
+        """Tell whether a 4xx says something that matches ``pattern``."""
+        words = self.message or self.answer.problem
+        return self.status in range(400, 500) and bool(re.search(pattern, words))
+
+    def failed(self, pattern: str) -> bool:
+        """Tell whether there is no answer, for a reason that matches ``pattern``."""
+        return not self.status and bool(re.search(pattern, self.answer.problem))
+
+
+# --- the rules: the first that matches yields its name and what to do ------------------------
+
+Advice = tuple[str, ...]
+EARLIER_ATTEMPT = "an earlier attempt may have arrived and be the reason"
+
+
+def _job_rules(it: Refusal) -> Iterator[Advice]:
+    yield from _repository_rules(it)
+    # cpub#1711, nickmerwin/node-coveralls#273
+    if it.refuses(NOT_ON_TRAVIS):
+        yield (
+            "unknown-to-travis",
+            f"Travis did not return this job to {it.server}; for a private repository set",
+            "COVERALLS_SERVICE_NAME: travis-pro, and use the token from the repository's page",
+        )
+    # cpub#1583, #1716, stacks-network/stacks-core#7157
+    if it.refuses("already closed"):
+        matrix = "give each job of a matrix parallel = true"
+        parallel = "`finish` or a job without parallel = true came before this one"
+        cause = parallel if it.facts.parallel else matrix
+        number = it.facts.service_number or "without a number"
+        advice = (
+            f"build {number} takes no more jobs: {cause},",
+            "run `finish` after the last of them, and give a build that is run again a new number",
+            *it.new_number,
+        )
+        yield ("build-closed", *((EARLIER_ATTEMPT,) if it.repeats else advice))
+    # cpub#1477, coveralls-python#238, mattn/goveralls#42, opengovsg/FormSG#228
+    if it.refuses("must be unique"):
+        advice = (
+            f"this Travis job was sent before, and {it.token} is not the repository's:",
+            "copy it again from the repository's page, or start a new build, not a restart",
+        )
+        yield ("already-sent", *((EARLIER_ATTEMPT,) if it.repeats else advice))
+    # cpub#16, #1314, https://docs.coveralls.io/api-jobs-endpoint
+    if it.refuses("(?i)failed to parse"):
+        other = "it may not be a Coveralls server, or it needs include_source = true"
+        later = "send it again later, or send support the job and the trace id"
+        advice = (f"{it.server} could not read the job, compressed or plain:",)
+        yield ("not-parsed", *advice, later if it.is_public else other)
+    # OpenCov (danhper/opencov at d3983d5) says "Server internal error" whatever is missing
+    if it.answer.status == 422 and not it.is_object and not it.is_public:  # noqa: PLR2004
+        known = f"{it.server} does not say what is wrong with the job, its log may"
+        source = f"{it.server} may need the text of the files: set include_source = true"
+        yield "source-missing", known if it.facts.include_source else source
+    # cpub#473, #1071
+    if it.status == 413:  # noqa: PLR2004
+        size = f"{it.answer.size:,} bytes"
+        yield (
+            "too-large",
+            f"the job is too large for {it.server} ({size}): keep compress on and",
+            "include_source off, or measure fewer files",
+        )
+    yield from _common_rules(it)
+
+
+def _webhook_rules(it: Refusal) -> Iterator[Advice]:
+    yield from _repository_rules(it)
+    # coveralls-python#234, #383, cpub#1093, coverallsapp/github-action#49
+    if it.refuses("No build matching"):
+        number = f"the number {it.facts.service_number}"
+        yield (
+            "no-such-build",
+            f"no job was sent under {number}: it must be the service number of the jobs,",
+            "which the header of each test run shows",
+        )
+    # cpub#1716
+    if it.refuses("closed|done"):
+        yield ("closed-before", "the build was closed before", *it.new_number)
+    # OpenCov: 404 {"error": "no such path"}
+    if it.refuses("no such path"):
+        yield "no-finish", f"{it.server} cannot close builds; on OpenCov leave `finish` out"
+    yield from _common_rules(it)
+
+
+def _repository_rules(it: Refusal) -> Iterator[Advice]:
+    # cpub#1802
+    if it.refuses("(?i)repo was paused|^402"):
+        yield (
+            "paused",
+            f"the repository is paused on {it.server}: its owner has to look at the subscription",
+            "there, or to ask support@coveralls.io; neither the token nor the job is the cause",
+        )
+    # cpub#1291, #1515, #1710, coveralls-python#248, #252
+    if it.refuses(f"{WRONG_TOKEN}|{NOT_ON_TRAVIS}") and (mismatch := token_mismatch(it.facts)):
+        yield "token-mismatch", mismatch
+    if it.refuses(WRONG_TOKEN):
+        yield ("wrong-token", *(_github_token(it) if it.facts.has_github_token else _token(it)))
+
+
+def _token(it: Refusal) -> Advice:
+    # cpub#465, #614, #632, #835, #871, #899, #1264, #1461, #1567, #1767, mattn/goveralls#39;
+    # "could not find model" is OpenCov's
+    moved = "if the repository was renamed or moved, press Sync in its settings"
+    wrong = f"does not belong to a repository on {it.server}:"
+    if it.facts.ci == GITHUB_ACTIONS and it.facts.may_use_github_token:
+        return (
+            f"the token {wrong} copy it again from the repository's page, or",
+            f'use GITHUB_TOKEN with service name "{GITHUB}"',
+            f"(a personal API token does not work; {moved})",
+        )
+    advice: Advice = (f"{it.token} {wrong} it must be the repository's own, from its page",)
+    if not it.message.startswith("could"):
+        own = "(not a personal API token), and the repository must be switched on there"
+        advice = (*advice, f"{own}; {moved}")
+    travis = "private repositories need COVERALLS_SERVICE_NAME: travis-pro, public ones do not"
+    return (*advice, travis) if it.facts.ci == TRAVIS else advice
+
+
+def _github_token(it: Refusal) -> Advice:
+    # cpub#1710, #1721, coverallsapp/github-action#14, #51, usc-isi-i2/kgtk#539
+    repository = f"{it.facts.repo_name or 'this repository'} on {it.server}"
+    if re.match("(?i)invalid", it.message):
+        return (
+            f"{it.server} did not accept {it.token}, which is valid until its CI job ends:",
+            f"set {SET_GITHUB_TOKEN} in the step of `finish`",
+        )
+    if it.facts.token_prefix != "ghs_":  # noqa: S105
+        return (
+            f"{it.token} is a personal access token without access to {repository}:",
+            f"remove it and set {SET_GITHUB_TOKEN}, or use the token from the repository's page",
+        )
+    return (
+        f"the GitHub token does not open {repository}: add the repository there, or",
+        "set COVERALLS_REPO_TOKEN to the token from the repository's page; if it worked before,",
+        "press Sync in the repository's settings, and look at https://www.githubstatus.com",
+    )
+
+
+def _common_rules(it: Refusal) -> Iterator[Advice]:
+    # cpub#61, #487, #1232, #1496
+    if "processing error" in it.message:
+        yield (
+            "processing-error",
+            f"{it.server} had trouble with this job; your tests are not affected",
+            "if it stays so, send support the job and the trace id",
+        )
+    # psf/requests#2703, #3516, #6585, pypa/pip#6555, #9190, mozilla/bugbot#1909, #2002
+    proxy = it.answer.proxy or "the proxy"
+    if it.answer.problem.startswith("407") or it.failed("proxy.*407"):
+        yield (
+            "proxy",
+            f"put user and password into the variable of {proxy}:",
+            "http://USER:PASSWORD@HOST:PORT, special characters of the password as %XX",
+        )
+    if it.answer.proxy and it.failed("(?i)proxy|SOCKS"):
+        yield (
+            "proxy",
+            f"the request goes through {proxy}: check that variable,",
+            f"or add {it.host_name} to NO_PROXY if it can be reached directly",
+        )
+    yield from _fault_rules(it) if not it.status else _status_rules(it)
+
+
+def _status_rules(it: Refusal) -> Iterator[Advice]:
+    # https://developers.cloudflare.com/cloudflare-challenges/, cpub#1821, rgerum/saenopy#87
+    is_blocked = it.status == 403 and "cf-ray" in it.answer.headers and not it.is_object  # noqa: PLR2004
+    if is_blocked or "cf-mitigated" in it.answer.headers:
+        yield (
+            "cloudflare",
+            f"Cloudflare, in front of {it.server}, blocked the request: the token is not the",
+            "cause; send it again later, or send support the trace id",
+        )
+    if it.status in range(520, 531):
+        advice = f"Cloudflare does not reach {it.server} behind it; your tests are not affected"
+        yield "cloudflare", advice
+    # the official client follows redirects, token and all: coverage-reporter, api/jobs.cr
+    if it.status in range(300, 400):
+        target = it.answer.headers.get("location", "another address")
+        yield (
+            "redirect",
+            f"redirects are not followed, the token would go along; this one points to {target}:",
+            "set host to the address of Coveralls itself",
+        )
+    # cpub#1658, #1681, coverallsapp/coveralls.net#110
+    if it.status in {401, 403} or (it.status == 400 and not it.is_object):  # noqa: PLR2004
+        yield "request-refused", f"{it.server} or something in front of it refused the request"
+    # coverallsapp/github-action#49, cpub#1681
+    if it.status == 404:  # noqa: PLR2004
+        later = f"{it.server} did not find its own interface: send it again later"
+        other = f"{it.server} has no Coveralls interface at {it.facts.host}: check host"
+        yield "wrong-host", later if it.facts.host == "https://coveralls.io" else other
+    # z4r/python-coveralls#32, cpub#1681
+    if it.status in range(200, 300) and not it.answer.ambiguous:
+        page = f"this answer is not from Coveralls: a login page or a proxy is before {it.server}"
+        yield "wrong-host", page if it.is_public else f"{page}, or host is wrong"
+    # cpub#1582, #1583, mattn/goveralls#42, #204, rgerum/saenopy#87
+    state = {405: "down for maintenance", 429: "not taking requests for now"}.get(it.status)
+    if state:
+        yield "down", f"{it.server} is {state}; your tests are not affected"
+    if it.status == 408 or it.status >= 500 or it.answer.ambiguous:  # noqa: PLR2004
+        yield "down", DOWN.format(it.server)
+
+
+def _fault_rules(it: Refusal) -> Iterator[Advice]:
+    # codecov/uploader#828, unioslo/zabbix-cli#31, RFC 9110, 4.3.4
+    if it.failed("certificate.*(expired|not yet valid)"):
+        cause = "has expired or is not yet valid"
+        yield "certificate", f"the certificate {cause}: check this machine's clock and {it.server}"
+    if it.failed("certificate.*(mismatch|not valid for|doesn't match)"):
+        yield "certificate", "another server answers under this name: check host and proxy"
+    if it.failed("certificate") and it.facts.ca_bundle:
+        yield "certificate", f"add the authority that signed it to {it.facts.ca_bundle}"
+    if it.failed("certificate"):
+        proxy = f"; {it.answer.proxy} may use its own" if it.answer.proxy else ""
+        advice = "set ca_bundle to the PEM file of the authority that signed it"
+        yield "certificate", advice + proxy
+    # RFC 8446
+    if it.failed("WRONG_VERSION_NUMBER|record layer failure|HTTP_REQUEST"):
+        yield "no-tls", f"{it.server} does not speak TLS there: check host and port"
+    # cpub#1416
+    if it.failed("HANDSHAKE_FAILURE|PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL"):
+        yield "no-tls", f"{it.server} and this Python have no version of TLS in common"
+    # cpub#1582, RFC 9112
+    if it.failed("host name|refused|no connection|no secure|no HTTP|not HTTP"):
+        yield "no-connection", "check host, network and proxy variables"
+    # cpub#1583, mattn/goveralls#42
+    if it.failed("no answer|no result|reset|closed|connection failed|handed over"):
+        yield "no-answer", DOWN.format(it.server)
+
+
+# --- judging ---------------------------------------------------------------------------------
+
+
+def _judge(
+    answer: Answer, facts: RunFacts, rules: Callable[[Refusal], Iterator[Advice]], doubt: str
+) -> Verdict:
+    said = _parsed(answer.text)
+    message = redact(_message(said), facts.secrets)[:PROBLEM_LIMIT]
+    is_success = answer.status in range(200, 300)
+    if is_success and isinstance(said, dict) and not said.get("error"):
+        return _accepted(said, message, facts)
+    is_object = isinstance(said, dict)
+    if is_success and not is_object and not answer.ambiguous:
+        message = "with no JSON object in the answer"
+    refusal = Refusal(answer=answer, facts=facts, message=message, is_object=is_object)
+    anchor, *advice = next(rules(refusal), ("",))
+    if anchor in OUTAGES and refusal.is_public:
+        advice.append("is it down for everybody? https://status.coveralls.io")
+    if answer.ambiguous:
+        advice.append(doubt.format(refusal.server))
+    return Verdict(False, _reason(answer, message), tuple(advice), anchor, message=message)
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _accepted(said: dict[str, Any], message: str, facts: RunFacts) -> Verdict:
+    url, jobs = said.get("url"), said.get("jobs")
+    if not isinstance(url, str) or len(url) > URL_LIMIT or not URL.fullmatch(url):
+        url = ""
+    is_count = isinstance(jobs, int) and not isinstance(jobs, bool) and jobs >= 0
+    return Verdict(
+        True,
+        url=redact(url, facts.secrets) or None,
+        message=message,
+        jobs=jobs if is_count else None,
+    )
+
+
+def _message(said: Any) -> str:
+    """Return the server's words; never HTML, but perhaps Ruby's ``#<Class ...>``."""
+    texts = (said.get("message"), said.get("error")) if isinstance(said, dict) else (said,)
+    for text in texts:
+        if isinstance(text, str) and text.strip() and not re.search("(?<!#)<[a-zA-Z!/]", text):
+            return " ".join(text.split())
+    return ""
+
+
+def _reason(answer: Answer, message: str) -> str:
+    last = f"{answer.status} {message}" if message else answer.problem[:PROBLEM_LIMIT]
+    if answer.attempts > 1:
+        last = f"{answer.attempts} attempts in {answer.seconds:.0f} s, the last: {last}"
+    for name in TRACE_HEADERS:
+        if answer.headers.get(name):
+            return f"{last} (trace {name} {answer.headers[name][:TRACE_LIMIT]})"
+    return last

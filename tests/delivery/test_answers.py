@@ -1,0 +1,485 @@
+"""What an answer means: accepted or not, why, and what to do."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scripted import Scripted, http
+
+from pytest_coveralls_submit.delivery import answers, transport
+from pytest_coveralls_submit.delivery.answers import (
+    RunFacts,
+    Verdict,
+    judge_job,
+    judge_webhook,
+    token_mismatch,
+)
+from pytest_coveralls_submit.delivery.messages import Answer, Call, Policy
+from pytest_coveralls_submit.secret import Secret
+
+Judge = Callable[[Answer, RunFacts], Verdict]
+RAY = {"cf-ray": "8f00aa11bb22cc33-FRA"}
+PAGE = "<html><head><title>Just a moment...</title></head></html>"
+NO_REPOSITORY = "Couldn't find a repository matching this job."
+CLOSED = "Can't add a job to a build that is already closed. Build 9001 is closed."
+NOT_UNIQUE = (
+    "service_job_id (1) must be unique for Travis Jobs not supplying a Coveralls Repo Token"
+)
+TRAVIS_ERROR = 'Travis API error: #<Coveralls::Mash error="not found">'
+UNPARSABLE = "JSON file not found or failed to parse."
+PAUSED = "Repo was paused. Check your subscription."
+UNAFFECTED = "your tests are not affected"
+STATUS_PAGE = "is it down for everybody? https://status.coveralls.io"
+PROXY = "http://squid.example:3128 (from HTTPS_PROXY)"
+NO_BUILD = "No build matching CI build number 9001 found"
+NOT_ON_REPO = "The commit wasn't found on the repo"
+
+FACTS = RunFacts(
+    host="https://coveralls.io",
+    service_number="9001",
+    repo_name="octo/sample",
+    ci="circleci",
+    service_name="circleci",
+    token_source="COVERALLS_REPO_TOKEN",
+)
+GITHUB = {"ci": "github-actions", "service_name": "github-actions", "may_use_github_token": True}
+GITHUB_TOKEN = {
+    **GITHUB,
+    "service_name": "github",
+    "has_github_token": True,
+    "token_prefix": "ghs_",
+    "token_source": "GITHUB_TOKEN",
+}
+PERSONAL_TOKEN = {**GITHUB_TOKEN, "token_prefix": "ghp_"}
+WRONG_NAME = {**GITHUB, "service_name": "github", "service_name_source": "COVERALLS_SERVICE_NAME"}
+ON_TRAVIS = {"ci": "travis-ci", "service_name": "travis-ci"}
+ELSEWHERE = {"host": "https://cover.example/path"}
+OWN_BUNDLE = {"ca_bundle": "/etc/ca.pem (from COVERALLS_CA_BUNDLE)"}
+
+
+class Case(NamedTuple):
+    """A refusal, its entry in docs/messages.md, and words of the advice."""
+
+    anchor: str
+    answer: Answer
+    words: str
+    facts: Mapping[str, Any] = MappingProxyType({})
+
+
+def said(status: int, body: object, **more: Any) -> Answer:
+    """An answer in JSON."""
+    return Answer(status=status, problem=f"{status} Said", text=json.dumps(body), **more)
+
+
+def refused(message: str, status: int = 422, **more: Any) -> Answer:
+    """How Coveralls says no."""
+    return said(status, {"message": message, "error": True}, **more)
+
+
+def page(status: int, reason: str = "Said", **more: Any) -> Answer:
+    """What a web server says."""
+    return Answer(status=status, problem=f"{status} {reason}", text=PAGE, **more)
+
+
+def untrusted(cause: str, **more: Any) -> Answer:
+    """A certificate that is not trusted."""
+    return Answer(problem=f"the certificate is not trusted: {cause}", **more)
+
+
+def no_tls(cause: str) -> Answer:
+    """A handshake that failed."""
+    return Answer(problem=f"no secure connection: [SSL: {cause}")
+
+
+def proxied(problem: str) -> Answer:
+    """A request that did not get past the proxy."""
+    return Answer(problem=problem, proxy=PROXY)
+
+
+MISMATCH = (
+    'service name "github" (from COVERALLS_SERVICE_NAME) needs GitHub\'s token, but the token '
+    '(from COVERALLS_REPO_TOKEN) is Coveralls\' own: remove the name, or set "github-actions"'
+)
+OWN_PAGE = "own, from its page (not a personal API token), and the repository must be switched on"
+SYNC = "press Sync in"
+NEW_NUMBER = "SERVICE_NUMBER: ${{ github.run_id }}-${{ github.run_attempt }} for its jobs and `fin"
+MATRIX = "build 9001 takes no more jobs: give each job of a matrix parallel = true, run `finish`"
+EARLIER = "an earlier attempt may have arrived and be the reason"
+SUPPORT = "look at the subscription there, or to ask support@coveralls.io"
+CREDENTIALS = f"into the variable of {PROXY}: http://USER:PASSWORD@HOST:PORT"
+THROUGH = f"goes through {PROXY}: check that variable, or add coveralls.io to NO_PROXY"
+BLOCKED = "Cloudflare, in front of coveralls.io, blocked the request: the token is not the cause"
+DOWN = f"coveralls.io is overloaded or down; {UNAFFECTED} {STATUS_PAGE}"
+MAYBE = "it may have been accepted anyway: look at coveralls.io before you send it again"
+CLOSE_AGAIN = "it may be closed anyway: run `finish` again, closing twice does no harm"
+NO_INTERFACE = "cover.example/path has no Coveralls interface at https://cover.example/path: check"
+FOR_TRAVIS = "for a private repository set COVERALLS_SERVICE_NAME: travis-pro, and use the token"
+NEEDS_SOURCE = "cover.example/path may need the text of the files: set include_source = true"
+
+BOTH = (
+    Case("paused", refused(PAUSED, 402), SUPPORT),
+    Case("paused", refused(PAUSED, 200), SUPPORT),
+    Case("paused", page(402, "Payment Required"), SUPPORT),
+    Case("token-mismatch", refused(NO_REPOSITORY), MISMATCH, WRONG_NAME),
+    Case("wrong-token", refused(NO_REPOSITORY), OWN_PAGE),
+    Case("wrong-token", refused(NO_REPOSITORY, 200), SYNC),
+    Case("wrong-token", refused(NO_REPOSITORY), OWN_PAGE, {"ci": "github-actions"}),
+    Case("wrong-token", refused(NO_REPOSITORY), "(a personal API token does not work", GITHUB),
+    Case("wrong-token", refused(NO_REPOSITORY), SYNC, GITHUB),
+    Case("wrong-token", refused(NO_REPOSITORY), "travis-pro, public ones do not", ON_TRAVIS),
+    Case("wrong-token", refused(NO_REPOSITORY), "open octo/sample on coveralls.io:", GITHUB_TOKEN),
+    Case("wrong-token", refused(NO_REPOSITORY), SYNC, GITHUB_TOKEN),
+    Case("wrong-token", refused(NO_REPOSITORY), "https://www.githubstatus.com", GITHUB_TOKEN),
+    Case("wrong-token", refused(NO_REPOSITORY), "personal access token without", PERSONAL_TOKEN),
+    Case("wrong-token", said(404, {"error": "could not find model"}), "own, from its", ELSEWHERE),
+    Case("processing-error", refused("Build processing error.", 500), "send support the job and"),
+    Case("proxy", proxied("Tunnel connection failed through the proxy: 407 Who?"), CREDENTIALS),
+    Case("proxy", page(407, proxy=PROXY), CREDENTIALS),
+    Case("proxy", proxied("Unable to connect to proxy"), THROUGH),
+    Case("proxy", proxied("Missing dependencies for SOCKS support."), THROUGH),
+    Case("cloudflare", page(403, headers=RAY), BLOCKED),
+    Case("cloudflare", page(503, headers={"cf-mitigated": "challenge"}), STATUS_PAGE),
+    Case(
+        "cloudflare", page(530), f"Cloudflare does not reach coveralls.io behind it; {UNAFFECTED}"
+    ),
+    Case("redirect", page(302, headers={"location": "https://h:8443"}), "to https://h:8443: set h"),
+    Case("request-refused", page(401), "in front of it refused the request"),
+    Case("request-refused", page(400), "in front of it refused the request"),
+    Case("request-refused", refused("Forbidden", 403, headers=RAY), "in front of it refused"),
+    Case("wrong-host", page(404), "coveralls.io did not find its own interface: send it again"),
+    Case("wrong-host", page(404), NO_INTERFACE, ELSEWHERE),
+    Case("wrong-host", page(200), "a login page or a proxy is before coveralls.io"),
+    Case("wrong-host", page(200), "before cover.example/path, or host is wrong", ELSEWHERE),
+    Case("down", page(405), f"coveralls.io is down for maintenance; {UNAFFECTED} {STATUS_PAGE}"),
+    Case("down", page(429), "is not taking requests for now"),
+    Case("down", page(503), DOWN),
+    Case("down", page(408), DOWN),
+    Case("down", page(500), "cover.example/path is overloaded or down", ELSEWHERE),
+    Case("certificate", untrusted("certificate has expired"), "check this machine's clock and"),
+    Case("certificate", untrusted("Hostname mismatch, certificate is not valid"), "check host and"),
+    Case("certificate", untrusted("unable to get issuer"), "to /etc/ca.pem (from COV", OWN_BUNDLE),
+    Case("certificate", untrusted("unable to get issuer"), "set ca_bundle to the PEM file"),
+    Case("certificate", untrusted("self-signed", proxy=PROXY), f"{PROXY} may use its own"),
+    Case("no-tls", no_tls("WRONG_VERSION_NUMBER]"), "does not speak TLS there: check host and p"),
+    Case("no-tls", no_tls("SSLV3_ALERT_HANDSHAKE_FAILURE]"), "no version of TLS in common"),
+    Case("no-connection", Answer(problem="the host name cannot be found"), "check host, network"),
+    Case("no-answer", Answer(problem="the connection was reset"), DOWN),
+    Case("", refused("I am a teapot", 418), ""),
+)
+JOBS = (
+    *BOTH,
+    Case(
+        "token-mismatch", refused(TRAVIS_ERROR), "remove the name", {"service_name": "travis-pro"}
+    ),
+    Case("unknown-to-travis", refused(TRAVIS_ERROR), FOR_TRAVIS, ON_TRAVIS),
+    Case("unknown-to-travis", refused(NOT_ON_REPO), FOR_TRAVIS, ON_TRAVIS),
+    Case("build-closed", refused(CLOSED), f"{MATRIX} after the last of them"),
+    Case("build-closed", refused(CLOSED), "came before this one, run `finish`", {"parallel": True}),
+    Case("build-closed", refused(CLOSED), NEW_NUMBER, GITHUB),
+    Case("build-closed", refused(CLOSED, ambiguous=True, attempts=2), f"{EARLIER} {MAYBE}"),
+    Case("already-sent", refused(NOT_UNIQUE), "start a new build, not a restart", ON_TRAVIS),
+    Case("already-sent", refused(NOT_UNIQUE, ambiguous=True, attempts=2), f"{EARLIER} {MAYBE}"),
+    Case("not-parsed", refused(UNPARSABLE), "coveralls.io could not read the job, compressed or"),
+    Case("not-parsed", refused(UNPARSABLE, 200), f"the job and the trace id {STATUS_PAGE}"),
+    Case("not-parsed", refused(UNPARSABLE, 400), "not be a Coveralls server", ELSEWHERE),
+    Case("source-missing", said(422, "Server internal error"), NEEDS_SOURCE, ELSEWHERE),
+    Case("source-missing", page(422), "its log may", {**ELSEWHERE, "include_source": True}),
+    Case("", said(422, "Server internal error"), ""),
+    Case("too-large", page(413, size=16_000_001), "(16,000,001 bytes): keep compress on and incl"),
+    Case("wrong-host", said(404, {"error": "no such path"}), NO_INTERFACE, ELSEWHERE),
+    Case("down", page(504, ambiguous=True), f"{DOWN} {MAYBE}"),
+    Case("no-answer", Answer(problem="no answer within 30 s", ambiguous=True), f"{DOWN} {MAYBE}"),
+)
+BUILDS = (
+    *BOTH,
+    Case("token-mismatch", refused("Invalid github token"), MISMATCH, WRONG_NAME),
+    Case("wrong-token", said(422, {"error": "Invalid repo token"}), OWN_PAGE),
+    Case("wrong-token", refused("Invalid repo token"), "in the step of `finish`", GITHUB_TOKEN),
+    Case("no-such-build", said(200, {"error": NO_BUILD}), "no job was sent under the number 9001"),
+    Case(
+        "no-such-build", said(404, {"error": NO_BUILD}), "which the header of each test run shows"
+    ),
+    Case("closed-before", refused("Build 9001 is closed"), "the build was closed before"),
+    Case("closed-before", refused("already done"), NEW_NUMBER, GITHUB),
+    Case("no-finish", said(404, {"error": "no such path"}), "on OpenCov leave `fin", ELSEWHERE),
+    Case("down", page(504, ambiguous=True), f"{DOWN} {CLOSE_AGAIN}"),
+)
+
+
+def check(case: Case, judge: Judge) -> None:
+    verdict = judge(case.answer, replace(FACTS, **case.facts))
+
+    assert (verdict.accepted, verdict.anchor) == (False, case.anchor)
+    assert case.words in " ".join(verdict.advice)
+    assert bool(verdict.advice) == bool(case.anchor)
+    assert len(verdict.advice) <= 3
+
+
+@pytest.mark.parametrize("case", JOBS, ids=str)
+def test_a_refused_job_is_explained(case: Case) -> None:
+    check(case, judge_job)
+
+
+@pytest.mark.parametrize("case", BUILDS, ids=str)
+def test_a_build_that_is_not_closed_is_explained(case: Case) -> None:
+    check(case, judge_webhook)
+
+
+def test_a_wrong_token_on_github_has_two_ways_out() -> None:
+    facts = replace(FACTS, ci="github-actions", may_use_github_token=True)
+    first, second, _ = judge_job(refused(NO_REPOSITORY), facts).advice
+
+    token = "the token does not belong to a repository on coveralls.io"
+    assert first == f"{token}: copy it again from the repository's page, or"
+    assert second == 'use GITHUB_TOKEN with service name "github"'
+
+
+# --- docs/messages.md ------------------------------------------------------------------------
+
+DOCS = Path(__file__).parents[2] / "docs" / "messages.md"
+SECTIONS = {
+    title.lower().replace(" ", "-"): " ".join(text.split())
+    for title, _, text in (
+        part.partition("\n") for part in DOCS.read_text("utf-8").split("\n## ")[1:]
+    )
+}
+
+
+def test_every_rule_has_an_entry_and_a_case() -> None:
+    source = Path(answers.__file__).read_text("utf-8")
+    rules = set(re.findall(r'yield \(?\s*"([a-z-]+)"', source))
+
+    assert len(rules) >= 20
+    assert set(SECTIONS) == rules
+    assert {case.anchor for case in (*JOBS, *BUILDS)} == rules | {""}
+
+
+@pytest.mark.parametrize("case", {case.answer.text: case for case in (*JOBS, *BUILDS)}.values())
+def test_an_entry_quotes_the_server(case: Case) -> None:
+    message = judge_job(case.answer, FACTS).message
+    if case.anchor and "answer" not in message:
+        assert re.sub(r"\d+", "N", message) in re.sub(r"\d+", "N", SECTIONS[case.anchor])
+
+
+# --- through a real server -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sent", "reason", "anchor"),
+    [
+        (
+            http(
+                422, json.dumps({"message": NO_REPOSITORY, "error": True}).encode(), "CF-RAY: 8f0"
+            ),
+            f"422 {NO_REPOSITORY} (trace cf-ray 8f0)",
+            "wrong-token",
+        ),
+        (
+            http(404, b'{"error": "could not find model"}', "x-request-id: GHx5"),
+            "404 could not find model (trace x-request-id GHx5)",
+            "wrong-token",
+        ),
+        (
+            http(503, PAGE.encode(), "X-Amzn-Trace-Id: Root=1-5f", reason="Service Unavailable"),
+            "503 Service Unavailable (trace x-amzn-trace-id Root=1-5f)",
+            "down",
+        ),
+        (http(200, PAGE.encode()), "200 with no JSON object in the answer", "wrong-host"),
+        (http(302, b"", "Location: https://login.example/x?y"), "302 Said", "redirect"),
+        (b"", "the connection was closed without an answer", "no-answer"),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+            "200 OK, and the answer broke off",
+            "down",
+        ),
+    ],
+)
+def test_an_answer_from_a_server_is_explained(sent: bytes, reason: str, anchor: str) -> None:
+    with Scripted(lambda _: sent) as server:
+        call = Call(method="POST", url=f"{server.url}/api/v1/jobs", form="json_file")
+        answer = transport.deliver(call, b"{}", Policy(), lambda _: None)
+
+    verdict = judge_job(answer, FACTS)
+    assert (verdict.reason, verdict.anchor) == (reason, anchor)
+
+
+# --- before the first test -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("facts", "line"),
+    [
+        (WRONG_NAME, MISMATCH),
+        (
+            {**GITHUB_TOKEN, "service_name": "github-actions"},
+            (
+                'service name "github-actions" needs Coveralls\' own token, but the token (from '
+                "GITHUB_TOKEN) is GitHub's: set \"github\", or use the token from the repository's "
+                "page"
+            ),
+        ),
+        (
+            {**GITHUB_TOKEN, "token_prefix": ""},
+            (
+                "the token (from GITHUB_TOKEN) does not look like GitHub's, perhaps it is "
+                "Coveralls' own: set GITHUB_TOKEN: ${{ github.token }}, or put it into "
+                "COVERALLS_REPO_TOKEN"
+            ),
+        ),
+        (
+            {"service_name": "travis-pro"},
+            (
+                'service name "travis-pro" is for runs on Travis, where Coveralls looks for the '
+                "job: remove the name"
+            ),
+        ),
+        (ON_TRAVIS, None),
+        (GITHUB_TOKEN, None),
+        (GITHUB, None),
+        ({}, None),
+        ({"service_name": "github", "token_source": None}, None),
+        ({**GITHUB_TOKEN, "service_name": None}, None),
+    ],
+)
+def test_a_service_name_that_does_not_fit_the_token_is_known(
+    facts: dict[str, Any], line: str | None
+) -> None:
+    assert token_mismatch(replace(FACTS, **facts)) == line
+
+
+# --- accepted --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *({}, {"error": False}, {"error": None}, {"error": ""}, {"url": None}, {"url": 5}),
+        *({"message": ["x"]}, {"done": True}, {"build_id": 70, "coverage": 100.0, "id": 117}),
+    ],
+)
+def test_an_object_without_a_true_error_is_accepted(body: dict[str, object]) -> None:
+    assert judge_job(said(201, body), FACTS) == Verdict(True)
+
+
+def test_an_accepted_job_has_its_page_and_message() -> None:
+    body = {"message": "Job #9001.1", "url": "https://coveralls.io/jobs/1"}
+
+    assert judge_job(said(200, body), FACTS) == Verdict(True, **body)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("error", [True, 1, "no", ["no"], {"a": "b"}])
+def test_a_true_error_is_a_refusal(error: object) -> None:
+    verdict = judge_job(said(200, {"message": NO_REPOSITORY, "error": error}), FACTS)
+
+    assert (verdict.accepted, verdict.reason) == (False, f"200 {NO_REPOSITORY}")
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        *((url, True) for url in ("http://[::1]:80/jobs/1", "https://coveralls.io/jobs/1?a=b#c")),
+        ("https://coveralls.io/builds/1?x=" + "y" * 1968, True),
+        ("https://coveralls.io/builds/1?x=" + "y" * 1969, False),
+        *((url, False) for url in ("javascript:alert(1)", "//x/y", "/jobs/1", "http://", ["x"])),
+        *((url, False) for url in ("https://x/\n::error::", "https://x/##vso[a]", "https://x/<b>")),
+        *((url, False) for url in ("https://x/\x1b[31m", "https://\u2024/")),
+    ],
+)
+def test_only_a_plain_web_address_is_shown(url: object, shown: bool) -> None:
+    assert judge_job(said(200, {"url": url}), FACTS).url == (url if shown else None)
+
+
+@pytest.mark.parametrize(("jobs", "known"), [(3, 3), (0, 0), (True, None), (-1, None), ("3", None)])
+def test_the_jobs_of_a_closed_build_are_counted(jobs: object, known: int | None) -> None:
+    assert judge_webhook(said(200, {"done": True, "jobs": jobs}), FACTS).jobs == known
+
+
+# --- words -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("headers", "trace"),
+    [
+        *(({name: "8f00"}, f" (trace {name} 8f00)") for name in answers.TRACE_HEADERS),
+        ({"x-request-id": "abc", "cf-ray": "8f00"}, " (trace cf-ray 8f00)"),
+        ({"cf-ray": "x" * 5000}, " (trace cf-ray " + "x" * 80 + ")"),
+        ({"cf-ray": ""}, ""),
+    ],
+)
+def test_the_reason_names_the_trace_id(headers: dict[str, str], trace: str) -> None:
+    assert judge_job(page(503, headers=headers), FACTS).reason == "503 Said" + trace
+
+
+def test_the_reason_counts_attempts() -> None:
+    verdict = judge_job(page(503, attempts=3, seconds=41.2), FACTS)
+
+    assert verdict.reason == "3 attempts in 41 s, the last: 503 Said"
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ({"message": "one\r\n::error::two\t three\u2028four"}, "422 one ::error::two three four"),
+        ({"message": "x" * 5000}, "422 " + "x" * 300),
+        ({"error": "why"}, "422 why"),
+        ("why", "422 why"),
+        *(({"message": words}, "422 Said") for words in (PAGE, 5, ["x"], None, " ", True)),
+        *((body, "422 Said") for body in (PAGE, 5, [1], None)),
+    ],
+)
+def test_a_message_is_one_line_and_never_html(body: object, reason: str) -> None:
+    assert judge_job(said(422, body), FACTS).reason == reason
+
+
+@pytest.mark.parametrize("text", ["", "5", '"text"', "[1]", "NaN", "{", "\0", "[" * 100_000, PAGE])
+def test_a_success_without_a_json_object_accepts_nothing(text: str) -> None:
+    verdict = judge_job(Answer(status=200, problem="200 OK", text=text), FACTS)
+
+    assert (verdict.accepted, verdict.reason) == (False, "200 with no JSON object in the answer")
+
+
+def test_an_answer_is_redacted_after_it_is_read() -> None:
+    """A token whose text is part of the answer's own does not change what the answer says."""
+    facts = replace(FACTS, secrets=(Secret('"error":true'), Secret("c0ffee5ecret")))
+    text = '{"message":"c0ffee5ecret is wrong","error":true}'
+    verdict = judge_job(Answer(status=200, problem="200 OK", text=text), facts)
+
+    assert (verdict.accepted, verdict.reason) == (False, "200 [secret] is wrong")
+    accepted = judge_job(said(200, {"url": "https://h/c0ffee5ecret", "message": "x"}), facts)
+    assert accepted.url == "https://h/[secret]"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=8,
+)
+OBJECTS = st.dictionaries(st.sampled_from(["message", "error", "url", "x"]), JSON)
+
+
+@given(
+    status=st.none() | st.integers(100, 999),
+    text=st.text() | JSON.map(json.dumps) | OBJECTS.map(json.dumps),
+    problem=st.text(max_size=100),
+    judge=st.sampled_from([judge_job, judge_webhook]),
+)
+def test_any_answer_has_a_verdict(
+    status: int | None, text: str, problem: str, judge: Judge
+) -> None:
+    verdict = judge(Answer(status=status, problem=problem, text=text), FACTS)
+
+    if verdict.accepted:
+        body = json.loads(text)
+        assert status in range(200, 300)
+        assert isinstance(body, dict)
+        assert not body.get("error")
+    assert len(verdict.message) <= 300
