@@ -242,3 +242,50 @@ def test_files_of_different_lengths_are_an_error_that_names_the_file(path: Path)
         f"{path}: a.js has 2 lines there and 3 here: "
         "they were measured on different versions of the file"
     )
+
+
+# -- source text of merged files -----------------------------------------------------------------
+
+TEXTLESS = pytest.mark.xfail(strict=True, reason="merged files get no source text")
+
+
+def merged(path: Path, top: Path | None, *files: dict[str, Any]) -> dict[str, str | None]:
+    """Merge files of another tool; name -> source text."""
+    added: Any = merge_file
+    return {file.name: file.source for file in added([], write(path, *files), top)}
+
+
+@TEXTLESS
+def test_merged_files_get_their_text_from_the_checkout(path: Path, tmp_path: Path) -> None:
+    """Where it is there and the other tool gave none; a blank one is left out."""
+    top = tmp_path / "top"
+    (top / "web").mkdir(parents=True)
+    for name, text in (("web/a.js", "let a\n"), ("own.js", "here\n"), ("blank.js", "\n")):
+        (top / name).write_text(text)
+    files = [entry("web/a.js"), entry("own.js", source="its\n"), entry("gone.js")]
+
+    assert merged(path, top, *files, entry("blank.js", coverage=[None])) == {
+        "web/a.js": "let a\n",
+        "own.js": "its\n",
+        "gone.js": None,
+    }
+
+
+@TEXTLESS
+def test_merged_files_get_no_text_unless_it_is_asked_for(path: Path, tmp_path: Path) -> None:
+    """``include_source`` is off."""
+    (tmp_path / "a.js").write_text("let a\n")
+
+    assert merged(path, None, entry("a.js")) == {"a.js": None}
+
+
+@TEXTLESS
+def test_no_text_is_taken_from_outside_the_checkout(path: Path, tmp_path: Path) -> None:
+    """The other tool's file may come from a fork and name any file of this machine."""
+    top = tmp_path / "top"
+    top.mkdir()
+    (tmp_path / "secret").write_text("s3cret\n")
+    names = ["../secret", str(tmp_path / "secret"), "link"]
+    (top / "link").symlink_to(tmp_path / "secret")
+
+    assert set(merged(path, top, *map(entry, names)).values()) == {None}

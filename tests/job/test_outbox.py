@@ -12,6 +12,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -385,6 +386,30 @@ def test_a_folder_holds_its_jobs_the_oldest_first(tmp_path: Path) -> None:
     assert outbox.waiting(tmp_path / "nothing") == ()
 
 
+DAY = 24 * 60 * 60.0
+FOR_EVER = pytest.mark.xfail(strict=True, reason="kept jobs stay for ever")
+
+
+@FOR_EVER
+def test_a_kept_job_is_advertised_for_fourteen_days(tmp_path: Path) -> None:
+    """Later nobody wants its coverage any more."""
+    young = aged(tmp_path / "job-1.json", 13.9 * DAY)
+    aged(tmp_path / "job-2.json", 14.1 * DAY)
+
+    assert outbox.waiting(tmp_path, before=time.time()) == (young,)
+
+
+@FOR_EVER
+def test_kept_jobs_are_removed_after_fourteen_days(tmp_path: Path) -> None:
+    """By the next job that is kept."""
+    aged(tmp_path / "job-1.json", 13.9 * DAY)
+    aged(tmp_path / "job-2.json", 14.1 * DAY)
+
+    keep(tmp_path)
+
+    assert listed(tmp_path) == ["job-1.json", "job-77.json"]
+
+
 # -- once it is accepted -----------------------------------------------------------------------
 
 
@@ -437,6 +462,29 @@ def test_a_file_that_somebody_has_open_is_told(
         outbox.write(PIECES, path)
     assert keep(tmp_path) == tmp_path / "job-77.json"
     assert path.read_bytes() == b"{}"
+
+
+@pytest.mark.xfail(strict=True, reason="the empty folder stays")
+@pytest.mark.parametrize("place", [outbox.own_folder(Path(), TOP), Path("cache/d/coveralls")])
+def test_no_empty_folder_of_ours_stays(tmp_path: Path, place: Path) -> None:
+    """In the temporary directory and in pytest's cache."""
+    kept = keep(tmp_path / place)
+
+    assert kept is not None
+    assert outbox.remove(kept) is None
+    assert not (tmp_path / place).exists()
+
+
+def test_a_folder_stays_if_it_is_the_users_or_holds_another_job(tmp_path: Path) -> None:
+    """The user named the one; the other has something to send."""
+    ours = outbox.own_folder(tmp_path, TOP)
+    jobs = [keep(ours), keep(ours), keep(tmp_path / "saved")]
+
+    for job in jobs[1:]:
+        assert job is not None
+        assert outbox.remove(job) is None
+    assert listed(ours) == ["job-77.json"]
+    assert listed(tmp_path / "saved") == []
 
 
 # -- files the user names ----------------------------------------------------------------------

@@ -253,6 +253,32 @@ def test_without_source_text_a_file_need_not_decode(tmp_path: Path) -> None:
     assert only(reading(tmp_path, measured(path, [1]))).source is None
 
 
+BLANK = [b"", b"\n\n", b" \t\r\n\x0c", b"\xef\xbb\xbf", "\u3000\n".encode()]
+
+
+@pytest.mark.xfail(strict=True, reason="a blank file is sent with its text")
+@pytest.mark.parametrize("content", BLANK)
+def test_a_blank_file_is_left_out_with_source_text(tmp_path: Path, content: bytes) -> None:
+    """OpenCov refuses the whole job for one empty ``__init__.py``."""
+    blank, other = tmp_path / "__init__.py", tmp_path / "a.py"
+    blank.write_bytes(content)
+    other.write_text("x = 1\n")
+
+    found = reading(tmp_path, measured(blank), measured(other, [1]), include_source=True)
+
+    assert only(found).name == "a.py"
+    assert (found.unreadable, found.notices) == ({}, ())
+
+
+@pytest.mark.parametrize("content", BLANK)
+def test_a_blank_file_is_sent_without_source_text(tmp_path: Path, content: bytes) -> None:
+    """Coveralls takes it, and coverage.py reports it."""
+    blank = tmp_path / "__init__.py"
+    blank.write_bytes(content)
+
+    assert only(reading(tmp_path, measured(blank))).name == "__init__.py"
+
+
 # -- what is left out --------------------------------------------------------------------------
 
 
