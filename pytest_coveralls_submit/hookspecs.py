@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from .job.fields import Job
+    from .job.document import Job
     from .outcome import Outcome
 
 
@@ -21,7 +21,7 @@ def pytest_coveralls_job(config: pytest.Config, job: Job) -> None:
 
     Args:
         config: of the run.
-        job: a dict, for type checkers ``pytest_coveralls_submit.job.fields.Job``, with the fields
+        job: a dict, for type checkers ``pytest_coveralls_submit.job.document.Job``, with the fields
             of https://docs.coveralls.io/api-jobs-endpoint; ``job["source_files"]`` is a list of
             dicts with ``name``, ``source_digest``, ``coverage`` (one of None, 0, 1 a
             line) and, where branches were measured, ``branches``.

@@ -5,8 +5,9 @@ How each of these is done is left to the rooms; what is printed of it, to ``outp
 
 from __future__ import annotations
 
+import json
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,16 +16,14 @@ from .changed_lines import count_changed_lines, needs_counting
 from .context import Plan
 from .errors import JobError, MeasurementError
 from .hints import why_no_token
-from .job import document, other_tools, outbox
+from .job import outbox
 from .job import source_files as files
-from .job.document import Document
+from .job.document import Job, build_job, check_job, file_totals, merge_file, to_json
 from .measurement.records import Measurement
 from .outcome import Built, Failed, NotSent, Outcome
-from .text import one_line, typed_path
+from .text import count_of, one_line, shorten_list, typed_path
 from .upload import Voice, upload
 
-NAMED = 5
-"""How many of the files that were left out are named."""
 EXPLAINED = 20
 """How many of them are explained, with ``-v``."""
 
@@ -124,17 +123,20 @@ def _told(plan: Plan, reading: files.Reading, measured: Measurement) -> tuple[st
     if not untracked:
         return notices
     them = "it" if len(untracked) == 1 else "them"
-    notice = f"{_count(untracked)} not in git, so that Coveralls cannot show {them}: "
-    return (*notices, notice + _some(untracked))
+    notice = (
+        f"{count_of(len(untracked), 'file')} not in git, so that Coveralls cannot show {them}: "
+    )
+    return (*notices, notice + shorten_list(untracked))
 
 
 def _left_out(reading: files.Reading, measured: Measurement) -> tuple[str, ...]:
     failed = {**measured.failed, **reading.unreadable}
     notices = []
     if reading.outside:
-        notices.append(f"left out {_count(reading.outside)} outside the repository")
+        notices.append(f"left out {count_of(len(reading.outside), 'file')} outside the repository")
     if failed:
-        notices.append(f"left out {_count(failed)} that cannot be read or parsed: {_some(failed)}")
+        count, names = count_of(len(failed), "file"), shorten_list(failed)
+        notices.append(f"left out {count} that cannot be read or parsed: {names}")
     return tuple(notices)
 
 
@@ -144,47 +146,38 @@ def _reasons(reading: files.Reading, measured: Measurement) -> Iterator[str]:
     yield from (f"{path}: {reason}" for path, reason in failed[:EXPLAINED])
 
 
-def _count(things: Any) -> str:
-    return f"{len(things)} file" + "s" * (len(things) != 1)
-
-
-def _some(names: Iterable[str]) -> str:
-    listed = sorted(names)
-    return ", ".join(listed[:NAMED]) + (", ..." if len(listed) > NAMED else "")
-
-
 def _submit(plan: Plan, run: Run, reading: files.Reading, percent: float) -> Outcome:
     settings = plan.settings
     try:
         job, troubles = _job(plan, reading, run.edit)
     except JobError as error:
         return Failed(reason=str(error))
-    if not job.files and not settings.allow_empty:
+    if not job["source_files"] and not settings.allow_empty:
         reason = "no files of the repository were measured"
         return NotSent(reason=reason, notices=troubles)
-    pieces = document.pieces(job)
-    trouble = _save(pieces, settings.save)
+    job_bytes = to_json(job)
+    trouble = _save(job_bytes, settings.save)
     if trouble and (settings.dry_run or plan.token is None):
         return Failed(reason=trouble, notices=troubles)
     troubles = (*troubles, *([trouble] if trouble else []))
-    outcome = _send(plan, run, job, pieces, percent)
+    outcome = _send(plan, run, job, job_bytes, percent)
     saved = None if trouble else settings.save
     return replace(outcome, saved=saved, notices=(*troubles, *outcome.notices))
 
 
-def _job(plan: Plan, reading: files.Reading, edit: Edit | None) -> tuple[Document, tuple[str, ...]]:
+def _job(plan: Plan, reading: files.Reading, edit: Edit | None) -> tuple[Job, tuple[str, ...]]:
     """Return the checked job, and what a hook did wrong."""
     entries = reading.files
+    checkout = plan.top if plan.settings.include_source else None
     for path in plan.settings.merge:
-        entries = other_tools.merge_file(entries, path)
-    job = Document(plan.identity.as_json(), entries)
-    document.check(job)
+        entries = merge_file(entries, path, checkout)
+    job = build_job(plan.identity.as_json(), entries)
     if edit is None:
         return job, ()
     try:
-        edited = job.as_job()
+        edited = json.loads(to_json(job))  # a copy, faster than deepcopy
         edit(job=edited)
-        return document.from_job(edited), ()
+        return check_job(edited), ()
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001  a conftest.py may also fail, skip or exit
@@ -192,27 +185,27 @@ def _job(plan: Plan, reading: files.Reading, edit: Edit | None) -> tuple[Documen
         return job, (f"the hook pytest_coveralls_job is not heeded: {why}",)
 
 
-def _save(pieces: Sequence[bytes], path: Path | None) -> str:
+def _save(job_bytes: bytes, path: Path | None) -> str:
     """Write the job where the user wants it; return what went wrong."""
     try:
         if path is not None:
-            outbox.write(pieces, path)
+            outbox.write(job_bytes, path)
     except OSError as error:
-        return f"{path} cannot be written: {error}"
+        return f"{path} cannot be written: {error.strerror or error}"
     return ""
 
 
-def _send(plan: Plan, run: Run, job: Document, pieces: Sequence[bytes], percent: float) -> Outcome:
+def _send(plan: Plan, run: Run, job: Job, job_bytes: bytes, percent: float) -> Outcome:
     if plan.settings.dry_run:
-        return Built(files=job.totals, percent=percent)
+        return Built(files=file_totals(job), percent=percent)
     if plan.token is None:
         return why_no_token(plan)
-    stem = outbox.stem_of(job.identity)
-    kept = outbox.keep(pieces, _folders(plan, run), stem)
-    outcome = upload(plan, job, pieces, percent, kept, run)
+    stem = outbox.job_stem(job)
+    kept = outbox.keep(job_bytes, _folders(plan, run), stem)
+    outcome = upload(plan, job, job_bytes, percent, kept, run)
     if isinstance(outcome, Failed) and kept is not None and not kept.exists():
         # Many runs beside this one have kept theirs meanwhile.
-        outcome = replace(outcome, kept=outbox.keep(pieces, _folders(plan, run), stem))
+        outcome = replace(outcome, kept=outbox.keep(job_bytes, _folders(plan, run), stem))
     notices = (*outcome.notices, *waiting_jobs(plan, run))
     if kept is None:
         notices = ("the job could not be kept on disk: no directory takes it", *notices)
@@ -230,7 +223,8 @@ def waiting_jobs(plan: Plan, run: Run) -> Iterator[str]:
     A job that was written since the session began is our own, or is being sent by a run beside us.
     """
     for folder in _folders(plan, run):
-        count = len(outbox.waiting(folder, before=plan.started))
+        count = len(outbox.kept_jobs(folder, before=plan.started))
+        outbox.remove_empty(folder)
         if count:
             jobs = "1 job of an earlier run waits" if count == 1 else f"{count} jobs wait"
             path = shlex.quote(typed_path(folder, plan.start))

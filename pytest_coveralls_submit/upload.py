@@ -6,7 +6,7 @@ How a call is made and what an answer means is left to ``delivery``.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -21,8 +21,8 @@ from .delivery.messages import Answer, Call, Policy, Progress
 from .delivery.sender import Waiting
 from .errors import GitLabError, ProcessError
 from .hints import finish_command
-from .job import document, outbox
-from .job.document import Document
+from .job import outbox
+from .job.document import Job, file_totals, tested_commit, with_token
 from .outcome import BuildResult, Failed, Interrupted, Sent
 from .text import one_line
 
@@ -43,8 +43,8 @@ class Voice(Protocol):
 
 def upload(
     plan: Plan,
-    job: Document,
-    pieces: Sequence[bytes],
+    job: Job,
+    job_bytes: bytes,
     percent: float,
     kept: Path | None,
     voice: Voice,
@@ -52,10 +52,10 @@ def upload(
     """Send a job that was built and kept, and remove what was kept once it is accepted."""
     assert plan.token is not None
     try:
-        body = document.with_token(pieces, plan.token.secret)
+        body = with_token(job_bytes, plan.token.secret)
         # Without a number each job that arrives is a build of its own.
-        is_repeatable = "service_number" in job.identity
-        answer = post(plan, "/api/v1/jobs", body, voice, is_repeatable=is_repeatable)
+        is_repeatable = "service_number" in job
+        answer = post(plan, "/api/v1/jobs", [body], voice, is_repeatable=is_repeatable)
         verdict = answers.judge_job(answer, plan.facts)
         if verdict.accepted:
             return _accepted(plan, job, percent, kept, verdict, answer, voice)
@@ -81,7 +81,7 @@ def fault(error: BaseException) -> Failed:
 
 def _accepted(
     plan: Plan,
-    job: Document,
+    job: Job,
     percent: float,
     kept: Path | None,
     verdict: answers.Verdict,
@@ -89,10 +89,10 @@ def _accepted(
     voice: Voice,
 ) -> Sent:
     trouble = None if kept is None else outbox.remove(kept)
-    number = job.identity.get("service_number")
-    is_open = job.identity.get("parallel")
+    number = job.get("service_number")
+    is_open = job.get("parallel")
     sent = Sent(
-        files=job.totals,
+        files=file_totals(job),
         percent=percent,
         url=verdict.url,
         message=verdict.message,
@@ -100,7 +100,7 @@ def _accepted(
         details=(_effort(answer),),
         notices=() if trouble is None else (trouble,),
     )
-    build = None if is_open else result(plan, verdict.url, voice, job.commit_sha)
+    build = None if is_open else result(plan, verdict.url, voice, tested_commit(job))
     notices = (*sent.notices, *_tell_gitlab(plan, job, percent, verdict.url))
     return replace(sent, build=build, notices=notices)
 
@@ -141,7 +141,7 @@ def result(
     return BuildResult(url=url or settings.host, percent=None, problem=problem)
 
 
-def _tell_gitlab(plan: Plan, job: Document, percent: float, url: str | None) -> tuple[str, ...]:
+def _tell_gitlab(plan: Plan, job: Job, percent: float, url: str | None) -> tuple[str, ...]:
     """Give the commit a status on GitLab, where the user wants that; say what became of it.
 
     Raises nothing, for what was accepted stays so.
@@ -151,10 +151,10 @@ def _tell_gitlab(plan: Plan, job: Document, percent: float, url: str | None) -> 
         return ()
     if settings.gitlab_token is None:
         return ("gitlab_status needs a token with the scope api in COVERALLS_GITLAB_TOKEN",)
-    commit = job.identity.get("git", {}).get("head", {})
+    commit = job.get("git", {}).get("head", {})
     if "id" not in commit:
         return ("GitLab was not told: the commit is not known",)
-    flag = job.identity.get("flag_name")
+    flag = job.get("flag_name")
     try:
         done = gitlab.announce(
             plan.env,
@@ -163,7 +163,7 @@ def _tell_gitlab(plan: Plan, job: Document, percent: float, url: str | None) -> 
             git.Commit(**commit),
             coverage=percent,
             url=url,
-            ref=job.identity.get("service_branch"),
+            ref=job.get("service_branch"),
             name=f"coveralls/{flag}" if flag else "coveralls",
         )
     except GitLabError as error:

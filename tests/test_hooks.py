@@ -104,17 +104,17 @@ DAMAGE = {
         "job['colour'] = 'red'",
         'the job has a field "colour" that Coveralls does not document',
     ),
-    "empty": ("job['flag_name'] = ''", 'the job: "flag_name" cannot be ""'),
-    "null": ("job['source_files'][0]['coverage'] = None", '"coverage" cannot be null'),
-    "object": ("job['run_at'] = object()", 'the job: "run_at" cannot be "<object object'),
-    "nan": ("job['source_files'][0]['coverage'][0] = float('nan')", '"coverage" cannot be [NaN'),
+    "empty": ("job['flag_name'] = ''", "the job: \"flag_name\" cannot be ''"),
+    "null": ("job['source_files'][0]['coverage'] = None", '"coverage" cannot be None'),
+    "object": ("job['run_at'] = object()", 'the job: "run_at" cannot be <object obj'),
+    "nan": ("job['source_files'][0]['coverage'][0] = float('nan')", '"coverage" cannot be [nan'),
     "twice": (
         "job['source_files'] *= 2",
-        'source file 3: the name "beds.py" stands twice',
+        "source file 3 (beds.py): another file has the same name",
     ),
     "deleted": ("del job['source_files']", 'the job has no "source_files"'),
     "cleared": ("job.clear()", 'the job has no "source_files"'),
-    "recursive": ("job['git']['head'] = job", '"git" cannot be {"branch"'),
+    "recursive": ("job['git']['head'] = job", 'the job: "git": "head" has a field "'),
 }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,16 @@ from ..context import Plan
 from ..errors import JobError
 from ..hints import warnings, why_no_token
 from ..identity.token import GITHUB_ACTIONS, GITHUB_SERVICE
-from ..job import other_tools
-from ..job.document import Document, pieces
+from ..job.document import (
+    Job,
+    file_totals,
+    is_anonymous,
+    load_job,
+    tested_commit,
+    to_json,
+    total_percent,
+    with_identity,
+)
 from ..job.outbox import jobs_in
 from ..outcome import Built, Outcome
 from ..text import commit_id
@@ -56,7 +63,7 @@ def run(console: Console) -> int:
 def _send(console: Console, path: Path) -> int:
     status = USAGE
     try:
-        job = other_tools.load(path)
+        job = load_job(path)
         status = REFUSED
         job = _identified(job, path, console.plan)
     except JobError as error:
@@ -67,17 +74,17 @@ def _send(console: Console, path: Path) -> int:
     return status_of(outcome)
 
 
-def _outcome(console: Console, job: Document, path: Path) -> Outcome:
+def _outcome(console: Console, job: Job, path: Path) -> Outcome:
     plan = console.plan
     if plan.settings.dry_run:
-        return Built(files=job.totals, percent=job.percent)
+        return Built(files=file_totals(job), percent=total_percent(job))
     if plan.token is None:
         return why_no_token(plan)
     kept = None if str(path) == "-" else path.absolute()
-    return upload(plan, job, pieces(job), job.percent, kept, console)
+    return upload(plan, job, to_json(job), total_percent(job), kept, console)
 
 
-def _identified(job: Document, path: Path, plan: Plan) -> Document:
+def _identified(job: Job, path: Path, plan: Plan) -> Job:
     """Return a job that can be sent: it says who built what, and with a service fit for the token.
 
     Another tool's file may hold source files alone; then the job is that of this checkout. Flags
@@ -88,20 +95,20 @@ def _identified(job: Document, path: Path, plan: Plan) -> Document:
     """
     here = plan.identity.as_json()
     if plan.build.is_workflow_run:
-        return replace(job, identity=_of_the_event(job, path, plan))
-    if not job.identity:
-        return replace(job, identity=here)
-    identity = {**job.identity, **{name: here[name] for name in _typed(plan) & here.keys()}}
+        return with_identity(job, _of_the_event(job, path, plan))
+    if is_anonymous(job):
+        return with_identity(job, here)
+    identity = {**job, **{name: here[name] for name in _typed(plan) & here.keys()}}
     if identity.get("service_name") in {GITHUB_ACTIONS, GITHUB_SERVICE} and plan.token:
         is_github = plan.token.is_github
         identity["service_name"] = GITHUB_SERVICE if is_github else GITHUB_ACTIONS
         repo_name = plan.settings.repo_name or plan.build.repo_name
         if is_github and repo_name:
             identity.setdefault("repo_name", repo_name)
-    return replace(job, identity=identity)
+    return with_identity(job, identity)
 
 
-def _of_the_event(job: Document, path: Path, plan: Plan) -> dict[str, Any]:
+def _of_the_event(job: Job, path: Path, plan: Plan) -> dict[str, Any]:
     """Return who built what by GitHub's ``workflow_run`` event, never by the file.
 
     The file comes from a run that may be a fork's: it could name another commit, or ``main``.
@@ -113,9 +120,9 @@ def _of_the_event(job: Document, path: Path, plan: Plan) -> dict[str, Any]:
             f"{path} is not sent: the event of this workflow_run names no commit, so that it "
             "cannot be told whose coverage this is"
         )
-    if not job.identity:
+    if is_anonymous(job):
         return here
-    of_file = commit_id(job.commit_sha)
+    of_file = commit_id(tested_commit(job))
     if of_file != commit:
         who = plan.settings.origins.get("commit_sha", "the run that started this workflow")
         raise JobError(
@@ -123,8 +130,8 @@ def _of_the_event(job: Document, path: Path, plan: Plan) -> dict[str, Any]:
         )
     for name in set(OF_THE_FILE) - _typed(plan):
         here.pop(name, None)
-        if name in job.identity:
-            here[name] = job.identity[name]
+        if name in job:
+            here[name] = job[name]  # type: ignore[literal-required]
     return here
 
 

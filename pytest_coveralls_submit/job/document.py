@@ -1,124 +1,250 @@
-"""The job as a value, as the dictionary that hooks get, and as JSON text.
-
-Where the values come from is left to others; which fields there may be, to ``fields``.
-"""
+"""The job as JSON: its documented fields, built, checked, written, read."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from copy import deepcopy
-from dataclasses import dataclass
-from json import JSONEncoder
-from typing import Any, cast
+import json
+import reprlib
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypedDict, cast, get_args, get_origin, get_type_hints
 
 from ..errors import JobError
 from ..outcome import FileTotal
 from ..secret import Secret
-from .fields import Job, check_fields
-from .source_files import SourceFile
+from ..text import escaped, is_unicode
+from .source_files import SourceFile, SourceFileJson, add_text, merge
+
+SIZE_LIMIT = 512 * 1024 * 1024
+"""Bytes of a job that are read."""
+MAY_BE_EMPTY = ("source_files", "coverage", "source")
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
-    """A job as values."""
+class HeadJson(TypedDict, total=False):
+    """The commit that was tested."""
 
-    identity: Mapping[str, Any]
-    """All fields but ``source_files``, ready for JSON."""
-    files: tuple[SourceFile, ...]
-
-    @property
-    def totals(self) -> tuple[FileTotal, ...]:
-        """How much of each source file is covered."""
-        return tuple(file.total for file in self.files)
-
-    @property
-    def percent(self) -> float:
-        """How much of all source files is covered, 0 to 100; 100 where there is nothing to."""
-        totals = self.totals
-        covered, relevant = sum(file.covered for file in totals), sum(file[2] for file in totals)
-        return FileTotal("", covered, relevant).percent
-
-    @property
-    def commit_sha(self) -> str | None:
-        """Id of the commit that was tested."""
-        head = self.identity.get("git", {}).get("head", {})
-        commit: str | None = self.identity.get("commit_sha") or head.get("id")
-        return commit
-
-    def as_job(self) -> Job:
-        """Return the job as a dictionary that may be changed without changing this."""
-        files = [
-            {name: value.copy() if isinstance(value, list) else value for name, value in file}
-            for file in (entry.as_json().items() for entry in self.files)
-        ]
-        return cast("Job", {**deepcopy(dict(self.identity)), "source_files": files})
+    id: str
+    author_name: str
+    author_email: str
+    committer_name: str
+    committer_email: str
+    message: str
 
 
-def check(document: Document) -> None:
-    """Check all values against the documented fields.
+class RemoteJson(TypedDict, total=False):
+    """A remote of the repository."""
+
+    name: str
+    url: str
+
+
+class GitJson(TypedDict, total=False):
+    """Commit, branch and remotes."""
+
+    head: HeadJson
+    branch: str
+    remotes: list[RemoteJson]
+
+
+class _Identity(TypedDict, total=False):
+    service_name: str
+    service_number: str
+    service_job_id: str
+    service_job_number: str
+    service_pull_request: str
+    service_branch: str
+    service_build_url: str
+    service_job_url: str
+    service_attempt: str
+    service_event_type: str
+    commit_sha: str
+    repo_name: str
+    flag_name: str
+    parallel: bool
+    compare_ref: str
+    compare_sha: str
+    run_at: str
+    git: GitJson
+
+
+class Job(_Identity):
+    """A job without its token: https://docs.coveralls.io/api-jobs-endpoint.
+
+    And the fields that the official client adds (coverallsapp/coverage-reporter,
+    doc/configuration.md). Only the source files are required.
+    """
+
+    source_files: list[SourceFileJson]
+
+
+_FIELDS: Mapping[Any, Mapping[str, Any]] = {
+    kind: get_type_hints(kind) for kind in (Job, GitJson, HeadJson, RemoteJson, SourceFileJson)
+}
+
+
+def build_job(identity: Mapping[str, Any], files: Iterable[SourceFile]) -> Job:
+    """Return the checked job of an identity and source files.
 
     Raises:
-        JobError: the first that is not as documented, with its place and value.
+        JobError: as in ``check_job``.
     """
-    check_fields(document.identity, (file.as_json() for file in document.files))
+    return check_job({**identity, "source_files": [file.as_json() for file in files]})
 
 
-def from_job(job: Mapping[str, Any]) -> Document:
-    """Check a job, without its token, and return it as values of its own.
+def check_job(job: Any) -> Job:
+    """Return a job with its fields checked and its files sorted.
 
     Raises:
-        JobError: the first field that is not as documented, with its place and value.
+        JobError: names the first field that is unknown, missing, empty or of another type.
     """
-    identity = dict(job)
-    files = identity.pop("source_files", None)
+    files = job.get("source_files") if isinstance(job, dict) else None
     if not isinstance(files, list):
         raise JobError('the job has no "source_files" list')
-    check_fields(identity, files)
-    return Document(deepcopy(identity), tuple(map(_source_file, files)))
+    _check_fields({**job, "source_files": []}, Job, "the job")
+    names: set[str] = set()
+    for number, file in enumerate(files, 1):
+        place = f"source file {number}"
+        if isinstance(file, dict) and isinstance(file.get("name"), str):
+            place = f"{place} ({escaped(file['name'][:100])})"
+        _check_fields(file, SourceFileJson, place)
+        if file["name"] in names:
+            raise JobError(f"{place}: another file has the same name")
+        names.add(file["name"])
+    return cast("Job", {**job, "source_files": sorted(files, key=lambda file: file["name"])})
 
 
-def _source_file(file: Mapping[str, Any]) -> SourceFile:
-    return SourceFile(
-        name=file["name"],
-        digest=file.get("source_digest"),
-        coverage=list(file["coverage"]),
-        branches=list(file.get("branches", ())),
-        source=file.get("source"),
-    )
+def _check_fields(record: Any, kind: Any, place: str) -> None:
+    if not isinstance(record, dict):
+        raise JobError(f"{place} is not an object")
+    for name in sorted(kind.__required_keys__ - record.keys()):
+        raise JobError(f'{place} has no "{name}"')
+    for name, value in record.items():
+        field = _FIELDS[kind].get(name)
+        if field is None:
+            shown = escaped(f"{name!s:.100}")
+            raise JobError(f'{place} has a field "{shown}" that Coveralls does not document')
+        _check_value(value, field, f'{place}: "{name}"')
+        if name not in MAY_BE_EMPTY and _is_empty(value):
+            raise JobError(f'{place}: "{name}" cannot be {reprlib.repr(value)}')
 
 
-class _Hits(dict[int | None, str]):
-    """The text of each number of hits; joining it is faster than encoding a list."""
+def _check_value(value: Any, kind: Any, place: str) -> None:
+    if kind in _FIELDS:
+        _check_fields(value, kind, place)
+        return
+    is_valid = isinstance(value, get_origin(kind) or kind)
+    if is_valid and get_origin(kind) is list:
+        (items,) = get_args(kind)
+        if items in _FIELDS:
+            for item in value:
+                _check_fields(item, items, place)
+            return
+        is_valid = set(map(type, value)) <= set(get_args(items) or (items,))
+    elif is_valid and kind is str:
+        is_valid = is_unicode(value)
+    if not is_valid:
+        raise JobError(f"{place} cannot be {reprlib.repr(value)}")
 
-    def __missing__(self, hits: int | None) -> str:
-        return str(hits)
+
+def _is_empty(value: Any) -> bool:
+    return value is not False and not (value.strip() if isinstance(value, str) else value)
 
 
-_HITS = _Hits({None: "null", 0: "0", 1: "1"})
-_json = JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+def file_totals(job: Job) -> tuple[FileTotal, ...]:
+    """Return the covered lines and branches of each file."""
+    return tuple(SourceFile.from_json(file).total for file in job["source_files"])
 
 
-def pieces(document: Document) -> tuple[bytes, ...]:
-    """Return the checked job as JSON text, a piece for each source file; the first starts ``{``.
+def total_percent(job: Job) -> float:
+    """Return the share of covered lines and branches, 0 to 100."""
+    totals = file_totals(job)
+    covered, relevant = sum(file.covered for file in totals), sum(file.relevant for file in totals)
+    return FileTotal("", covered, relevant).percent
 
-    Made once: the same bytes are for the disk and for the wire.
+
+def is_anonymous(job: Job) -> bool:
+    """Tell whether a job has source files only, as other tools write them."""
+    return job.keys() == {"source_files"}
+
+
+def with_identity(job: Job, identity: Mapping[str, Any]) -> Job:
+    """Return the source files of a job with another identity."""
+    return cast("Job", {**identity, "source_files": job["source_files"]})
+
+
+def tested_commit(job: Mapping[str, Any]) -> str | None:
+    """Return the id of the commit that a job names."""
+    commit: str | None = job.get("commit_sha") or job.get("git", {}).get("head", {}).get("id")
+    return commit
+
+
+def to_json(job: Job) -> bytes:
+    """Return a job as JSON text; the same bytes are kept and sent."""
+    return json.dumps(job, allow_nan=False, separators=(",", ":")).encode()
+
+
+def with_token(job_bytes: bytes, token: Secret) -> bytes:
+    """Return the JSON text of a job with the token added in front."""
+    return b'{"repo_token":' + json.dumps(token.reveal()).encode() + b"," + job_bytes[1:]
+
+
+def load_job(path: Path) -> Job:
+    """Read and check the job in a file; ``-`` is standard input.
+
+    A token in it is dropped.
+
+    Raises:
+        JobError: it cannot be read, is too large, or ``check_job`` refuses it; names the file.
     """
-    opening = _json(dict(document.identity))[:-1] + ("," if document.identity else "")
-    files = (_file_text(file) for file in document.files)
-    separated = (f"{',' if place else ''}\n{text}".encode() for place, text in enumerate(files))
-    return (f'{opening}"source_files":['.encode(), *separated, b"]}\n")
+    try:
+        job = json.loads(_read(path))
+        if isinstance(job, dict):
+            job.pop("repo_token", None)
+        return check_job(job)
+    except OSError as error:
+        problem = f" cannot be read: {error.strerror or error}"
+    except (ValueError, RecursionError) as error:
+        problem = f" is not a JSON file: {error}"
+    except JobError as error:
+        problem = f": {error}"
+    raise JobError(escaped(f"{path}{problem}")) from None
 
 
-def _file_text(file: SourceFile) -> str:
-    hits = ",".join(map(_HITS.__getitem__, file.coverage))
-    entry = dict(file.as_json())
-    del entry["coverage"]
-    return f'{_json(entry)[:-1]},"coverage":[{hits}]}}'
+def _read(path: Path) -> bytes:
+    if str(path) != "-":
+        with path.open("rb") as file:
+            content = file.read(SIZE_LIMIT + 1)
+    elif sys.stdin is None:
+        raise JobError("standard input is closed")
+    else:
+        content = sys.stdin.buffer.read(SIZE_LIMIT + 1)
+    if len(content) > SIZE_LIMIT:
+        raise JobError(f"a job has at most {SIZE_LIMIT // 1024**2} MiB")
+    return content
 
 
-def with_token(job_pieces: Iterable[bytes], token: Secret) -> Iterator[bytes]:
-    """Yield the JSON text of a job with the token put in; the only place where they meet."""
-    opening, *rest = job_pieces
-    yield b'{"repo_token":' + _json(token.reveal()).encode() + b","
-    yield opening[1:]
-    yield from rest
+def merge_file(
+    files: Iterable[SourceFile], path: Path, checkout: Path | None = None
+) -> tuple[SourceFile, ...]:
+    """Return ``files`` with the source files of ``path`` added, sorted.
+
+    Args:
+        files: our own.
+        path: a job, of another tool.
+        checkout: where files are that need their source text; None where no text is sent.
+
+    Raises:
+        JobError: ``path`` cannot be used, or the two disagree on the lines of a file.
+    """
+    merged = {file.name: file for file in files}
+    for entry in load_job(path)["source_files"]:
+        file = SourceFile.from_json(entry)
+        if checkout is not None:
+            file = add_text(file, checkout)
+            if file.source is not None and not file.source.strip():
+                continue
+        try:
+            merged[file.name] = merge(merged[file.name], file) if file.name in merged else file
+        except JobError as error:
+            raise JobError(escaped(f"{path}: {error}")) from None
+    return tuple(merged[name] for name in sorted(merged))

@@ -1,29 +1,18 @@
-"""coverage's analysis of a file -> the source file of a job: name, digest, hits, branches.
-
-What a file is called is left to ``names``, how a job is written to ``document``.
-"""
+"""The source files of a job: digest, hits, branches, text."""
 
 from __future__ import annotations
 
 import hashlib
 import io
-import os
-import re
-import stat
 import tokenize
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TypedDict
 
 from ..errors import JobError
 from ..measurement.records import FileCoverage
 from ..outcome import FileTotal
-
-# A test may have put a pipe in the file's place: not waited for. Windows knows text files.
-_READING = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-_NO_NAME = re.compile(r"[A-Za-z]:|.*[\\\0]|\s*\Z", re.DOTALL)
-NAME_LIMIT = 4096
-"""Letters of the longest name; no path on Linux is longer."""
 
 
 class _SourceFileJson(TypedDict):
@@ -32,7 +21,7 @@ class _SourceFileJson(TypedDict):
 
 
 class SourceFileJson(_SourceFileJson, total=False):
-    """A source file as it stands in a job."""
+    """An entry of a job's ``source_files``."""
 
     source_digest: str
     branches: list[int]
@@ -41,7 +30,7 @@ class SourceFileJson(_SourceFileJson, total=False):
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """One entry of a job's ``source_files``: https://docs.coveralls.io/api-jobs-endpoint."""
+    """A source file as a job has it: https://docs.coveralls.io/api-jobs-endpoint."""
 
     name: str
     digest: str | None
@@ -52,11 +41,22 @@ class SourceFile:
     """Flat ``line, block, branch, hits``; empty where branches were not measured."""
     source: str | None = None
     repository_name: str = field(default="", compare=False)
-    """What it is called in the repository; empty where that is the name."""
+    """Name in the repository; empty where it is the same."""
+
+    @classmethod
+    def from_json(cls, entry: SourceFileJson) -> SourceFile:
+        """Return the source file of a checked entry."""
+        return cls(
+            name=entry["name"],
+            digest=entry.get("source_digest"),
+            coverage=entry["coverage"],
+            branches=entry.get("branches", []),
+            source=entry.get("source"),
+        )
 
     @property
     def total(self) -> FileTotal:
-        """How many of the lines and branches are covered."""
+        """Count the covered lines and branches."""
         branches = self.branches[3::4]
         lines = len(self.coverage) - self.coverage.count(None)
         covered = lines - self.coverage.count(0)
@@ -64,7 +64,7 @@ class SourceFile:
         return FileTotal(self.name, covered + taken, lines + len(branches), covered, lines)
 
     def as_json(self) -> SourceFileJson:
-        """Return the entry as it is sent, with the same lists; nothing empty but ``coverage``."""
+        """Return the entry as it is sent; nothing empty but ``coverage``."""
         entry: SourceFileJson = {"name": self.name, "coverage": self.coverage}
         if self.digest is not None:
             entry["source_digest"] = self.digest
@@ -77,10 +77,9 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The source files of a job, and what had to be left out and why."""
+    """The source files of a job, sorted, and the files left out."""
 
     files: tuple[SourceFile, ...]
-    """Sorted by name."""
     outside: tuple[str, ...]
     unreadable: dict[str, str]
     """Path -> reason."""
@@ -94,13 +93,16 @@ def read(
     *,
     include_source: bool,
 ) -> Reading:
-    """Read each measured file and make its entry; one that cannot be read stops no other.
+    """Return the source files of the measured files.
+
+    A file that cannot be read does not stop the others.
 
     Args:
         measured: with absolute paths.
         name_of: path -> name in the repository, None outside of it.
         as_sent: that name -> the name in the job.
-        include_source: whether to send the text too.
+        include_source: send the text too, and leave blank files out, because servers that
+            need the text (OpenCov) refuse a job with one of them.
     """
     entries: dict[str, SourceFile] = {}
     outside: list[str] = []
@@ -113,59 +115,42 @@ def read(
             continue
         name = as_sent(in_repository)
         try:
-            content = _content(file.path)
-            entry = _entry(name, file, content, include_source=include_source)
-            if name != in_repository:
-                entry = replace(entry, repository_name=in_repository)
+            content = _read(Path(file.path))
+            entry = _source_file(name, file, content)
+            if include_source:
+                entry = replace(entry, source=_decode(file.path, content))
         except (OSError, ValueError, SyntaxError) as error:
             unreadable[file.path] = str(error)
             continue
+        if entry.source is not None and not entry.source.strip():
+            continue
+        if name != in_repository:
+            entry = replace(entry, repository_name=in_repository)
         notices += _line_notices(file, content, entry)
         try:
             entries[name] = merge(entries[name], entry) if name in entries else entry
         except JobError:
-            notices.append(f"{name} was measured twice in different forms; one is sent")
+            notices.append(f"{name} was measured twice with different contents; one is sent")
     files = tuple(entries[name] for name in sorted(entries))
     return Reading(files, tuple(outside), unreadable, tuple(notices))
 
 
-def _content(path: str) -> bytes:
-    handle = os.open(path, _READING)
-    try:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(f"no regular file: {path!r}")
-        return b"".join(iter(lambda: os.read(handle, status.st_size + 1), b""))
-    finally:
-        os.close(handle)
+def _read(path: Path) -> bytes:
+    # A test may have left a pipe or a device under the name.
+    if path.exists() and not path.is_file():
+        raise OSError(f"not a regular file: {str(path)!r}")
+    return path.read_bytes()
 
 
-def _entry(name: str, file: FileCoverage, content: bytes, *, include_source: bool) -> SourceFile:
-    if not is_name(name):
-        raise ValueError(f"Coveralls takes no name like {name!r}")
+def _source_file(name: str, file: FileCoverage, content: bytes) -> SourceFile:
     lines = count_lines(content)
     hits: list[int | None] = [None] * lines
     for hit, numbers in enumerate((file.missing, file.executed)):
         for number in numbers:
             if number <= lines:
                 hits[number - 1] = hit
-    return SourceFile(
-        name=name,
-        digest=hashlib.md5(content, usedforsecurity=False).hexdigest(),
-        coverage=hits,
-        branches=_branches(file, lines),
-        source=_text(file.path, content) if include_source else None,
-    )
-
-
-def is_name(name: str) -> bool:
-    r"""Tell whether a file of a job can be called so: relative, plain, separated by ``/``.
-
-    No drive, no backslash, no NUL, no empty component, no ``.`` or ``..``. Control characters
-    are allowed, because git allows them; who prints a name escapes it.
-    """
-    is_plain = len(name) <= NAME_LIMIT and _NO_NAME.match(name) is None
-    return is_plain and {"", ".", ".."}.isdisjoint(name.split("/"))
+    digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    return SourceFile(name, digest, hits, _branches(file, lines))
 
 
 def count_lines(content: bytes) -> int:
@@ -190,8 +175,25 @@ def _branches(file: FileCoverage, lines: int) -> list[int]:
     return branches
 
 
-def _text(path: str, content: bytes) -> str:
-    """Decode by the encoding that the source declares (PEP 263); templates are UTF-8."""
+def add_text(file: SourceFile, checkout: Path) -> SourceFile:
+    """Return another tool's file with its text from the checkout.
+
+    Unchanged where it has one, or where the file is not there.
+    """
+    if file.source is not None:
+        return file
+    try:
+        path = (checkout / file.name).resolve()
+        # The name may come from a fork: it must not lead to another file of this machine.
+        if path.is_relative_to(checkout.resolve()):
+            return replace(file, source=_decode(file.name, _read(path)))
+    except (OSError, ValueError, SyntaxError, RuntimeError):
+        pass
+    return file
+
+
+def _decode(path: str, content: bytes) -> str:
+    """Decode by the encoding that Python source declares (PEP 263), else UTF-8."""
     encoding, errors = "utf-8", "replace"
     if path.endswith((".py", ".pyw")):
         encoding, errors = tokenize.detect_encoding(io.BytesIO(content).readline)[0], "strict"
@@ -207,18 +209,17 @@ def _line_notices(file: FileCoverage, content: bytes, entry: SourceFile) -> Iter
 
 
 def merge(one: SourceFile, other: SourceFile) -> SourceFile:
-    """Return the entry of a file that was measured twice.
+    """Return a file with the larger hits of two measurements.
 
-    It has the larger hits of each line and of each branch; a line or branch that is relevant to
-    either is relevant. Digest and text are those of ``one``, where it has them.
+    A line or branch that is relevant to either is relevant. Digest and text are those of ``one``,
+    where it has them.
 
     Raises:
-        JobError: the two have not the same number of lines.
+        JobError: the two differ in their number of lines.
     """
-    lengths = len(one.coverage), len(other.coverage)
-    if lengths[0] != lengths[1]:
+    if len(one.coverage) != len(other.coverage):
         raise JobError(
-            f"{one.name} has {lengths[1]} lines there and {lengths[0]} here: "
+            f"{one.name} has {len(other.coverage)} lines there and {len(one.coverage)} here: "
             "they were measured on different versions of the file"
         )
     return replace(
@@ -239,7 +240,7 @@ def _larger(one: int | None, other: int | None) -> int | None:
 def _merged_branches(one: list[int], other: list[int]) -> list[int]:
     hits: dict[tuple[int, int, int], int] = {}
     for branches in (one, other):
-        for line, block, branch, count in zip(*[iter(branches)] * 4, strict=True):
+        for line, block, branch, count in zip(*[iter(branches)] * 4, strict=False):
             identity = line, block, branch
             hits[identity] = max(count, hits.get(identity, 0))
     return [number for identity in sorted(hits) for number in (*identity, hits[identity])]

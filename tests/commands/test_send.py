@@ -250,7 +250,7 @@ def test_send_sends_the_rest_where_one_file_is_damaged(
 
     assert ended == 2
     assert len(server.requests) == 2
-    assert [line for line in said if "b.json is no JSON file: " in line] == said[-1:]
+    assert [line for line in said if "b.json is not a JSON file: " in line] == said[-1:]
     assert (command.folder / "a.json").exists() == (answer != 200)
     assert not (command.folder / "c.json").exists()
 

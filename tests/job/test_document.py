@@ -1,42 +1,53 @@
-"""The job: which documented fields it may have, and how it is written and read back."""
+"""The job: documented fields, checked, written as JSON, read from files."""
 
 from __future__ import annotations
 
+import io
 import json
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, get_type_hints
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pytest_coveralls_submit.errors import JobError
 from pytest_coveralls_submit.job import document
-from pytest_coveralls_submit.job.document import Document
-from pytest_coveralls_submit.job.fields import FIELDS, FILE_FIELDS, HeadJson, Job
+from pytest_coveralls_submit.job.document import (
+    HeadJson,
+    Job,
+    build_job,
+    check_job,
+    load_job,
+    merge_file,
+    to_json,
+    with_token,
+)
 from pytest_coveralls_submit.job.source_files import SourceFile, SourceFileJson
 from pytest_coveralls_submit.secret import Secret
+from pytest_coveralls_submit.text import escaped
 
 SHA, DIGEST = "a" * 40, "0123456789abcdef" * 2
 TEXTS = tuple(name for name, kind in get_type_hints(Job).items() if kind is str)
-NO_GIT: tuple[Any, ...] = (None, {}, [], {"head": {}}, {"tags": ["v1"]})
+NOT_COVERAGE: tuple[Any, ...] = (*(None, {}, "1,0", [1.0], [True], ["1"], [float("nan")], [[1]]),)
 GIT = {"head": {"id": SHA}, "branch": "b", "remotes": [{"name": "origin", "url": "u"}]}
 
 
-def a_file(**changes: Any) -> dict[str, Any]:
-    """A source file as documented, with changes; None takes a field away."""
-    file = {"name": "a.py", "source_digest": DIGEST, "coverage": [1, None, 0], **changes}
-    return {name: value for name, value in file.items() if value is not None}
+def entry(name: str = "a.js", **fields: Any) -> dict[str, Any]:
+    """A source file as a job has it."""
+    return {"name": name, "source_digest": DIGEST, "coverage": [1, None, 0], **fields}
 
 
-def a_job(**changes: Any) -> dict[str, Any]:
-    """A job as documented, with changes."""
-    return {"service_name": "ci", "source_files": [a_file()], **changes}
+def a_job(**fields: Any) -> dict[str, Any]:
+    """A job, with changes."""
+    return {"service_name": "ci", "source_files": [entry()], **fields}
 
 
-def refusal(job: dict[str, Any]) -> str:
-    """What is said about a job that is not as documented."""
+def refusal(job: object) -> str:
+    """Return what is said about a job that is refused."""
     with pytest.raises(JobError) as caught:
-        document.from_job(job)
+        check_job(job)
     return str(caught.value)
 
 
@@ -44,214 +55,336 @@ def refusal(job: dict[str, Any]) -> str:
 
 
 def test_a_job_with_every_documented_field_passes() -> None:
-    """All of them at once."""
     texts = dict.fromkeys(TEXTS, "x")
-    file = a_file(branches=[1, 0, 0, 1, 1, 0, 1, 0], source="a\nb\nc\n")
     git = {**GIT, "head": dict.fromkeys(get_type_hints(HeadJson), "x")}
+    file = entry(branches=[1, 0, 0, 1, 1, 0, 1, 0], source="a\nb\nc\n")
     job = {**texts, "parallel": False, "git": git, "source_files": [file]}
 
-    assert document.from_job(job).as_job() == job
+    assert check_job(job) == job
     assert len(TEXTS) == 16
 
 
-@pytest.mark.parametrize("name", TEXTS)
-def test_each_text_field_takes_text_that_is_not_blank(name: str) -> None:
-    """No number, no null, nothing empty, nothing that is no Unicode."""
-    values: tuple[Any, ...] = ("", " \n", None, 7, True, ["x"], "\udc80")
-    for value in values:
-        shown = json.dumps(value)
-        assert refusal(a_job(**{name: value})) == f'the job: "{name}" cannot be {shown}'
+@pytest.mark.parametrize("value", ["", " \n", None, 7, True, ["x"], "\udc80", {}, [[]], object()])
+def test_a_text_field_is_a_text_that_is_not_blank(value: object) -> None:
+    for name in ("service_number", "run_at"):
+        assert refusal(a_job(**{name: value})).startswith(f'the job: "{name}" cannot be ')
+    assert refusal(a_job(git={"branch": value})).startswith('the job: "git": "branch" cannot be ')
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
+    ("fields", "said"),
     [
-        *(("parallel", value) for value in (1, "true", None)),
-        *(("git", odd) for odd in NO_GIT),
-        *(("git", {"head": value}) for value in ({"id": ""}, {"id": SHA, "author_name": None})),
-        ("git", {"head": {"id": SHA, "date": "today"}}),
-        *(("git", {"branch": value}) for value in ("", "HEAD")),
-        *(("git", {"remotes": value}) for value in ([], ["origin"], [{"name": "o", "url": ""}])),
-        ("git", {"remotes": [{"name": "origin", "fetch": "u"}]}),
+        ({"parallel": "true"}, "\"parallel\" cannot be 'true'"),
+        ({"parallel": None}, '"parallel" cannot be None'),
+        ({"git": None}, '"git" is not an object'),
+        ({"git": {}}, '"git" cannot be {}'),
+        ({"git": {"head": {}}}, '"git": "head" cannot be {}'),
+        ({"git": {"head": {"id": 7}}}, '"git": "head": "id" cannot be 7'),
+        ({"git": {"head": a_job()}}, 'has a field "service_name" that Coveralls does not document'),
+        ({"git": {"remotes": []}}, '"git": "remotes" cannot be []'),
+        ({"git": {"remotes": "origin"}}, '"git": "remotes" cannot be \'origin\''),
+        ({"git": {"remotes": ["origin"]}}, '"git": "remotes" is not an object'),
+        ({"git": {"remotes": [{"fetch": "u"}]}}, '"git": "remotes" has a field "fetch" that '),
     ],
 )
-def test_every_other_field_of_a_job_has_its_form(name: str, value: object) -> None:
-    """True or false, a list, and git's head, branch and remotes with nothing empty in them."""
-    assert refusal(a_job(**{name: value})).startswith(f'the job: "{name}" cannot be ')
-
-
-@pytest.mark.parametrize("name", ["repo_token", "environment", "Source_files", ""])
-def test_an_unknown_field_is_refused(name: str) -> None:
-    """The token least of all: a job that is checked has none yet."""
-    expected = f'has a field "{name}" that Coveralls does not document'
-
-    assert refusal({**a_job(), name: "x"}) == f"the job {expected}"
-    assert refusal(a_job(source_files=[a_file(**{name: "x"})])) == (
-        f"source file 1 (a.py) {expected}"
-    )
-
-
-def test_what_has_to_be_there_is_missed_by_name() -> None:
-    """Source files, though there may be none; of each a name and its hits."""
-    nones: tuple[Any, ...] = ({}, {"source_files": None}, {"source_files": {}})
-    for none in nones:
-        assert refusal(none) == 'the job has no "source_files" list'
-    assert refusal(a_job(source_files=[a_file(name=None)])) == 'source file 1 (null) has no "name"'
-    assert refusal(a_job(source_files=[a_file(), a_file(name="b.py", coverage=None)])) == (
-        'source file 2 (b.py) has no "coverage"'
-    )
-    odds: tuple[Any, ...] = (None, "a.py", 3, [])
-    for odd in odds:
-        assert refusal(a_job(source_files=[a_file(), odd])) == "source file 2 is no object"
-    assert document.from_job({"source_files": []}) == Document({}, ())
-
-
-NO_VALUES: dict[str, tuple[object, ...]] = {
-    "name": (
-        *("", " ", 7, "/etc/passwd", "C:\\a.py", "c:a.py", "..", ".", "../a.py", "./a.py", "a/"),
-        *("a/../b.py", "a/..", "a/./b.py", "a//b.py", "a\\b.py", "a\udc80.py", "a\0.py"),
-        "x" * 5000,
-    ),
-    "source_digest": ("", "0" * 31, "G" * 32, "A" * 32, 7, "0" * 33, "0" * 32 + "\n"),
-    "coverage": (
-        *({}, "1,0", [1.0], [True], ["1"], [-1], [float("nan")], [float("inf")], [[1]], 3),
-        *([2**63], [1, True]),
-    ),
-    "branches": (
-        *([], [1, 0, 0], [1, 0, 0, -1], [1, 0, 0, 1.0], [1, 0, 0, True], [1, 0, 0, None]),
-        *([1, 0, 0, 1, 1, 0, 0, 0], {}, "x", [1, 0, 0, 2**63]),
-    ),
-    "source": (7, ["x"], "\udc80"),
-}
-
-
-@pytest.mark.parametrize("field", NO_VALUES)
-def test_each_field_of_a_source_file_takes_its_documented_values(field: str) -> None:
-    """Everything else is refused with place and field, null too; names are relative and plain."""
-    values: tuple[Any, ...] = (*NO_VALUES[field], None)
-    for value in values:
-        told = refusal(a_job(source_files=[{**a_file(), field: value}]))
-        assert told.startswith("source file 1 ("), value
-        assert f'): "{field}" cannot be ' in told
-
-
-def test_a_name_may_have_what_git_allows() -> None:
-    """Control characters too; the message that names such a file has them escaped."""
-    file = a_file(name="a\n\x1b[2J.py")
-
-    assert document.from_job(a_job(source_files=[file])).files[0].name == "a\n\x1b[2J.py"
-    assert refusal(a_job(source_files=[file, file])) == (
-        r'source file 2: the name "a\n\x1b[2J.py" stands twice'
-    )
+def test_every_other_field_has_its_type(fields: dict[str, Any], said: str) -> None:
+    assert said in refusal(a_job(**fields))
 
 
 @pytest.mark.parametrize(
-    "value", [["x" * 5000], [[]] * 100_000, " " * 5000, {"a": {"b": object()}}, {(1, 2): 3}, {1, 2}]
+    ("fields", "said"),
+    [
+        *(({"name": name}, '"name" cannot be ') for name in ("", " ", 7, None, "a\udc80.py")),
+        *(({"source_digest": digest}, '"source_digest" cannot be ') for digest in ("", None, 7)),
+        *(({"coverage": coverage}, '"coverage" cannot be ') for coverage in NOT_COVERAGE),
+        *(
+            ({"branches": branches}, '"branches" cannot be ')
+            for branches in ([], [1, 0, 0, None], [1, 0, 0, True], "x")
+        ),
+        *(({"source": source}, '"source" cannot be ') for source in (None, 7, "\udc80")),
+        ({"colour": "red"}, 'has a field "colour" that Coveralls does not document'),
+    ],
 )
-def test_a_wrong_value_is_shown_in_one_short_line(value: object) -> None:
-    """It may be a whole file, or an object that a hook has left."""
-    assert len(refusal(a_job(service_name=value))) < 200
+def test_a_field_of_a_source_file_has_its_type(fields: dict[str, Any], said: str) -> None:
+    told = refusal(a_job(source_files=[entry("first.js"), entry(**fields)]))
+
+    assert told.startswith("source file 2")
+    assert said in told
 
 
-def test_a_value_that_holds_itself_or_has_no_end_is_refused() -> None:
-    """A hook can make both."""
+@pytest.mark.parametrize("name", ["repo_token", "environment", "Source_files", "", 7])
+def test_an_unknown_field_is_refused(name: object) -> None:
+    expected = f'the job has a field "{name}" that Coveralls does not document'
+
+    job: dict[Any, Any] = {**a_job(), name: "x"}
+    assert refusal(job) == expected
+
+
+def test_missing_and_repeated_parts_are_named() -> None:
+    jobs: tuple[Any, ...] = ({}, [], None, {"source_files": None}, {"source_files": {}})
+    for job in jobs:
+        assert refusal(job) == 'the job has no "source_files" list'
+    nameless, bare = {"coverage": [1]}, {"name": "b.py"}
+    assert refusal(a_job(source_files=[nameless])) == 'source file 1 has no "name"'
+    assert refusal(a_job(source_files=[entry(), bare])) == 'source file 2 (b.py) has no "coverage"'
+    assert refusal(a_job(source_files=[entry(), "a.py"])) == "source file 2 is not an object"
+    assert refusal(a_job(source_files=[entry("a\x1b"), entry("a\x1b")])) == (
+        r"source file 2 (a\x1b): another file has the same name"
+    )
+
+
+def test_source_files_are_sorted_and_the_given_job_stays() -> None:
+    given_files = [entry("b.js"), entry("a.js")]
+    job = a_job(source_files=given_files)
+
+    assert [file["name"] for file in check_job(job)["source_files"]] == ["a.js", "b.js"]
+    assert job["source_files"] == [entry("b.js"), entry("a.js")]
+
+
+def test_a_wrong_value_is_shown_in_one_short_line() -> None:
     loop: list[Any] = []
     loop.append(loop)
     deep: list[Any] = []
     for _ in range(100_000):
         deep = [deep]
 
-    for value in (loop, deep):
-        assert '"git" cannot be [[[[' in refusal(a_job(git=value))
+    values: tuple[Any, ...] = (["x" * 5000], [[]] * 100_000, {"x" * 5000: 1}, loop, deep)
+    for value in values:
+        told = refusal(a_job(run_at=value))
+        assert len(told) < 200
+        assert "\n" not in told
 
 
-def test_our_own_values_are_checked_like_anothers() -> None:
-    """A number of hits that is none is refused before it is sent."""
-    good = SourceFile("a.py", DIGEST, [1, None], [])
-    odd = SourceFile("b.py", DIGEST, [-1], [])
+# -- written -----------------------------------------------------------------------------------
 
-    document.check(Document({"service_name": "ci"}, (good,)))
-    with pytest.raises(JobError, match=r'source file 2 \(b\.py\): "coverage" cannot be \[-1\]'):
-        document.check(Document({}, (good, odd)))
-    with pytest.raises(JobError, match='the job: "flag_name" cannot be ""'):
-        document.check(Document({"flag_name": ""}, ()))
+TEXT = st.text(st.characters(codec="utf-8"), min_size=1).filter(str.strip)
+FILES = st.builds(
+    SourceFile,
+    name=TEXT,
+    digest=st.none() | st.just(DIGEST),
+    coverage=st.lists(st.none() | st.integers(0)),
+    branches=st.lists(st.integers(0, 9), max_size=8),
+    source=st.none() | TEXT,
+)
+IDENTITIES = st.fixed_dictionaries(
+    {}, optional={"service_name": TEXT, "parallel": st.booleans(), "git": st.just(GIT)}
+)
 
 
-# -- values, dictionaries, JSON ----------------------------------------------------------------
+@given(IDENTITIES, st.lists(FILES, max_size=4, unique_by=lambda file: file.name), TEXT)
+def test_a_job_reads_back_as_it_was_built(
+    identity: dict[str, Any], files: list[SourceFile], token: str
+) -> None:
+    job = build_job(identity, files)
+    read = json.loads(to_json(job))
 
-
-def test_a_dictionary_may_be_changed_and_the_job_stays() -> None:
-    """Hooks get one: of what they damage, nothing is sent, nor of what they change later."""
-    original = a_job(git=GIT, source_files=[a_file(branches=[1, 0, 0, 1])])
-    before = json.loads(json.dumps(original))
-    made = document.from_job(original)
-
-    for changed in (original, made.as_job()):
-        job: Any = changed
-        job["service_name"] = "other"
-        job["git"]["head"]["id"] = "b" * 40
-        job["git"]["remotes"].append({})
-        job["source_files"][0]["coverage"][0] = 0
-        job["source_files"][0]["branches"].clear()
-        job["source_files"].clear()
-
-    assert made.as_job() == before
+    assert read == job
+    assert json.loads(with_token(to_json(job), Secret(token))) == {"repo_token": token, **read}
+    assert [SourceFile.from_json(file) for file in read["source_files"]] == sorted(
+        files, key=lambda file: file.name
+    )
 
 
 def test_totals_count_lines_and_branches() -> None:
-    """As Coveralls does by default; a file with nothing to cover is covered."""
     files = (
         SourceFile("a.py", DIGEST, [None, 0, 3], [2, 0, 0, 0, 2, 0, 1, 5]),
         SourceFile("b.py", DIGEST, [None], []),
         SourceFile("c.py", DIGEST, [1, 1, 1, 1], []),
     )
-    made = Document({}, files)
+    job = build_job({}, files)
 
-    assert [tuple(total) for total in made.totals] == [
+    assert [tuple(total) for total in document.file_totals(job)] == [
         ("a.py", 2, 4, 1, 2),
         ("b.py", 0, 0, 0, 0),
         ("c.py", 4, 4, 4, 4),
     ]
-    assert (made.percent, Document({}, ()).percent) == (75.0, 100.0)
+    assert document.total_percent(job) == 75.0
+    assert document.total_percent(build_job({}, ())) == 100.0
 
 
-TEXT = st.text(st.characters(codec="utf-8"), min_size=1)
-HITS = st.lists(st.none() | st.integers(0, 2**63 - 1))
-FILES = st.builds(
-    SourceFile,
-    name=TEXT,
-    digest=st.none() | st.just(DIGEST),
-    coverage=HITS,
-    branches=st.lists(st.integers(0, 9), max_size=8),
-    source=st.none() | TEXT,
+# -- read --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where a job is saved."""
+    return tmp_path / "job.json"
+
+
+def write(path: Path, *files: dict[str, Any], **fields: Any) -> Path:
+    """Save a job."""
+    path.write_text(json.dumps({**fields, "source_files": files}))
+    return path
+
+
+def load_refusal(path: Path) -> str:
+    """Return what is said about a file that is refused."""
+    with pytest.raises(JobError) as caught:
+        load_job(path)
+    return str(caught.value)
+
+
+def test_a_saved_job_is_read_without_its_token(path: Path) -> None:
+    write(path, entry(), entry("b.js"), service_name="ci", repo_token="s3cret")
+
+    assert load_job(path) == a_job(source_files=[entry(), entry("b.js")])
+
+
+def test_source_files_alone_are_a_job(path: Path) -> None:
+    """As the official client writes with ``--dry-run``; on Windows with a byte order mark."""
+    path.write_bytes(b'\xef\xbb\xbf{"source_files": [{"name": "a.go", "coverage": [null, 3, 0]}]}')
+
+    job = load_job(path)
+
+    assert document.is_anonymous(job)
+    assert SourceFile.from_json(job["source_files"][0]) == SourceFile(
+        "a.go", None, [None, 3, 0], []
+    )
+
+
+def test_a_dash_is_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = json.dumps({"source_files": [entry()]}).encode()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+    assert load_job(Path("-")) == {"source_files": [entry()]}
+
+    monkeypatch.setattr("sys.stdin", None)
+    assert load_refusal(Path("-")) == "-: standard input is closed"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"SF:a.js\nDA:1,1\n", b"\xff\xfe", b"[" * 100_000, b'{"a":' * 100_000],
+    ids=["empty", "cut", "lcov", "bytes", "deep", "deeper"],
 )
-IDENTITIES = st.dictionaries(TEXT, TEXT | st.booleans() | st.just(GIT), max_size=4)
+def test_a_file_that_is_not_json_is_named(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+    assert load_refusal(path).startswith(f"{path} is not a JSON file: ")
 
 
-@given(IDENTITIES, st.lists(FILES, max_size=4), TEXT)
-def test_a_job_reads_back_as_it_was_written(
-    identity: dict[str, Any], files: list[SourceFile], token: str
+def test_a_file_that_is_not_a_job_is_named(path: Path, tmp_path: Path) -> None:
+    assert load_refusal(path) == f"{path} cannot be read: No such file or directory"
+    assert load_refusal(tmp_path).startswith(f"{tmp_path} cannot be read: ")
+    for content in ("[]", "null", '"x"', "{}", "NaN"):
+        path.write_text(content)
+        assert load_refusal(path) == f'{path}: the job has no "source_files" list'
+    assert load_refusal(write(path, timestamp=1)) == (
+        f'{path}: the job has a field "timestamp" that Coveralls does not document'
+    )
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="needs an endless file")
+def test_an_endless_file_ends_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(document, "SIZE_LIMIT", 8 * 1024**2)
+    with Path("/dev/zero").open("rb") as endless:
+        monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=endless))
+
+        for name in ("/dev/zero", "-"):
+            assert load_refusal(Path(name)) == f"{name}: a job has at most 8 MiB"
+
+
+ODD: st.SearchStrategy[Any] = st.sampled_from(
+    [
+        *("\x1b[2J\n", "##vso[task.setvariable]x", "::set-output::", "\ud800", "a\r\nb", "\0", ""),
+        *(2**64, -1, 1.5, float("nan"), float("inf"), True, None, [], {}, "../x"),
+    ]
+)
+VALUES = st.recursive(
+    ODD | st.text() | st.integers(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+FIELDS = st.sampled_from([*get_type_hints(Job), "repo_token", "::x", "a\nb"])
+FILE_FIELDS = st.sampled_from([*get_type_hints(SourceFileJson), "\x1b"])
+NEARLY = st.builds(lambda file: {**entry(), **file}, st.dictionaries(FILE_FIELDS, VALUES))
+JOBS = st.builds(
+    lambda fields, files: {**fields, "source_files": files},
+    st.dictionaries(FIELDS, VALUES, max_size=3),
+    st.lists(NEARLY | VALUES, max_size=3) | VALUES,
+)
+
+
+@settings(deadline=None)
+@given(JOBS.map(json.dumps) | st.binary())
+@example('{"source_files":[{"name":["' + "##vso[x]" * 99 + '"],"coverage":[]}]}')
+@example('{"\\u001b]0;x":1,"source_files":[]}')
+def test_a_hostile_file_is_a_job_or_one_clean_line(
+    tmp_path_factory: pytest.TempPathFactory, content: str | bytes
 ) -> None:
-    """A piece for each source file; the token is put in front and nothing else changes."""
-    identity.pop("source_files", None)
-    identity.pop("repo_token", None)
-    made = Document(identity, tuple(files))
-
-    pieces = document.pieces(made)
-
-    assert json.loads(b"".join(pieces)) == made.as_job()
-    assert len(pieces) == len(files) + 2
-    sent = json.loads(b"".join(document.with_token(pieces, Secret(token))))
-    assert sent == {"repo_token": token, **made.as_job()}
-
-
-def test_the_public_types_name_what_is_checked() -> None:
-    """Who writes a hook sees the same fields."""
-    assert {*FIELDS, "source_files"} == set(get_type_hints(Job))
-    assert set(FILE_FIELDS) == set(get_type_hints(SourceFileJson))
+    path = tmp_path_factory.getbasetemp() / "hostile.json"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    try:
+        job = load_job(path)
+    except JobError as error:
+        said = str(error)
+        assert said.startswith(str(path))
+        assert said == escaped(said)
+        assert len(said) < len(str(path)) + 1500
+    else:
+        assert json.loads(to_json(job)) == job
+        assert "repo_token" not in job
 
 
-def test_what_json_does_not_have_is_not_written() -> None:
-    """``NaN`` would make the whole job unreadable."""
-    with pytest.raises(ValueError, match="JSON compliant"):
-        document.pieces(Document({"service_number": float("nan")}, ()))
+# -- merged ------------------------------------------------------------------------------------
+
+MINE = SourceFile("a.js", DIGEST, [1, None, 0], [])
+
+
+def test_files_of_another_tool_are_added_in_order(path: Path) -> None:
+    write(path, entry("z.js", source="x\ny\nz\n"), entry(coverage=[0, 5, 0]), service_name="x")
+
+    added = merge_file([SourceFile("c.py", DIGEST, [1], []), MINE], path)
+
+    assert [file.name for file in added] == ["a.js", "c.py", "z.js"]
+    assert added[0].coverage == [1, 5, 0]
+    assert added[2].source == "x\ny\nz\n"
+
+
+def test_files_of_different_lengths_are_an_error_that_names_the_file(path: Path) -> None:
+    write(path, entry(coverage=[1, 1]))
+
+    with pytest.raises(JobError) as caught:
+        merge_file([MINE], path)
+
+    assert str(caught.value) == (
+        f"{path}: a.js has 2 lines there and 3 here: "
+        "they were measured on different versions of the file"
+    )
+
+
+def merged(path: Path, checkout: Path | None, *files: dict[str, Any]) -> dict[str, str | None]:
+    """Merge files of another tool; name -> source text."""
+    return {file.name: file.source for file in merge_file([], write(path, *files), checkout)}
+
+
+def test_merged_files_get_their_text_from_the_checkout(path: Path, tmp_path: Path) -> None:
+    """If the other tool gave none; a blank file is left out."""
+    checkout = tmp_path / "checkout"
+    (checkout / "web").mkdir(parents=True)
+    for name, text in (("web/a.js", "let a\n"), ("own.js", "here\n"), ("blank.js", "\n")):
+        (checkout / name).write_text(text)
+    files = [entry("web/a.js"), entry("own.js", source="its\n"), entry("gone.js")]
+    blank = [entry("blank.js", coverage=[None]), entry("empty.js", source="")]
+
+    assert merged(path, checkout, *files, *blank) == {
+        "web/a.js": "let a\n",
+        "own.js": "its\n",
+        "gone.js": None,
+    }
+
+
+def test_merged_files_get_no_text_unless_it_is_asked_for(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.js").write_text("let a\n")
+
+    assert merged(path, None, entry("a.js")) == {"a.js": None}
+
+
+def test_no_text_is_taken_from_outside_the_checkout(path: Path, tmp_path: Path) -> None:
+    """The other tool's file may come from a fork and name any file of this machine."""
+    checkout = tmp_path / "checkout"
+    checkout.mkdir()
+    (tmp_path / "secret").write_text("s3cret\n")
+    (checkout / "link").symlink_to(tmp_path / "secret")
+    names = ["../secret", str(tmp_path / "secret"), "link"]
+
+    assert set(merged(path, checkout, *map(entry, names)).values()) == {None}
