@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -24,11 +23,6 @@ from .secret import Environment, Secret
 from .settings.table import Settings
 
 GITLAB = "gitlab-ci"
-OF_THE_EVENT = (
-    *("commit_sha", "service_branch", "service_pull_request", "repo_name", "service_number"),
-    *("service_attempt", "service_build_url"),
-)
-"""What GitHub's event says of the run that another one follows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +101,6 @@ def make_plan(
     *,
     root: Path,
     start: Path,
-    notices: Iterable[str] = (),
     compares: bool = False,
 ) -> Plan:
     """Ask CI service and git what is tested, before the tests can change anything.
@@ -117,15 +110,12 @@ def make_plan(
         env: the environment of session start.
         root: pytest's root directory.
         start: the directory of session start.
-        notices: what was already found worth telling.
         compares: whether something is measured whose changed lines can be counted.
 
     Raises:
         SettingsError: the flag's template has a placeholder that is not known.
     """
     build = detect(env)
-    if build.is_workflow_run:  # what lies here may be a fork's
-        settings = settings.typed_alone(OF_THE_EVENT)
     commit = settings.commit_sha or build.commit_sha
     found = git.read(root, env, commit=commit, merge=build.merge_sha)
     token = choose_token(settings, build, env)
@@ -150,7 +140,7 @@ def make_plan(
         git=found,
         temporary=_temporary(),
         base=find_base(settings, build, top=top, env=env, commit=filed),
-        notices=(*notices, *build.problems, *_token_in_git(settings, found, env)),
+        notices=(*settings.notices, *build.problems, *_token_in_git(settings, found, env)),
     )
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Generator, Sequence
+from argparse import SUPPRESS
+from collections.abc import Generator, Mapping, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
 
 MEASURES = pytest.StashKey[bool]()
 """Whether pytest-cov measures because we asked it to."""
-BEFORE: dict[str, str] = {}
-"""Our variables before other plugins could set them: some set what an ini file says."""
+ENVIRONMENT = pytest.StashKey[Mapping[str, str]]()
+"""The environment when pytest loaded the plugin, before other plugins and conftests change it."""
+_loaded_in: Mapping[str, str] = {}
 
 
 class AsInstalled:
@@ -49,21 +51,22 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add ``--coveralls`` and a flag and an ini key for each setting."""
-    BEFORE.clear()
-    BEFORE.update({name: os.environ[name] for name in os.environ if name.startswith("COVERALLS_")})
+    global _loaded_in  # noqa: PLW0603  there is no config yet to keep it in
+    _loaded_in = dict(os.environ)
     from .settings.table import OPTIONS
 
-    group = parser.getgroup("coveralls", "submission of coverage to Coveralls")
+    group = parser.getgroup("coveralls", "Coveralls (docs/settings.md has all settings)")
     group.addoption(
         "--coveralls", action="store_true", default=None, help="submit coverage to Coveralls"
     )
     group.addoption("--no-coveralls", action="store_false", dest="coveralls", help="do not submit")
-    parser.addini("coveralls", "submit coverage to Coveralls (--coveralls)", default=None)
+    parser.addini("coveralls", "submit coverage to Coveralls", default=None)
     for option in OPTIONS.values():
         for flag, keywords in option.arguments():
-            group.addoption(flag, **keywords)
+            is_shown = option.in_help and flag == option.flag
+            group.addoption(flag, **keywords if is_shown else {**keywords, "help": SUPPRESS})
         if "ini" in option.accepted_from:
-            parser.addini(option.ini, f"{option.help} ({option.kind.accepts})", default=None)
+            parser.addini(option.ini, "" if option.in_help else option.help, default=None)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -74,6 +77,7 @@ def pytest_load_initial_conftests(
 
     A wrapper, to come before pytest-cov's own ``tryfirst`` implementation.
     """
+    early_config.stash[ENVIRONMENT] = _loaded_in
     options = early_config.known_args_namespace
     if _is_said(early_config, options) and _should_measure(early_config, options):
         options.cov_source = [True]
@@ -114,10 +118,10 @@ def _is_on(config: pytest.Config, options: Any) -> bool:
     if options.coveralls is not None:
         return bool(options.coveralls)
     from .errors import CoverallsError
-    from .settings.read import is_on
+    from .settings.sources import is_switched_on
 
     try:
-        return is_on(config)
+        return is_switched_on(config)
     except CoverallsError as error:
         raise _usage_error(error) from None
 
@@ -133,11 +137,10 @@ def _leads_to_a_job(config: pytest.Config, options: Any) -> bool:
     from .context import is_worth_measuring
     from .identity.token import choose_token
     from .measurement.measure import current
-    from .secret import Environment
-    from .settings.read import gather
+    from .settings.sources import environment, gather
 
-    env = Environment(os.environ)
-    settings, _ = gather(config, options, env, before=BEFORE)
+    env = environment(config.stash[ENVIRONMENT])
+    settings = gather(config, options, env)
     token = choose_token(settings, Build(service_name=service_name(env)), env)
     return is_worth_measuring(settings, token) and current() is None
 
@@ -152,8 +155,12 @@ def _take_back_warning(options: Any, args: list[str]) -> None:
         )
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Register a reporter where this session is the one that submits."""
+    """Register a reporter where this session is the one that submits.
+
+    The last, because others may set our variables.
+    """
     if not _is_said(config, config.option):
         return
     from .session import nesting
@@ -170,9 +177,11 @@ def _register_reporter(config: pytest.Config) -> None:
 
     try:
         from .session.reporter import Reporter, plan_of
+        from .settings.sources import environment
 
         measures = config.stash.get(MEASURES, False)
-        reporter = Reporter(config, plan_of(config, BEFORE), measures=measures)
+        plan = plan_of(config, environment(config.stash.get(ENVIRONMENT, _loaded_in)))
+        reporter = Reporter(config, plan, measures=measures)
     except CoverallsError as error:
         raise _usage_error(error) from None
     except KeyboardInterrupt:

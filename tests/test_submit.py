@@ -33,8 +33,7 @@ from pytest_coveralls_submit.outcome import (
 )
 from pytest_coveralls_submit.output.terminal import Progress
 from pytest_coveralls_submit.secret import Environment
-from pytest_coveralls_submit.settings.origin import Origin
-from pytest_coveralls_submit.settings.resolve import Text, resolve
+from pytest_coveralls_submit.settings.sources import Origin, RawValue, resolve
 from pytest_coveralls_submit.submit import Edit, submit
 
 # -- sent --------------------------------------------------------------------------------------
@@ -257,9 +256,9 @@ def test_a_missing_token_is_explained(story: Story, env: dict[str, str], remedy:
 
 def test_githubs_token_is_not_sent_where_a_file_says(story: Story, tmp_path: Path) -> None:
     """And that is explained."""
-    env = Environment({"GITHUB_ACTIONS": "true", "GITHUB_TOKEN": "ghs_x"})
+    env = Environment({"GITHUB_ACTIONS": "true", "GITHUB_TOKEN": "ghs_x1234567"})
     in_ini = Origin("ini", "coveralls_host", tmp_path / "tox.ini")
-    host = Text("https://cov.example.com", in_ini, tmp_path)
+    host = RawValue("https://cov.example.com", in_ini, tmp_path)
     made = make_plan(resolve({"host": host}), env, root=story.top, start=story.top)
 
     assert story.submit(made) == NotSent(
@@ -480,7 +479,7 @@ def test_a_job_that_is_not_accepted_is_kept(story: Story, server: StandIn) -> No
 
 def test_a_wrong_token_is_explained(story: Story, server: StandIn) -> None:
     """With the server's word and what to do."""
-    outcome = story.submit(story.plan(server, repo_token="wrong"))
+    outcome = story.submit(story.plan(server, repo_token="wrong-token"))
 
     assert isinstance(outcome, Failed)
     assert outcome.reason.startswith("422 Couldn't find a repository matching this job. (trace ")
@@ -653,18 +652,18 @@ def test_a_token_in_a_tracked_file_is_told(story: Story) -> None:
     """Everybody who can read the repository can read the token."""
     (story.top / "conf").mkdir()
     for name in ("conf/tox.ini", "token.txt", "untracked.txt"):
-        (story.top / name).write_text("c0fee\n")
+        (story.top / name).write_text("c0fee-c0fee\n")
     story.commit("conf/tox.ini", "token.txt")
 
-    def notices(**texts: Text) -> tuple[str, ...]:
+    def notices(**texts: RawValue) -> tuple[str, ...]:
         env = Environment({**story.env, "PATH": os.environ["PATH"]})
         return make_plan(resolve(texts), env, root=story.top, start=story.top).notices
 
     ini = Origin("ini", "coveralls_repo_token", story.top / "conf/tox.ini")
-    in_ini = Text("c0fee", ini, story.top)
-    in_variable = Text("c0fee", Origin("variable", "COVERALLS_REPO_TOKEN"), story.top)
+    in_ini = RawValue("c0fee-c0fee", ini, story.top)
+    in_variable = RawValue("c0fee-c0fee", Origin("variable", "COVERALLS_REPO_TOKEN"), story.top)
     files = [
-        Text(name, Origin("flag", "--coveralls-repo-token-file"), story.top)
+        RawValue(name, Origin("flag", "--coveralls-repo-token-file"), story.top)
         for name in ("token.txt", "untracked.txt")
     ]
     told = "the token stands in {}, which git tracks: everybody can read it there"
@@ -779,7 +778,7 @@ def test_a_status_needs_a_token_of_its_own(story: Story, server: StandIn, gitlab
 
 def test_a_status_needs_a_commit(story: Story, server: StandIn) -> None:
     """Without git and outside of a CI service there is none."""
-    outcome = story.submit(story.plan(server, gitlab_status="1", gitlab_token="t"))
+    outcome = story.submit(story.plan(server, gitlab_status="1", gitlab_token="t0ken-of-gitlab"))
 
     assert isinstance(outcome, Sent)
     assert outcome.notices == ("GitLab was not told: the commit is not known",)
@@ -789,7 +788,7 @@ def test_a_status_that_cannot_be_set_costs_one_line(story: Story, server: StandI
     """The job was accepted; the reason is said once."""
     story.env["CI_COMMIT_ID"] = a_sha(1)
 
-    outcome = story.submit(story.plan(server, gitlab_status="1", gitlab_token="t"))
+    outcome = story.submit(story.plan(server, gitlab_status="1", gitlab_token="t0ken-of-gitlab"))
 
     assert isinstance(outcome, Sent)
     (notice,) = outcome.notices
@@ -864,6 +863,6 @@ def test_a_plan_shows_no_secret(story: Story, server: StandIn) -> None:
 
 def test_all_tokens_are_secrets(story: Story, server: StandIn) -> None:
     """Those of the settings and the one that is used."""
-    made = story.plan(server, gitlab_token="gl")
+    made = story.plan(server, gitlab_token="gl-of-a-test")
 
-    assert {secret.reveal() for secret in made.secrets} == {COVERALLS_TOKEN, "gl"}
+    assert {secret.reveal() for secret in made.secrets} == {COVERALLS_TOKEN, "gl-of-a-test"}

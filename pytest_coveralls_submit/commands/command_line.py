@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console: Console | None = None
     try:
         os.getcwd()  # noqa: PTH109  it may be gone, and everything starts there
-        console = open_console(options, words, compares=options.run is report.run)
+        console = open_console(options, compares=options.run is report.run)
         return int(options.run(console))
     except CoverallsError as error:
         return _say(str(error), USAGE)

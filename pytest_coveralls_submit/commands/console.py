@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import pytest
@@ -19,7 +19,7 @@ from ..outcome import Built, Interrupted, Outcome
 from ..output.lines import PREFIX, header, lines
 from ..output.terminal import Progress, write
 from ..secret import Environment, redact, redacted
-from ..settings.read import gather
+from ..settings.sources import gather
 from ..text import escaped, one_line
 
 ACCEPTED, REFUSED, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -80,26 +80,23 @@ class Console:
             write(sys.stdout, redact(line, self.plan.secrets))
 
 
-def open_console(
-    options: argparse.Namespace, words: Sequence[str], *, compares: bool = False
-) -> Console:
+def open_console(options: argparse.Namespace, *, compares: bool = False) -> Console:
     """Read the settings that a test run here would have, and plan.
 
     Args:
         options: what was typed, as the parser understands it.
-        words: what was typed.
         compares: whether the command measures something whose changed lines can be counted.
 
     Raises:
         SettingsError: a setting cannot be used.
     """
     env = Environment(os.environ)
-    config = _config()
-    settings, notices = gather(config, options, env, words)
+    # An artifact of a fork may lie here: https://docs.github.com/actions/security-guides
+    reads_files = env.get("GITHUB_EVENT_NAME") != "workflow_run"
+    config = _config(reads_files=reads_files)
+    settings = gather(config, options, env, reads_files=reads_files)
     start = config.invocation_params.dir
-    plan = make_plan(
-        settings, env, root=config.rootpath, start=start, notices=notices, compares=compares
-    )
+    plan = make_plan(settings, env, root=config.rootpath, start=start, compares=compares)
     return Console(options, plan)
 
 
@@ -120,7 +117,7 @@ class _ConfigReader:
         return 0
 
 
-def _config() -> pytest.Config:
+def _config(*, reads_files: bool) -> pytest.Config:
     """Return pytest's configuration for the current directory, without plugins and addopts.
 
     Raises:
@@ -134,6 +131,8 @@ def _config() -> pytest.Config:
     overrides = [word for key, value in _NEUTRAL.items() for word in ("-o", f"{key}={value}")]
     silent = ["--noconftest", "-p", "pytest_coveralls_submit.plugin", "-p", "no:cacheprovider"]
     silent += ["-p", "no:python_path", "-s"]  # to capture output it would need a file
+    if not reads_files:
+        silent += ["-c", os.devnull, "--rootdir", os.getcwd()]  # noqa: PTH109
     try:
         pytest.main([*silent, *overrides, "--no-coveralls"], plugins=[reader])
     except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001  what it does not catch itself

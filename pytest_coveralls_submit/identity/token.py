@@ -9,8 +9,7 @@ from dataclasses import dataclass
 
 from ..ci.detect import Build
 from ..secret import Secret
-from ..settings.kinds import read_token
-from ..settings.table import COVERALLS, Settings
+from ..settings.table import COVERALLS, Settings, parse_token
 
 GITHUB_VARIABLE = "GITHUB_TOKEN"
 # https://github.blog/engineering/platform-security/behind-githubs-new-authentication-token-formats/
@@ -67,7 +66,7 @@ def why_github_token_stays(
     """Return why a token of GitHub's from ``origin`` is not sent to the host, and what to do."""
     host = settings.origins.get("host")
     is_own = origin == GITHUB_VARIABLE
-    if settings.host != COVERALLS and (host is None or not host.is_typed):
+    if settings.host != COVERALLS and (host is None or host.kind in {"ini", "yml"}):
         what = GITHUB_VARIABLE if is_own else f"GitHub's token from {origin}"
         other = "COVERALLS_REPO_TOKEN" if is_own else "a token of Coveralls' own"
         return (
@@ -87,6 +86,6 @@ def _token_at_hand(settings: Settings, build: Build, env: Mapping[str, str]) -> 
         return Token(settings.repo_token, str(settings.origins["repo_token"]), is_github)
     if build.service_name == GITHUB_ACTIONS:
         with contextlib.suppress(ValueError):
-            secret = read_token(env.get(GITHUB_VARIABLE, "").strip())
+            secret = parse_token.parse(env.get(GITHUB_VARIABLE, "").strip())
             return Token(secret, GITHUB_VARIABLE, is_github=True)
     return None

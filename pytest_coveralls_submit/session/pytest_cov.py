@@ -53,4 +53,4 @@ def _why_not_measured(config: pytest.Config) -> str:
         return "--no-cov switched coverage off"
     if not config.pluginmanager.hasplugin("pytest_cov"):
         return "pytest-cov is not loaded, so that nothing was measured"
-    return "nothing was measured"
+    return "nothing was measured: add --cov"

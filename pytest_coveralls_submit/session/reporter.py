@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -28,7 +28,7 @@ from ..outcome import Built, Failed, Interrupted, NotSent, Outcome, Sent
 from ..output.lines import PREFIX, header, lines
 from ..output.terminal import Progress
 from ..secret import Environment, redact, redacted
-from ..settings.read import gather
+from ..settings.sources import gather
 from ..submit import Edit, submit, waiting_jobs
 from ..text import escaped, one_line
 from ..upload import fault
@@ -37,24 +37,22 @@ from .pytest_cov import controller_of, finished, reported_by
 from .wholeness import narrowed, reason_for_nothing, reason_to_skip, runs_last_failed
 
 
-def plan_of(config: pytest.Config, before: Mapping[str, str] | None = None) -> Plan:
+def plan_of(config: pytest.Config, env: Environment) -> Plan:
     """Make the plan of a session that starts.
 
     Args:
         config: of the run.
-        before: our variables before other plugins could set them.
+        env: the environment that counts.
 
     Raises:
         SettingsError: a setting cannot be used.
     """
-    env = Environment(os.environ)
-    settings, notices = gather(config, config.option, env, before=before)
+    settings = gather(config, config.option, env)
     return make_plan(
         settings,
         env,
         root=config.rootpath,
         start=config.invocation_params.dir,
-        notices=notices,
         compares=nesting.outer() is None,
     )
 

@@ -1,260 +1,378 @@
-"""The settings: one row each gives flag, ini key, variable, type, default and help.
+"""The settings: a row for each, with its default, parser, help and other names.
 
-Every run of pytest loads it, so it imports nothing of ours: ``kinds`` turns texts into values,
-others say where texts come from.
+Every run of pytest imports this module, so parsers import what they need when they are called.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from ..secret import Secret
-    from .origin import Origin
+    from .sources import Origin
 
 COVERALLS = "https://coveralls.io"
 EVERYWHERE = ("flag", "variable", "ini", "yml")
-# Keys of .coveralls.yml that other clients use: coverage-reporter, coveralls-python.
-YML_ALIASES = {"endpoint": "host", "coveralls_host": "host", "repo_secret_token": "repo_token"}
+DAY = 86400.0
+SHORTEST_TOKEN = 8
 
 
-class Kind:
-    """What a setting takes, in words; how it is read stands in ``kinds``."""
+class Parser:
+    """Turn a text into a value; say in words what is accepted.
 
-    __slots__ = ("accepts", "metavar", "words")
+    Args:
+        parse: raises ValueError for what is not accepted.
+        accepts: what is, for messages and docs.
+        metavar: the value's name in the help.
+        quotes: whether messages may quote the text; False where it may be secret.
+    """
 
-    def __init__(self, accepts: str, metavar: str, words: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, parse: Callable[[str], Any], accepts: str, metavar: str, *, quotes: bool = True
+    ) -> None:
+        self.parse = parse
         self.accepts = accepts
         self.metavar = metavar
-        self.words = words
+        self.quotes = quotes
+
+
+def accepts(words: str, metavar: str, **more: bool) -> Callable[[Callable[[str], Any]], Parser]:
+    """Make a parser of a parse function."""
+    return lambda parse: Parser(parse, words, metavar, **more)
+
+
+@accepts("any text", "TEXT")
+def _text(text: str) -> str:
+    text.encode()  # a lone surrogate, which no job can hold, is a ValueError
+    return text
+
+
+@accepts("1/true/yes/on or 0/false/no/off", "BOOL")
+def parse_boolean(text: str) -> bool:
+    """Parse the words for true and false, in any case."""
+    word = text.lower()
+    if word not in {"1", "true", "yes", "on", "0", "false", "no", "off"}:
+        raise ValueError
+    return word in {"1", "true", "yes", "on"}
+
+
+@accepts("a URL like https://coveralls.example.com or a host name", "URL")
+def _base_url(text: str) -> str:
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(text if "://" in text else f"https://{text}")
+    unwanted = "@" in parts.netloc or parts.query or parts.fragment
+    if parts.scheme not in {"http", "https"} or not parts.hostname or unwanted:
+        raise ValueError
+    if not re.fullmatch(r"[A-Za-z0-9._:-]+", parts.hostname) or re.search(r"\s|\\", text):
+        raise ValueError
+    _ = parts.port  # raises ValueError if it is not a number
+    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+
+
+@accepts("the URL of a page, without user and password", "URL", quotes=False)
+def _link(text: str) -> str:
+    from ..text import public_url
+
+    address, mark, query = text.partition("?")
+    return _known(public_url(address) if "@" not in query else None) + mark + query
+
+
+@accepts("a number, or a path or URL that ends in one", "NUMBER")
+def parse_pull_request(text: str) -> str:
+    """Parse a number, or the number that a path or URL ends in."""
+    from ..text import pull_request_number
+
+    return _known(pull_request_number(text))
+
+
+@accepts("a commit id of 7 to 64 hexadecimal digits", "SHA")
+def _commit(text: str) -> str:
+    from ..text import commit_id
+
+    return _known(commit_id(text))
+
+
+def _known(text: str | None) -> str:
+    if not text:
+        raise ValueError
+    return text
+
+
+@accepts("a time like 2026-02-18T00:52:48+01:00", "TIME")
+def _time(text: str) -> str:
+    from datetime import datetime
+
+    try:
+        # The form of Coveralls' own example: https://docs.coveralls.io/api-jobs-endpoint
+        datetime.strptime(text, "%Y-%m-%d %H:%M:%S %z")
+    except ValueError:
+        if datetime.fromisoformat(re.sub("[Zz]$", "+00:00", text)).tzinfo is None:
+            raise
+    return text
+
+
+def _number(text: str, most: float) -> float:
+    number = float(text)
+    if not 0 <= number <= most:  # also refuses "nan" and "inf"
+        raise ValueError
+    return number
+
+
+@accepts("a number of seconds above 0", "SECONDS")
+def _seconds(text: str) -> float:
+    if float(text) == 0:
+        raise ValueError
+    return _number(text, DAY)
+
+
+@accepts("a number of seconds from 0 to 86400", "SECONDS")
+def _wait(text: str) -> float:
+    return _number(text, DAY)
+
+
+@accepts("a number from 0 to 100", "PERCENT")
+def _percent(text: str) -> float:
+    return _number(text.removesuffix("%"), 100)
+
+
+@accepts("a whole number from 0 to 10", "COUNT")
+def _retries(text: str) -> int:
+    if not re.fullmatch("[0-9]|10", text):
+        raise ValueError
+    return int(text)
+
+
+@accepts("file names separated by commas", "PATHS")
+def _paths(text: str) -> tuple[Path, ...]:
+    return tuple(Path(part.strip()) for part in re.split("[,\n]", text) if part.strip())
+
+
+@accepts("one line of 8 to 4,096 visible ASCII characters", "TOKEN", quotes=False)
+def parse_token(text: str) -> Secret:
+    """Parse what a header, a URL or a line of a log can hold."""
+    from ..secret import Secret
+
+    if not re.fullmatch(f"[!-~]{{{SHORTEST_TOKEN},4096}}", text):
+        raise ValueError
+    return Secret(text)
+
+
+_PATH = Parser(Path, "a file name", "PATH")
+_TOKEN_FILE = Parser(Path, "a file name", "PATH", quotes=False)  # it may be the token itself
+
+
+def _one_of(*words: str) -> Parser:
+    def parse(text: str) -> str:
+        if text.lower() not in words:
+            raise ValueError
+        return text.lower()
+
+    return Parser(parse, ", ".join(words[:-1]) + f" or {words[-1]}", "WORD")
 
 
 class Option:
-    """One row of the table of settings: an attribute of :class:`Settings` that says all about it.
+    """A row of the table of settings.
 
-    A descriptor, not a dataclass field: a class of forty dataclass fields costs 8 ms to import,
-    and an installed plugin is imported in every pytest run.
+    Args:
+        default: the value of a setting that nobody sets.
+        parser: turns its text into its value.
+        help: what it means, in one short line.
+        also: further variables that set it.
+        accepted_from: the kinds of source that may set it.
+        in_help: whether ``pytest --help`` describes its flag.
     """
 
     def __init__(
         self,
         default: Any,
-        kind: Kind,
+        parser: Parser,
         help: str,  # noqa: A002  the name that argparse and pytest use for it
-        also: tuple[str, ...],
-        accepted_from: tuple[str, ...],
+        *,
+        also: tuple[str, ...] = (),
+        accepted_from: tuple[str, ...] = EVERYWHERE,
+        in_help: bool = False,
     ) -> None:
         self.name = ""
         self.default = default
-        self.kind = kind
+        self.parser = parser
         self.help = help
         self.also = also
         self.accepted_from = accepted_from
+        self.in_help = in_help
 
-    def __set_name__(self, owner: type, name: str) -> None:
+    def __set_name__(self, _: type, name: str) -> None:
         self.name = name
-
-    def __get__(self, settings: Settings | None, owner: type) -> Any:
-        return self if settings is None else settings.values.get(self.name, self.default)
-
-    def __set__(self, settings: Settings, value: object) -> NoReturn:
-        raise AttributeError(f"settings do not change: {self.name}")
 
     @property
     def flag(self) -> str:
-        """The command line flag: ``base_dir`` -> ``--coveralls-base-dir``."""
+        """Return the flag: ``base_dir`` is ``--coveralls-base-dir``."""
         return "--coveralls-" + self.name.replace("_", "-")
 
     @property
     def ini(self) -> str:
-        """The ini key: ``base_dir`` -> ``coveralls_base_dir``."""
+        """Return the ini key: ``base_dir`` is ``coveralls_base_dir``."""
         return f"coveralls_{self.name}"
 
-    def arguments(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield flags and their keywords for argparse.
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Return the environment variables, the strongest first."""
+        return (f"COVERALLS_{self.name.upper()}", *self.also)
 
-        A boolean has a second flag for the opposite; that of a secret says that there is none.
-        """
-        text = f"{self.help} [{', '.join(self.variables)}]"
+    def arguments(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield its flags with their keywords for argparse."""
         if "flag" not in self.accepted_from:
             yield self.flag, {"dest": self.ini, "type": self._refuse, "help": argparse.SUPPRESS}
-        elif self.kind is BOOLEAN:
+        elif self.parser is parse_boolean:
             constant = {"dest": self.ini, "action": "store_const"}
-            yield self.flag, {**constant, "const": "true", "help": text}
+            yield self.flag, {**constant, "const": "true", "help": self.help}
             no = self.flag.replace("--", "--no-", 1)
             yield no, {**constant, "const": "false", "help": f"the opposite of {self.flag}"}
         else:
-            yield self.flag, {"dest": self.ini, "metavar": self.kind.metavar, "help": text}
+            yield self.flag, {"dest": self.ini, "metavar": self.parser.metavar, "help": self.help}
 
     def _refuse(self, _: str) -> NoReturn:
-        """Stop at a secret on the command line, which argparse and pytest would quote."""
+        # argparse and pytest would quote a secret on the command line.
         raise argparse.ArgumentTypeError(
             f"everybody can read it on a command line; set {self.variables[0]}"
         )
 
-    @property
-    def variables(self) -> tuple[str, ...]:
-        """The environment variables, the strongest first."""
-        return (f"COVERALLS_{self.name.upper()}", *self.also)
 
-
-TEXT = Kind("any text", "TEXT")
-BOOLEAN = Kind("1/true/yes/on or 0/false/no/off", "BOOL")
-BASE_URL = Kind("a URL like https://coveralls.example.com or a host name", "URL")
-LINK = Kind("the URL of a page, without user and password", "URL")
-PULL_REQUEST = Kind("a number, or a path or URL that ends in one", "NUMBER")
-COMMIT = Kind("a commit id of 7 to 64 hexadecimal digits", "SHA")
-TIME = Kind("a time like 2026-02-18T00:52:48+01:00", "TIME")
-SECONDS = Kind("a number of seconds above 0", "SECONDS")
-WAIT = Kind("a number of seconds from 0 to 86400", "SECONDS")
-PERCENT = Kind("a number from 0 to 100", "PERCENT")
-RETRIES = Kind("a whole number from 0 to 10", "COUNT")
-PATH = Kind("a file name", "PATH")
-PATHS = Kind("file names separated by commas", "PATHS")
-TARGET = Kind("a file name", "PATH")
-TOKEN_FILE = Kind("a file name", "PATH")
-SECRET = Kind("one line of 1 to 4,096 visible ASCII characters", "TOKEN")
-
-
-def one_of(*words: str) -> Kind:
-    """Make the kind that accepts one of ``words``, in any case."""
-    return Kind(", ".join(words[:-1]) + f" or {words[-1]}", "WORD", words)
-
-
-def row(
-    default: Any,
-    kind: Kind,
-    help: str,  # noqa: A002  as above
-    *,
-    also: tuple[str, ...] = (),
-    accepted_from: tuple[str, ...] = EVERYWHERE,
-) -> Any:
-    """Declare a setting; typed so that the attribute has the type of its annotation."""
-    return Option(default, kind, help, also, accepted_from)
+def row(default: Any, parser: Parser, help: str, **more: Any) -> Any:  # noqa: A002  as above
+    """Declare a setting; the attribute has the type of its annotation."""
+    return Option(default, parser, help, **more)
 
 
 class Settings:
-    """Every setting with its value; ``origins`` says where those come from that were set.
+    """Hold the value of each setting.
+
+    A dataclass of forty fields would cost each run of pytest 8 ms.
 
     Args:
-        values: setting name -> value, for the settings that have another value than the default.
-        origins: setting name -> where its value stands.
+        values: by name; the other settings have their defaults.
+        origins: where the values come from that are set, by name.
+        notices: what you should know about the sources, a line each.
     """
 
     def __init__(
-        self, values: Mapping[str, Any] | None = None, origins: Mapping[str, Origin] | None = None
+        self,
+        values: Mapping[str, Any] | None = None,
+        origins: Mapping[str, Origin] | None = None,
+        notices: tuple[str, ...] = (),
     ) -> None:
-        self.values = dict(values or {})
+        vars(self).update({name: option.default for name, option in OPTIONS.items()})
+        vars(self).update(values or {})
         self.origins: Mapping[str, Origin] = dict(origins or {})
-
-    def typed_alone(self, names: Collection[str]) -> Settings:
-        """Return these settings without what files say of ``names``."""
-        kept = {
-            name: origin
-            for name, origin in self.origins.items()
-            if name not in names or origin.is_typed
-        }
-        dropped = self.origins.keys() - kept.keys()
-        values = {name: value for name, value in self.values.items() if name not in dropped}
-        return Settings(values, kept)
+        self.notices = notices
 
     @property
     def secrets(self) -> tuple[Secret, ...]:
-        """The tokens among them, which must not be shown."""
-        named = (name for name, option in OPTIONS.items() if option.kind is SECRET)
-        return tuple(self.values[name] for name in named if self.values.get(name))
+        """Return the tokens, which must not be shown."""
+        return tuple(token for token in (self.repo_token, self.gitlab_token) if token is not None)
 
     host: str = row(
-        COVERALLS, BASE_URL, "Coveralls or Enterprise base URL", also=("COVERALLS_ENDPOINT",)
+        COVERALLS,
+        _base_url,
+        "URL of Coveralls or Coveralls Enterprise",
+        also=("COVERALLS_ENDPOINT",),
+        in_help=True,
     )
     repo_token: Secret | None = row(
         None,
-        SECRET,
+        parse_token,
         "secret token of the repository",
         also=("COVERALLS_TOKEN",),
         accepted_from=("variable", "ini", "yml"),
     )
-    repo_token_file: Path | None = row(None, TOKEN_FILE, "file that holds the token")
-    service_name: str | None = row(None, TEXT, "name of the CI service; detected")
-    service_number: str | None = row(
-        None, TEXT, "number of the build, the same for all its jobs; detected"
-    )
-    service_job_id: str | None = row(
-        None, TEXT, "id of the CI job, unique within the build; detected"
-    )
-    service_job_number: str | None = row(None, TEXT, "label of the CI job; detected")
-    service_build_url: str | None = row(None, LINK, "link to the build; detected")
-    service_job_url: str | None = row(None, LINK, "link to the CI job; detected")
-    service_attempt: str | None = row(None, TEXT, "attempt of a build that was run again; detected")
+    repo_token_file: Path | None = row(None, _TOKEN_FILE, "file that holds the token", in_help=True)
+    service_name: str | None = row(None, _text, "name of the CI service; detected")
+    service_number: str | None = row(None, _text, "number of the build; detected")
+    service_job_id: str | None = row(None, _text, "id of the job in the build; detected")
+    service_job_number: str | None = row(None, _text, "label of the CI job; detected")
+    service_build_url: str | None = row(None, _link, "link to the build; detected")
+    service_job_url: str | None = row(None, _link, "link to the CI job; detected")
+    service_attempt: str | None = row(None, _text, "attempt of a repeated build; detected")
     service_pull_request: str | None = row(
-        None, PULL_REQUEST, "number of the pull request; detected", also=("COVERALLS_PULL_REQUEST",)
+        None,
+        parse_pull_request,
+        "number of the pull request; detected",
+        also=("COVERALLS_PULL_REQUEST",),
     )
     service_branch: str | None = row(
-        None, TEXT, "name of the branch; detected", also=("COVERALLS_GIT_BRANCH",)
+        None, _text, "name of the branch; detected", also=("COVERALLS_GIT_BRANCH",)
     )
     service_event_type: str | None = row(
-        None, TEXT, "what started the build", also=("COVERALLS_EVENT_TYPE",)
+        None, _text, "what started the build", also=("COVERALLS_EVENT_TYPE",)
     )
     commit_sha: str | None = row(
-        None, COMMIT, "commit that was tested; detected", also=("COVERALLS_GIT_COMMIT",)
+        None, _commit, "commit that was tested; detected", also=("COVERALLS_GIT_COMMIT",)
     )
-    repo_name: str | None = row(None, TEXT, "owner/repo; detected, and sent with a GitHub token")
-    run_at: str | None = row(None, TIME, "when the tests ran; the start of the session")
+    repo_name: str | None = row(None, _text, "owner/repo; detected")
+    run_at: str | None = row(None, _time, "when the tests ran; start of the session")
     flag_name: str | None = row(
-        None,
-        TEXT,
-        "name of this job within the build; may hold {python} {os} {arch} {toxenv} {job} "
-        "{node_index}",
+        None, _text, "name of this job in the build, as {os}-{python}", in_help=True
     )
-    parallel: bool = row(False, BOOLEAN, "keep the build open until `finish`")
+    parallel: bool = row(False, parse_boolean, "keep the build open until `finish`", in_help=True)
     carryforward: str | None = row(
         None,
-        TEXT,
+        _text,
         "flags whose last coverage is kept, for `finish`",
         also=("COVERALLS_CARRYFORWARD_FLAGS",),
     )
-    compare_ref: str | None = row(None, TEXT, "branch to compare with")
-    compare_sha: str | None = row(None, TEXT, "commit to compare with")
-    base_dir: str | None = row(None, TEXT, "folder removed from the start of every name")
-    src_dir: str | None = row(None, TEXT, "folder put before every name")
-    include_source: bool = row(False, BOOLEAN, "send the source text too")
+    compare_ref: str | None = row(None, _text, "branch to compare with")
+    compare_sha: str | None = row(None, _text, "commit to compare with")
+    base_dir: str | None = row(None, _text, "folder removed from the start of names")
+    src_dir: str | None = row(None, _text, "folder put before every name")
+    include_source: bool = row(False, parse_boolean, "send the source text too", in_help=True)
     merge: tuple[Path, ...] = row(
-        (), PATHS, "Coveralls JSON files of other tools whose source files are added"
+        (), _paths, "Coveralls JSON files of other tools to add", in_help=True
     )
-    dry_run: bool = row(False, BOOLEAN, "build and check the job, send nothing")
-    save: Path | None = row(None, TARGET, "write the job, without the token, to this file")
-    strict: bool = row(False, BOOLEAN, "exit status 1 unless the job was accepted")
-    allow_empty: bool = row(False, BOOLEAN, "send a job without files")
+    dry_run: bool = row(False, parse_boolean, "build and check the job, send nothing", in_help=True)
+    save: Path | None = row(
+        None, _PATH, "write the job, without the token, to this file", in_help=True
+    )
+    strict: bool = row(
+        False, parse_boolean, "exit status 1 unless the job was accepted", in_help=True
+    )
+    allow_empty: bool = row(False, parse_boolean, "send a job without files")
     on_partial: str = row(
-        "warn", one_of("send", "warn", "skip"), "what to do when not all tests were selected"
+        "warn",
+        _one_of("send", "warn", "skip"),
+        "send, warn or skip if not all tests were selected",
+        in_help=True,
     )
-    on_failure: str = row("send", one_of("send", "skip"), "what to do when tests failed")
-    retries: int = row(2, RETRIES, "further attempts after a failed one")
-    connect_timeout: float = row(10.0, SECONDS, "seconds to wait for a connection")
-    read_timeout: float = row(30.0, SECONDS, "seconds to wait for an answer")
-    deadline: float = row(60.0, SECONDS, "seconds for the whole sending, waits included")
-    ca_bundle: Path | None = row(None, PATH, "PEM file or directory of trusted certificates")
-    skip_ssl_verify: bool = row(
-        False, BOOLEAN, "allow unverified TLS or plain http; never for coveralls.io"
+    on_failure: str = row(
+        "send", _one_of("send", "skip"), "send or skip if tests failed", in_help=True
     )
-    compress: bool = row(True, BOOLEAN, "gzip the job")
-    changed_lines: bool = row(True, BOOLEAN, "show how many of the changed lines are covered")
+    retries: int = row(2, _retries, "further attempts after a failed one")
+    connect_timeout: float = row(10.0, _seconds, "seconds to wait for a connection")
+    read_timeout: float = row(30.0, _seconds, "seconds to wait for an answer")
+    deadline: float = row(60.0, _seconds, "seconds for all attempts and pauses")
+    ca_bundle: Path | None = row(
+        None, _PATH, "PEM file or directory of trusted certificates", in_help=True
+    )
+    skip_ssl_verify: bool = row(False, parse_boolean, "allow unverified TLS or plain http")
+    compress: bool = row(True, parse_boolean, "gzip the job")
+    changed_lines: bool = row(
+        True, parse_boolean, "show how many changed lines are covered", in_help=True
+    )
     changed_fail_under: float | None = row(
-        None, PERCENT, "percent; exit status 1 when fewer of the changed lines are covered"
+        None,
+        _percent,
+        "exit status 1 if fewer changed lines are covered",
+        in_help=True,
     )
     annotate: bool = row(
-        False, BOOLEAN, "GitHub Actions: mark the missed changed lines, 10 at most"
+        False, parse_boolean, "GitHub Actions: mark missed changed lines", in_help=True
     )
-    wait: float = row(0.0, WAIT, "seconds to wait for Coveralls' own result of the build")
-    gitlab_status: bool = row(
-        False, BOOLEAN, "give the commit on GitLab a status with coverage and link"
-    )
+    wait: float = row(0.0, _wait, "how long to wait for the result of the build", in_help=True)
+    gitlab_status: bool = row(False, parse_boolean, "give the commit on GitLab a status")
     gitlab_token: Secret | None = row(
-        None, SECRET, "token that may set a commit's status on GitLab", accepted_from=("variable",)
+        None, parse_token, "GitLab token that may set a status", accepted_from=("variable",)
     )
 
 

@@ -95,7 +95,7 @@ def test_a_value_that_cannot_be_used_is_a_usage_error(command: Command) -> None:
         [
             (
                 'coveralls: COVERALLS_PARALLEL is "\\x1b[31mmaybe": '
-                "it takes 1/true/yes/on or 0/false/no/off"
+                "expected 1/true/yes/on or 0/false/no/off"
             )
         ],
     )
@@ -148,7 +148,6 @@ def test_the_environment_is_as_it_was_afterwards(
 ELSEWHERE = "https://coveralls.example.org"
 
 
-@pytest.mark.xfail(strict=True, reason="files of the fork are read")
 @pytest.mark.parametrize(
     ("name", "text"),
     [

@@ -54,7 +54,7 @@ def test_finish_sends_the_token_in_the_body_alone(command: Command, build: Build
 def test_finish_with_a_github_token_names_the_repository(command: Command, server: StandIn) -> None:
     """Coveralls cannot find it otherwise."""
     server.builds["9001"] = Build("9001")
-    command.env(**GITHUB, COVERALLS_REPO_TOKEN="", GITHUB_TOKEN="ghs_abc")
+    command.env(**GITHUB, COVERALLS_REPO_TOKEN="", GITHUB_TOKEN="ghs_abcdefgh")
 
     status, _ = command("finish")
 
@@ -93,7 +93,7 @@ def test_finish_explains_that_the_build_was_closed_before(command: Command, buil
 
 def test_finish_explains_a_wrong_token(command: Command, build: Build) -> None:
     """As for a job."""
-    command.env(COVERALLS_REPO_TOKEN="wrong")
+    command.env(COVERALLS_REPO_TOKEN="wrong-token")
 
     status, said = command("finish", "--coveralls-service-number=77")
 
@@ -172,7 +172,7 @@ def test_notices_are_told(command: Command, build: Build) -> None:
 
     _, said = command("finish", "--coveralls-service-number=77")
 
-    expected = "coveralls: COVERALLS_PARALEL is no setting; the nearest is COVERALLS_PARALLEL"
+    expected = "coveralls: unknown setting COVERALLS_PARALEL; did you mean COVERALLS_PARALLEL?"
     assert said[0] == expected
 
 

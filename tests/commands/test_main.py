@@ -104,7 +104,7 @@ def test_no_module_of_the_current_directory_is_imported(tmp_path: Path, module: 
     ended = subprocess.run(
         [sys.executable, "-m", "pytest_coveralls_submit", *words],
         cwd=tmp_path,
-        env={**os.environ, "COVERALLS_REPO_TOKEN": "c0fee"},
+        env={**os.environ, "COVERALLS_REPO_TOKEN": "c0fee-c0fee"},
         capture_output=True,
         text=True,
         timeout=60,

@@ -149,9 +149,9 @@ def test_send_gives_source_files_alone_the_identity_of_the_checkout(
 @pytest.mark.parametrize(
     ("kept", "env", "sent"),
     [
-        ("github-actions", {"COVERALLS_REPO_TOKEN": "ghs_x"}, ("github", "octo/sample")),
+        ("github-actions", {"COVERALLS_REPO_TOKEN": "ghs_x1234567"}, ("github", "octo/sample")),
         ("github", {"COVERALLS_REPO_TOKEN": COVERALLS_TOKEN}, ("github-actions", None)),
-        ("github", {"COVERALLS_REPO_TOKEN": "ghs_x"}, ("github", "octo/sample")),
+        ("github", {"COVERALLS_REPO_TOKEN": "ghs_x1234567"}, ("github", "octo/sample")),
         ("my-ci", {"COVERALLS_REPO_TOKEN": COVERALLS_TOKEN}, ("my-ci", None)),
     ],
 )
@@ -175,7 +175,7 @@ def test_send_fits_the_service_name_to_the_token(
 
 def test_send_takes_the_repository_from_a_flag(command: Command, server: StandIn) -> None:
     """On a developer's machine no variable names it."""
-    command.env(COVERALLS_REPO_TOKEN="ghp_x")
+    command.env(COVERALLS_REPO_TOKEN="ghp_x1234567")
     path = command.job(service_name="github-actions", service_number="9001")
 
     status, said = command("send", str(path), "--coveralls-repo-name=octo/sample")
@@ -324,7 +324,7 @@ FORGED: dict[str, Any] = {
 @pytest.fixture
 def follows(command: Command) -> Command:
     """A workflow that follows another one, with a token of GitHub's."""
-    command.env(**GITHUB, COVERALLS_REPO_TOKEN="ghs_x", GITHUB_EVENT_NAME="workflow_run")
+    command.env(**GITHUB, COVERALLS_REPO_TOKEN="ghs_x1234567", GITHUB_EVENT_NAME="workflow_run")
     follow(command)
     return command
 
@@ -348,7 +348,7 @@ def test_send_takes_who_built_what_from_the_event(follows: Command, server: Stan
     (job,) = server.jobs
     assert job == {
         **OF_THE_FILE,
-        "repo_token": "ghs_x",
+        "repo_token": "ghs_x1234567",
         "service_name": "github",
         "service_number": "4242",
         "service_attempt": "2",
@@ -461,7 +461,7 @@ def test_nothing_of_a_file_commands_the_runner(
         server.respond(answer)
     fields = {**OF_THE_FILE, "flag_name": HOSTILE, "commit_sha": HEAD}
     path = follows.job(f"{HOSTILE}.json", **fields, source_files=[{**FILE, "name": HOSTILE}])
-    server.tokens.add("ghs_x")
+    server.tokens.add("ghs_x1234567")
 
     _, said = follows("send", "-v", path.name)
     server.findings.clear()

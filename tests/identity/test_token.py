@@ -10,8 +10,7 @@ from pytest_coveralls_submit.ci.detect import Build
 from pytest_coveralls_submit.errors import SettingsError
 from pytest_coveralls_submit.identity.token import choose_token, why_withheld
 from pytest_coveralls_submit.job.identity import flag_name
-from pytest_coveralls_submit.settings.origin import Origin
-from pytest_coveralls_submit.settings.resolve import Text, resolve
+from pytest_coveralls_submit.settings.sources import Origin, RawValue, resolve
 from pytest_coveralls_submit.settings.table import Settings
 
 GITHUB = Build(service_name="github-actions", repo_name="octo/sample")
@@ -21,22 +20,25 @@ VARIABLE = Origin("variable", "COVERALLS_REPO_TOKEN")
 
 def settings(host: str = "", host_from: Origin = VARIABLE, *, token: str = "") -> Settings:
     """Settings with a host that somebody named, and perhaps a token."""
-    texts = {"host": Text(host, host_from, Path.cwd()), "repo_token": Text(token, VARIABLE, Path())}
+    texts = {
+        "host": RawValue(host, host_from, Path.cwd()),
+        "repo_token": RawValue(token, VARIABLE, Path()),
+    }
     return resolve(texts)
 
 
 @pytest.mark.parametrize(
     ("text", "is_github"),
     [
-        ("ghs_abc", True),
-        ("ghp_abc", True),
-        ("gho_abc", True),
+        ("ghs_abcdefgh", True),
+        ("ghp_abcdefgh", True),
+        ("gho_abcdefgh", True),
         ("github_pat_abc", True),
-        ("ghu_abc", True),
-        ("gh_abc", False),
+        ("ghu_abcdefgh", True),
+        ("gh_abcdefgh", False),
         ("c0fee-of-github", True),
-        ("c0fee42", False),
-        ("xghs_abc", False),
+        ("c0fee42c0fee42", False),
+        ("xghs_abcdefgh", False),
     ],
 )
 def test_a_github_token_is_known_by_its_start(text: str, is_github: bool) -> None:
@@ -49,22 +51,22 @@ def test_a_github_token_is_known_by_its_start(text: str, is_github: bool) -> Non
 
 def test_a_coveralls_token_comes_before_githubs() -> None:
     """``GITHUB_TOKEN`` is in every run; it is used where there is nothing else."""
-    token = choose_token(settings(token="c0fee"), GITHUB, {"GITHUB_TOKEN": "ghs_x"})
+    token = choose_token(settings(token="c0fee-c0fee"), GITHUB, {"GITHUB_TOKEN": "ghs_x1234567"})
 
     assert token is not None
-    assert token.secret.reveal() == "c0fee"
+    assert token.secret.reveal() == "c0fee-c0fee"
 
 
 @pytest.mark.parametrize(
     ("env", "build", "found"),
     [
-        ({"GITHUB_TOKEN": " ghs_x\n"}, GITHUB, "ghs_x"),
+        ({"GITHUB_TOKEN": " ghs_x1234567\n"}, GITHUB, "ghs_x1234567"),
         ({"GITHUB_TOKEN": "  "}, GITHUB, None),
-        ({"GITHUB_TOKEN": "ghs_x\nghs_y"}, GITHUB, None),
+        ({"GITHUB_TOKEN": "ghs_x1234567\nghs_y1234567"}, GITHUB, None),
         ({}, GITHUB, None),
-        ({"GITHUB_TOKEN": "ghs_x"}, Build(), None),
-        ({"GITHUB_TOKEN": "ghs_x"}, Build(service_name="gitea-actions"), None),
-        ({"GITHUB_TOKEN": "ghs_x"}, Build(service_name="forgejo-actions"), None),
+        ({"GITHUB_TOKEN": "ghs_x1234567"}, Build(), None),
+        ({"GITHUB_TOKEN": "ghs_x1234567"}, Build(service_name="gitea-actions"), None),
+        ({"GITHUB_TOKEN": "ghs_x1234567"}, Build(service_name="forgejo-actions"), None),
     ],
 )
 def test_githubs_token_is_used_on_github_actions_alone(
@@ -76,7 +78,7 @@ def test_githubs_token_is_used_on_github_actions_alone(
     assert (token.secret.reveal() if token else None) == found
 
 
-TOKENS = {"GITHUB_TOKEN": "", "COVERALLS_REPO_TOKEN": "ghs_x"}
+TOKENS = {"GITHUB_TOKEN": "", "COVERALLS_REPO_TOKEN": "ghs_x1234567"}
 
 
 @pytest.mark.parametrize("name", TOKENS)
@@ -85,7 +87,6 @@ TOKENS = {"GITHUB_TOKEN": "", "COVERALLS_REPO_TOKEN": "ghs_x"}
     [
         (Origin("flag", "--coveralls-host"), True),
         (Origin("variable", "COVERALLS_ENDPOINT"), True),
-        (Origin("addopts", "--coveralls-host", INI), False),
         (Origin("ini", "coveralls_host", INI), False),
         (Origin("yml", "endpoint", Path(".coveralls.yml")), False),
     ],
@@ -94,7 +95,10 @@ def test_githubs_token_goes_to_no_host_that_a_file_names(
     origin: Origin, sent: bool, name: str
 ) -> None:
     """A pull request can change a file, and would get the token, whoever gave it to us."""
-    chosen, env = settings("https://cov.example.com", origin, token=TOKENS[name]), {name: "ghs_x"}
+    chosen, env = (
+        settings("https://cov.example.com", origin, token=TOKENS[name]),
+        {name: "ghs_x1234567"},
+    )
 
     token, reason = choose_token(chosen, GITHUB, env), why_withheld(chosen, GITHUB, env)
 
@@ -105,9 +109,9 @@ def test_githubs_token_goes_to_no_host_that_a_file_names(
 def test_a_token_of_coveralls_goes_where_a_file_says() -> None:
     """It opens nothing else, and its server is often named in the ini file."""
     in_ini = Origin("ini", "coveralls_host", INI)
-    chosen = settings("https://cov.example.com", in_ini, token="c0fee")
+    chosen = settings("https://cov.example.com", in_ini, token="c0fee-c0fee")
 
-    assert choose_token(chosen, GITHUB, {"GITHUB_TOKEN": "ghs_x"}) is not None
+    assert choose_token(chosen, GITHUB, {"GITHUB_TOKEN": "ghs_x1234567"}) is not None
 
 
 @pytest.mark.parametrize(
@@ -125,7 +129,7 @@ def test_the_token_of_a_github_enterprise_server_is_not_shown_to_coveralls_io(
     server: str, host: str, sent: bool
 ) -> None:
     """It opens what stands on that server, and Coveralls could only refuse it."""
-    env = {"GITHUB_TOKEN": "ghs_x", "GITHUB_SERVER_URL": server}
+    env = {"GITHUB_TOKEN": "ghs_x1234567", "GITHUB_SERVER_URL": server}
     chosen = settings(host, Origin("variable", "COVERALLS_HOST"))
 
     token, reason = choose_token(chosen, GITHUB, env), why_withheld(chosen, GITHUB, env)
@@ -140,15 +144,15 @@ def test_githubs_token_goes_to_coveralls_io_whoever_names_it() -> None:
     """A file that names the default changes nothing."""
     chosen = settings("coveralls.io", Origin("ini", "coveralls_host", INI))
 
-    assert choose_token(chosen, GITHUB, {"GITHUB_TOKEN": "ghs_x"}) is not None
+    assert choose_token(chosen, GITHUB, {"GITHUB_TOKEN": "ghs_x1234567"}) is not None
 
 
 def test_a_token_in_place_of_the_flags_name_is_not_quoted() -> None:
     """The message about a placeholder would show it."""
-    text = Text("{s3cret}", Origin("variable", "COVERALLS_FLAG_NAME"), Path())
-    token = Text("s3cret", VARIABLE, Path())
+    text = RawValue("{s3cret-t0ken}", Origin("variable", "COVERALLS_FLAG_NAME"), Path())
+    token = RawValue("s3cret-t0ken", VARIABLE, Path())
 
     with pytest.raises(SettingsError, match="is not known") as caught:
         flag_name(resolve({"flag_name": text, "repo_token": token}), Build(), {})
 
-    assert "s3cret" not in str(caught.value)
+    assert "s3cret-t0ken" not in str(caught.value)

@@ -17,8 +17,7 @@ from pytest_coveralls_submit.git import Commit, Git, Remote
 from pytest_coveralls_submit.identity.token import Token
 from pytest_coveralls_submit.job import identity as head
 from pytest_coveralls_submit.secret import Secret
-from pytest_coveralls_submit.settings.origin import Origin
-from pytest_coveralls_submit.settings.resolve import Text, resolve
+from pytest_coveralls_submit.settings.sources import Origin, RawValue, resolve
 from pytest_coveralls_submit.settings.table import Settings
 
 SHA, OTHER = "a" * 40, "b" * 40
@@ -48,7 +47,7 @@ def settings(**texts: str) -> Settings:
     """Settings as if variables had given them."""
     return resolve(
         {
-            name: Text(text, Origin("variable", f"COVERALLS_{name.upper()}"), Path.cwd())
+            name: RawValue(text, Origin("variable", f"COVERALLS_{name.upper()}"), Path.cwd())
             for name, text in texts.items()
         }
     )

@@ -20,8 +20,8 @@ from running import Runner, importable, told
 from standin import COVERALLS_TOKEN, StandIn
 
 BEFORE_TESTS = importable(
-    "settings.read.gather",
-    "settings.read.resolve",
+    "settings.sources.gather",
+    "settings.sources.resolve",
     "ci.detect.detect",
     "git.read",
     "identity.token.choose_token",

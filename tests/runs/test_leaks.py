@@ -186,7 +186,7 @@ def test_no_secret_of_the_environment_or_of_git_is_shown_or_sent(scene: Scene) -
     shown = {remote["name"]: remote["url"] for remote in job["git"]["remotes"]}
     assert {name: shown[name] for name in REMOTES} == {n: url for n, (_, url) in REMOTES.items()}
     assert "5521" not in json.dumps(job)
-    assert "COVERALLS_REPO_TOKENS is no setting" in result.stdout
+    assert "unknown setting COVERALLS_REPO_TOKENS" in result.stdout
     scene.assert_silent(
         result, CANARY, *OTHERS.values(), *(f"{name}-5521-of-a-remote" for name in REMOTES)
     )
@@ -266,7 +266,7 @@ setattr(importlib.import_module("pytest_coveralls_submit." + module), name, brok
 
 
 FAULTS = importable(
-    "settings.read.resolve",
+    "settings.sources.resolve",
     "job.identity.compose",
     "upload.post",
     "delivery.answers.judge_job",

@@ -111,7 +111,7 @@ def test_a_process_measured_from_outside_is_reported(
             config(None, loaded=False),
             "pytest-cov is not loaded, so that nothing was measured",
         ),
-        (config(None), "nothing was measured"),
+        (config(None), "nothing was measured: add --cov"),
     ],
 )
 def test_where_nothing_measured_the_reason_is_given(

@@ -48,7 +48,6 @@ def sent(run: Runner, *arguments: str, **env: str) -> dict[str, Any]:
     return {name: job[name] for name in job if name not in {"run_at", "source_files"}}
 
 
-@pytest.mark.xfail(strict=True, reason="the environment is read too late")
 @pytest.mark.parametrize("statements", [CHANGES, REMOVES], ids=["sets", "removes"])
 @pytest.mark.parametrize(
     ("place", "hook"),
@@ -104,7 +103,6 @@ def test_our_own_variables_count_as_they_are_after_configuration(
     assert "parallel" not in job
 
 
-@pytest.mark.xfail(strict=True, reason="the environment is read too late")
 def test_a_late_token_does_not_start_measuring(run: Runner) -> None:
     write(run, "conftest.py", in_hook("", 'os.environ["COVERALLS_REPO_TOKEN"] = "c0ffee" * 4\n'))
 

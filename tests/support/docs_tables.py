@@ -33,7 +33,7 @@ def setting_row(option: Option) -> str:
         f"`{option.name}`",
         ", ".join(also),
         shown(option.default),
-        option.kind.accepts,
+        option.parser.accepts,
         option.help,
     )
     return "| " + " | ".join(cells) + " |"

@@ -20,7 +20,7 @@ from pytest_coveralls_submit import hookspecs  # noqa: F401
 from pytest_coveralls_submit.delivery import sender  # noqa: F401
 from pytest_coveralls_submit.measurement import processes  # noqa: F401
 from pytest_coveralls_submit.session import reporter  # noqa: F401
-from pytest_coveralls_submit.settings import coveralls_yml  # noqa: F401
+from pytest_coveralls_submit.settings import sources  # noqa: F401
 
 GARDEN = "def bed(sunny):\n    if sunny:\n        return 1\n    return 2\n"
 """Measured with one call, of `bed(True)`."""

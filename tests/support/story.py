@@ -19,8 +19,7 @@ from pytest_coveralls_submit.measurement.records import FileCoverage, Measuremen
 from pytest_coveralls_submit.outcome import Outcome
 from pytest_coveralls_submit.output.terminal import Progress
 from pytest_coveralls_submit.secret import Environment
-from pytest_coveralls_submit.settings.origin import Origin
-from pytest_coveralls_submit.settings.resolve import Text, resolve
+from pytest_coveralls_submit.settings.sources import Origin, RawValue, resolve
 from pytest_coveralls_submit.submit import Edit, submit
 
 
@@ -68,7 +67,7 @@ class Story:
         if server is not None:
             texts = {"host": server.url, "repo_token": COVERALLS_TOKEN, "retries": "0", **texts}
         layer = {
-            name: Text(text, Origin("variable", f"COVERALLS_{name.upper()}"), self.top)
+            name: RawValue(text, Origin("variable", f"COVERALLS_{name.upper()}"), self.top)
             for name, text in texts.items()
         }
         settings, env = resolve(layer), Environment(self.env)

@@ -1,0 +1,380 @@
+"""Where settings come from: flags, variables, pytest's ini file and ``.coveralls.yml``."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+from urllib.parse import urlsplit
+
+import pytest
+
+from ..errors import SettingsError
+from ..secret import Environment, Secret, redact
+from ..text import is_loopback
+from .table import (
+    OPTIONS,
+    SHORTEST_TOKEN,
+    Parser,
+    Settings,
+    known_variables,
+    parse_boolean,
+    parse_token,
+)
+
+YML = ".coveralls.yml"
+# Keys that coverage-reporter and coveralls-python use.
+YML_ALIASES = {"endpoint": "host", "coveralls_host": "host", "repo_secret_token": "repo_token"}
+NULLS = ("", "~", "null")  # BaseLoader reads them as texts
+PREFIX = "COVERALLS_"
+# Variables that other Coveralls clients read, and that have no counterpart here.
+OTHER_CLIENTS = frozenset(
+    PREFIX + name
+    for name in ("RUN_LOCALLY", "DEBUG", "SOURCE_HEADER", "DEVELOPMENT", "RCFILE", "TIMEOUT")
+) | {"COVERALLS_NOISY", "COVERALLS_SILENT"}  # coveralls-ruby
+TOKENS_OF_CI = ("GITHUB_TOKEN", "CI_JOB_TOKEN")
+MAX_YML = 64 * 1024  # bytes
+MAX_TOKEN_FILE = 8192  # bytes: twice the longest token
+MAX_QUOTED = 100  # letters of a value in a message
+
+
+class Origin(NamedTuple):
+    """Say where a value comes from, as you would look for it."""
+
+    kind: Literal["flag", "variable", "ini", "yml", "token file"]
+    name: str
+    file: Path | None = None
+
+    def __str__(self) -> str:
+        if self.file is None:
+            return self.name
+        if self.kind == "token file":
+            return f"{self.name} ({self.file.name})"
+        return f"{self.name} in {self.file.name}"
+
+
+class RawValue(NamedTuple):
+    """Hold the text of a setting before it is parsed."""
+
+    text: str
+    origin: Origin
+    folder: Path  # which a relative file name is relative to
+
+    def __repr__(self) -> str:
+        return f"<text from {self.origin}>"  # it may be a token
+
+
+class _Gathered(NamedTuple):
+    variables: Environment
+    settings: Settings
+    token_files: dict[Path, str]  # a pipe can be read only once
+
+
+_GATHERED = pytest.StashKey[_Gathered]()
+
+
+def environment(snapshot: Mapping[str, str]) -> Environment:
+    """Return the environment of the start with today's ``COVERALLS_*`` variables.
+
+    pytest-env and ``conftest.py`` may set ours; what they do to those of the CI service, for the
+    tests, says nothing about this run.
+    """
+    return Environment({**_ours(snapshot, is_ours=False), **_ours(os.environ)})
+
+
+def _ours(env: Mapping[str, str], *, is_ours: bool = True) -> Environment:
+    return Environment({n: env[n] for n in env if n.startswith(PREFIX) == is_ours})
+
+
+def is_switched_on(config: pytest.Config) -> bool:
+    """Return whether the ini key ``coveralls`` switches the plugin on.
+
+    Raises:
+        SettingsError: the value is not a boolean.
+    """
+    raw = RawValue(
+        _ini_text(config, "coveralls"), Origin("ini", "coveralls", config.inipath), config.rootpath
+    )
+    return bool(raw.text) and bool(_parsed(raw, parse_boolean, ()))
+
+
+def gather(
+    config: pytest.Config, options: Any, env: Mapping[str, str], *, reads_files: bool = True
+) -> Settings:
+    """Return the settings, read again only if our variables changed.
+
+    Args:
+        config: for the ini file and the directories.
+        options: a namespace with the flags' values.
+        env: the environment.
+        reads_files: whether the ini file and ``.coveralls.yml`` count.
+
+    Raises:
+        SettingsError: a value cannot be used.
+    """
+    variables = _ours(env)
+    known = config.stash.get(_GATHERED, None)
+    if known is not None and known.variables == variables:
+        return known.settings
+    token_files = known.token_files if known is not None else {}
+    start = config.invocation_params.dir
+    layers = [_from_flags(options, start), from_variables(env, start)]
+    notices: list[str] = []
+    if reads_files:
+        from_yml, notices = read_yml(config.rootpath)
+        layers += [_from_ini(config, options), from_yml]
+    hidden = [Secret(env[name]) for name in TOKENS_OF_CI if env.get(name)]
+    notices += _unknown_variables(env)
+    settings = resolve(*layers, hidden=hidden, token_files=token_files, notices=notices)
+    config.stash[_GATHERED] = _Gathered(variables, settings, token_files)
+    return settings
+
+
+def _from_flags(options: Any, folder: Path) -> dict[str, RawValue]:
+    return {
+        name: RawValue(text, Origin("flag", option.flag), folder)
+        for name, option in OPTIONS.items()
+        if (text := getattr(options, option.ini, None)) is not None
+    }
+
+
+def from_variables(env: Mapping[str, str], folder: Path) -> dict[str, RawValue]:
+    """Return what the environment sets, with paths relative to ``folder``."""
+    return {
+        name: RawValue(env[variable], Origin("variable", variable), folder)
+        for name, option in OPTIONS.items()
+        for variable in reversed(option.variables)
+        if env.get(variable, "").strip()
+    }
+
+
+def _from_ini(config: pytest.Config, options: Any) -> dict[str, RawValue]:
+    overrides = {word.partition("=")[0] for word in getattr(options, "override_ini", None) or ()}
+    found = {}
+    for name, option in OPTIONS.items():
+        origin = Origin("ini", option.ini, config.inipath)
+        if option.ini in overrides:
+            origin = Origin("flag", f"-o {option.ini}")
+        if "ini" in option.accepted_from:
+            found[name] = RawValue(_ini_text(config, option.ini), origin, config.rootpath)
+    return found
+
+
+def _ini_text(config: pytest.Config, key: str) -> str:
+    # pytest 9's native TOML has numbers, booleans and lists, which getini refuses.
+    try:
+        value = config.getini(key)
+    except (TypeError, ValueError, pytest.UsageError):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pytest 9 has another name for it
+            value = config.inicfg.get(key)
+        value = getattr(value, "value", value)
+    if isinstance(value, list):
+        value = "\n".join(map(str, value))
+    return "" if value is None else str(value)
+
+
+def read_yml(root: Path) -> tuple[dict[str, RawValue], list[str]]:
+    """Read ``.coveralls.yml`` below ``root``; return its settings, and notices.
+
+    Raises:
+        SettingsError: the file holds something else than keys with texts or flat lists.
+    """
+    path = root / YML
+    if not path.is_file():
+        return {}, []
+    try:
+        import yaml
+    except ImportError:
+        return {}, [f"{YML} is ignored: pip install pytest-coveralls-submit[yaml]"]
+    try:
+        # BaseLoader makes nothing but texts, lists and dicts.
+        values = yaml.load(_content(path, MAX_YML), Loader=yaml.BaseLoader)  # noqa: S506
+        return _known_keys(dict(_yml_texts(values)), path)
+    except yaml.YAMLError as error:
+        # Its message quotes the line, which may hold the token.
+        mark = getattr(error, "problem_mark", None)
+        problem = "it is not valid YAML" + (f", see line {mark.line + 1}" if mark else "")
+    except RecursionError:
+        problem = "it is nested too deeply"
+    except (OSError, ValueError) as error:
+        problem = str(getattr(error, "strerror", None) or error)
+    raise SettingsError(f"{path} cannot be read: {problem}")
+
+
+def _yml_texts(values: object) -> Iterator[tuple[str, str]]:
+    if not isinstance(values, dict):
+        if values not in (None, *NULLS):
+            raise ValueError("it does not hold keys and values")
+        return
+    for key, value in values.items():
+        members = value if isinstance(value, list) else [value]
+        if not all(isinstance(text, str) for text in (key, *members)):
+            raise ValueError(f"{str(key)[:MAX_QUOTED]} is neither a text nor a flat list of texts")
+        yield key, "" if value in NULLS else ",".join(members)
+
+
+def _known_keys(texts: Mapping[str, str], path: Path) -> tuple[dict[str, RawValue], list[str]]:
+    names = [name for name, option in OPTIONS.items() if "yml" in option.accepted_from]
+    found, notices = {}, []
+    for key, text in texts.items():
+        name = YML_ALIASES.get(key, key)
+        if name in names:
+            found[name] = RawValue(text, Origin("yml", key, path), path.parent)
+        else:
+            notices.append(_unknown(key[:MAX_QUOTED], key, names, f" in {YML}"))
+    return found, notices
+
+
+def _unknown_variables(env: Mapping[str, str]) -> Iterator[str]:
+    known = known_variables()
+    for variable in sorted(name for name in env if name.startswith(PREFIX)):
+        if variable in OTHER_CLIENTS:
+            yield f"{variable} is for other Coveralls clients and not needed here"
+        elif variable not in known:
+            names = [name.removeprefix(PREFIX) for name in known]
+            yield _unknown(variable, variable.removeprefix(PREFIX), names, "", PREFIX)
+
+
+def _unknown(shown: str, name: str, names: Iterable[str], where: str = "", prefix: str = "") -> str:
+    import difflib
+
+    close = difflib.get_close_matches(name, sorted(names), n=1)
+    hint = f"; did you mean {prefix}{close[0]}?" if close else " is ignored"
+    return f"unknown setting {shown}{where}{hint}"
+
+
+def resolve(
+    *layers: Mapping[str, RawValue],
+    hidden: Iterable[Secret] = (),
+    token_files: dict[Path, str] | None = None,
+    notices: Iterable[str] = (),
+) -> Settings:
+    """Return the settings that ``layers`` give, the strongest layer first.
+
+    Args:
+        layers: setting name -> text, such as those of flags, variables, ini, yml.
+        hidden: what no message may quote, besides the tokens among the settings.
+        token_files: the content of token files that were read before; grows.
+        notices: what was found worth telling before.
+
+    Raises:
+        SettingsError: a value cannot be used; the message names its origin and what is expected.
+    """
+    told = list(notices)
+    found: dict[str, RawValue] = {}
+    for layer in layers:
+        for name, raw in layer.items():
+            if name not in found and _counts(name, raw, told):
+                found[name] = raw
+    token, file = found.get("repo_token"), found.get("repo_token_file")
+    if file is not None and (token is None or token.origin.kind != "variable"):
+        if not os.path.exists(file.folder / file.text.strip()):  # noqa: PTH110  as below
+            # The text may be the token itself: it is not quoted.
+            told.append(f"{file.origin} names a file that does not exist, so it gives no token")
+        else:
+            raw = _in_token_file(file, {} if token_files is None else token_files)
+            if _counts("repo_token", raw, told):
+                found["repo_token"] = raw
+    secrets = [*hidden, *_secrets([*layers, found])]
+    values = {name: _value(name, raw, secrets) for name, raw in found.items()}
+    settings = Settings(values, {name: raw.origin for name, raw in found.items()}, tuple(told))
+    _check_transport_security(settings, secrets)
+    return settings
+
+
+def _counts(name: str, raw: RawValue, notices: list[str]) -> bool:
+    text = raw.text.strip()
+    if text and OPTIONS[name].parser is parse_token and len(text) < SHORTEST_TOKEN:
+        notices.append(f"{raw.origin} is ignored: a token has at least {SHORTEST_TOKEN} characters")
+        return False
+    return bool(text)
+
+
+def _secrets(layers: Iterable[Mapping[str, RawValue]]) -> Iterator[Secret]:
+    for layer in layers:
+        for name, raw in layer.items():
+            if OPTIONS[name].parser is parse_token:
+                yield Secret(raw.text.strip())
+
+
+def _value(name: str, raw: RawValue, secrets: Sequence[Secret]) -> Any:
+    value = _parsed(raw, OPTIONS[name].parser, secrets)
+    if isinstance(value, Path):
+        value = raw.folder / value
+    elif isinstance(value, tuple):
+        value = tuple(raw.folder / path for path in value)
+    if problem := _problem_with_file(name, value):
+        raise SettingsError(f"{raw.origin}: {redact(problem, secrets)}")
+    return value
+
+
+def _parsed(raw: RawValue, parser: Parser, secrets: Sequence[Secret]) -> Any:
+    text = raw.text.strip()
+    try:
+        return parser.parse(text)
+    except ValueError:
+        # An "@" may follow a password.
+        shown = redact(re.sub(".*@", "[hidden]@", text, flags=re.DOTALL), secrets)[:MAX_QUOTED]
+        quoted = f' is "{shown}"' if parser.quotes else ""
+        raise SettingsError(f"{raw.origin}{quoted}: expected {parser.accepts}") from None
+
+
+def _problem_with_file(name: str, value: Any) -> str:
+    if name == "save":
+        if value.name == "-":
+            return "expected a file name, not standard output"
+        if value.is_dir():
+            return f"{value} is a directory; expected a file name"
+        return "" if value.parent.is_dir() else f"there is no directory {value.parent}"
+    if name not in {"ca_bundle", "merge"}:
+        return ""
+    paths = value if isinstance(value, tuple) else (value,)
+    # Path.exists raises for a text that cannot be the name of a file.
+    missing = [path for path in paths if not os.path.exists(path)]  # noqa: PTH110
+    return f"there is no file {missing[0]}" if missing else ""
+
+
+def _in_token_file(named_by: RawValue, known: dict[Path, str]) -> RawValue:
+    path = named_by.folder / named_by.text.strip()
+    origin = Origin("token file", str(named_by.origin), path)
+    try:
+        if path not in known:
+            known[path] = _content(path, MAX_TOKEN_FILE)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise SettingsError(f"{named_by.origin}: {path} cannot be read: {reason}") from None
+    return RawValue(known[path], origin, named_by.folder)
+
+
+def _content(path: Path, limit: int) -> str:
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISFIFO(mode):
+        raise ValueError("it is neither a file nor a pipe")
+    with path.open("rb") as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise ValueError(f"it is larger than {limit // 1024} KiB")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError("it is not UTF-8") from None
+
+
+def _check_transport_security(settings: Settings, secrets: Sequence[Secret]) -> None:
+    parts, shown = urlsplit(settings.host), redact(settings.host, secrets)
+    host = parts.hostname or ""
+    if settings.skip_ssl_verify and host.rstrip(".") in {"coveralls.io", "www.coveralls.io"}:
+        raise SettingsError(
+            f"{settings.origins['skip_ssl_verify']}: TLS is always verified for coveralls.io; "
+            "remove the setting, or use ca_bundle for your own certificate authority"
+        )
+    if parts.scheme == "http" and not settings.skip_ssl_verify and not is_loopback(host):
+        raise SettingsError(
+            f'{settings.origins["host"]} is "{shown}": the token would be sent unencrypted; '
+            "use https, or skip_ssl_verify if the host has none"
+        )

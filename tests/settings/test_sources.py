@@ -1,0 +1,616 @@
+"""The sources of settings: which one wins, what a message says, where a token may be."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_coveralls_submit.errors import SettingsError
+from pytest_coveralls_submit.secret import Environment, Secret
+from pytest_coveralls_submit.settings.sources import from_variables, gather, read_yml, resolve
+from pytest_coveralls_submit.settings.table import OPTIONS, Settings
+
+# Setting -> a text that it accepts and its value; a Path is relative to the text's folder.
+SAMPLES: Mapping[str, tuple[str, object]] = {
+    "host": ("cov.example.com/prefix/", "https://cov.example.com/prefix"),
+    "repo_token": ("t0ken-of-a-test", "t0ken-of-a-test"),
+    "repo_token_file": ("token.txt", Path("token.txt")),
+    "service_name": ("my-ci", "my-ci"),
+    "service_number": ("0042", "0042"),
+    "service_job_id": ("42.1", "42.1"),
+    "service_job_number": ("py 3", "py 3"),
+    "service_build_url": ("https://ci/b/42", "https://ci/b/42"),
+    "service_job_url": ("https://ci/j/1", "https://ci/j/1"),
+    "service_attempt": ("2", "2"),
+    "service_pull_request": ("https://github.com/o/r/pull/17", "17"),
+    "service_branch": ("topic/y", "topic/y"),
+    "service_event_type": ("manual", "manual"),
+    "commit_sha": ("5E837CC", "5e837cc"),
+    "repo_name": ("octo/sample", "octo/sample"),
+    "run_at": ("2026-02-18T00:52:48+01:00", "2026-02-18T00:52:48+01:00"),
+    "flag_name": ("unit {python}", "unit {python}"),
+    "parallel": ("Yes", True),
+    "carryforward": ("unit,web", "unit,web"),
+    "compare_ref": ("main", "main"),
+    "compare_sha": ("abcdef0", "abcdef0"),
+    "base_dir": ("backend", "backend"),
+    "src_dir": ("services/api", "services/api"),
+    "include_source": ("on", True),
+    "merge": ("js.json, go.json", (Path("js.json"), Path("go.json"))),
+    "dry_run": ("1", True),
+    "save": ("job.json", Path("job.json")),
+    "strict": ("TRUE", True),
+    "allow_empty": ("true", True),
+    "on_partial": ("Skip", "skip"),
+    "on_failure": ("skip", "skip"),
+    "retries": ("7", 7),
+    "connect_timeout": ("0.5", 0.5),
+    "read_timeout": ("20", 20.0),
+    "deadline": ("90", 90.0),
+    "ca_bundle": ("ca.pem", Path("ca.pem")),
+    "skip_ssl_verify": ("yes", True),
+    "compress": ("off", False),
+    "changed_lines": ("no", False),
+    "changed_fail_under": ("87.5%", 87.5),
+    "annotate": ("yes", True),
+    "wait": ("0", 0.0),
+    "gitlab_status": ("1", True),
+    "gitlab_token": ("gl-t0ken-of-a-test", "gl-t0ken-of-a-test"),
+}
+IN_FILE = "t0ken-in-the-file"
+
+
+@pytest.fixture
+def folder(pytester: pytest.Pytester) -> Path:
+    """Return a directory with the files that the sample texts name."""
+    for name in ("token.txt", "js.json", "go.json", "ca.pem"):
+        (pytester.path / name).write_text(f"{IN_FILE}\n")
+    return pytester.path
+
+
+def settings_of(
+    pytester: pytest.Pytester, *arguments: str, env: Mapping[str, str] | None = None
+) -> Settings:
+    """Return the settings of a pytest run that starts with ``arguments``."""
+    config = pytester.parseconfig("-p", "no:cacheprovider", *arguments)
+    return gather(config, config.option, Environment(env or {}))
+
+
+def of_variables(**texts: str) -> Settings:
+    """Return the settings that variables give, relative to the current directory."""
+    return resolve(from_variables(texts, Path.cwd()))
+
+
+def plain(value: Any, folder: Path) -> object:
+    """Return a value that compares: secrets revealed, paths relative to ``folder``."""
+    if isinstance(value, Secret):
+        return value.reveal()
+    if isinstance(value, Path):
+        return value.relative_to(folder)
+    return tuple(plain(one, folder) for one in value) if isinstance(value, tuple) else value
+
+
+def set_in(settings: Settings, folder: Path) -> dict[str, object]:
+    """Return each setting that somebody set, by name."""
+    return {name: plain(getattr(settings, name), folder) for name in settings.origins}
+
+
+def labels(settings: Settings) -> dict[str, str]:
+    """Return where each setting comes from, as messages say it."""
+    return {name: str(origin) for name, origin in settings.origins.items()}
+
+
+def token_of(settings: Settings) -> str | None:
+    """Return the token that Coveralls would get."""
+    return settings.repo_token.reveal() if settings.repo_token else None
+
+
+# -- each source --------------------------------------------------------------------------------
+
+
+def test_every_setting_but_the_secrets_has_a_flag(pytester: pytest.Pytester, folder: Path) -> None:
+    names = [name for name in SAMPLES if name not in {"repo_token", "gitlab_token"}]
+    arguments = []
+    for name in names:
+        text, value = SAMPLES[name]
+        flag = OPTIONS[name].flag
+        if isinstance(value, bool):
+            arguments.append(flag if value else flag.replace("--", "--no-", 1))
+        else:
+            arguments.append(f"{flag}={text}")
+
+    settings = settings_of(pytester, *arguments)
+
+    found = set_in(settings, folder)
+    assert found.pop("repo_token") == IN_FILE
+    assert found == {name: SAMPLES[name][1] for name in names}
+    assert labels(settings)["retries"] == "--coveralls-retries"
+
+
+def test_every_setting_has_a_variable(pytester: pytest.Pytester, folder: Path) -> None:
+    env = {f"COVERALLS_{name.upper()}": SAMPLES[name][0] for name in OPTIONS}
+
+    settings = settings_of(pytester, env=env)
+
+    assert set_in(settings, folder) == {name: SAMPLES[name][1] for name in SAMPLES}
+    assert labels(settings) == {name: f"COVERALLS_{name.upper()}" for name in SAMPLES}
+    assert settings.notices == ()
+
+
+@pytest.mark.parametrize("name", [name for name, option in OPTIONS.items() if option.also])
+def test_names_that_other_clients_use_are_read_too(name: str) -> None:
+    text, value = SAMPLES[name]
+    own, also = OPTIONS[name].variables
+
+    assert plain(getattr(of_variables(**{also: text, own: " "}), name), Path.cwd()) == value
+    assert labels(of_variables(**{also: "11111111", own: text})) == {name: own}
+
+
+def test_every_setting_has_an_ini_key(pytester: pytest.Pytester, folder: Path) -> None:
+    names = [name for name in SAMPLES if name != "gitlab_token"]
+    lines = [f"coveralls_{name} = {SAMPLES[name][0]}" for name in names]
+    pytester.makeini("\n".join(["[pytest]", *lines]))
+
+    settings = settings_of(pytester)
+
+    assert set_in(settings, folder) == {
+        **{name: SAMPLES[name][1] for name in names},
+        "repo_token": IN_FILE,  # the file comes first
+    }
+    assert labels(settings)["retries"] == "coveralls_retries in tox.ini"
+    assert labels(settings)["repo_token"] == "coveralls_repo_token_file in tox.ini (token.txt)"
+
+
+def test_every_setting_may_be_in_coveralls_yml(pytester: pytest.Pytester, folder: Path) -> None:
+    pytest.importorskip("yaml")
+    names = [name for name in SAMPLES if name not in {"gitlab_token", "repo_token_file"}]
+    lines = [f"{name}: '{SAMPLES[name][0]}'" for name in names]
+    (folder / ".coveralls.yml").write_text("\n".join(lines))
+
+    settings = settings_of(pytester)
+
+    assert set_in(settings, folder) == {name: SAMPLES[name][1] for name in names}
+    assert labels(settings)["retries"] == "retries in .coveralls.yml"
+    assert settings.notices == ()
+
+
+@pytest.mark.skipif(pytest.version_tuple < (9,), reason="pytest 9 brought the table")
+def test_pytests_native_toml_may_hold_other_types(pytester: pytest.Pytester, folder: Path) -> None:
+    pytester.makepyprojecttoml(
+        """
+        [tool.pytest]
+        coveralls_retries = 3
+        coveralls_deadline = 1.5
+        coveralls_compress = false
+        coveralls_merge = ["js.json", "go.json"]
+        """
+    )
+
+    settings = settings_of(pytester)
+
+    assert set_in(settings, folder) == {
+        "retries": 3,
+        "deadline": 1.5,
+        "compress": False,
+        "merge": (Path("js.json"), Path("go.json")),
+    }
+    assert labels(settings)["compress"] == "coveralls_compress in pyproject.toml"
+
+
+@pytest.mark.parametrize("words", [["-o", "coveralls_host=x.example"], ["-ocoveralls_host=x.io"]])
+def test_an_overridden_ini_key_is_a_flag(pytester: pytest.Pytester, words: list[str]) -> None:
+    origin = settings_of(pytester, *words).origins["host"]
+
+    assert (origin.kind, str(origin)) == ("flag", "-o coveralls_host")
+
+
+def test_files_may_be_left_out(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\ncoveralls_host = x.example\n")
+    (pytester.path / ".coveralls.yml").write_text("- [")
+    config = pytester.parseconfig("--coveralls-retries=1")
+
+    settings = gather(config, config.option, Environment(), reads_files=False)
+
+    assert list(settings.origins) == ["retries"]
+
+
+# -- precedence ---------------------------------------------------------------------------------
+
+
+def test_the_strongest_source_wins(pytester: pytest.Pytester) -> None:
+    pytest.importorskip("yaml")
+    flag, env = "--coveralls-service-number=flag", {"COVERALLS_SERVICE_NUMBER": "variable"}
+    yml = pytester.path / ".coveralls.yml"
+    yml.write_text("service_number: yml\n")
+    ini = pytester.makeini("[pytest]\ncoveralls_service_number = ini\n")
+
+    found = [settings_of(pytester, flag, env=env), settings_of(pytester, env=env)]
+    found.append(settings_of(pytester))
+    ini.write_text("[pytest]\n")
+    found.append(settings_of(pytester))
+    yml.unlink()
+    found.append(settings_of(pytester))
+
+    numbers = [settings.service_number for settings in found]
+    assert numbers == ["flag", "variable", "ini", "yml", None]
+
+
+def test_blank_means_unset(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\ncoveralls_service_number = ini\ncoveralls_retries =\n")
+    env = {"COVERALLS_SERVICE_NUMBER": " \t", "COVERALLS_COMPRESS": ""}
+
+    settings = settings_of(pytester, "--coveralls-service-number=", env=env)
+
+    assert labels(settings) == {"service_number": "coveralls_service_number in tox.ini"}
+    assert (settings.service_number, settings.retries, settings.compress) == ("ini", 2, True)
+
+
+def test_space_around_a_value_does_not_count() -> None:
+    assert of_variables(COVERALLS_COMMIT_SHA=" 5e837cc\n").commit_sha == "5e837cc"
+
+
+def test_settings_are_read_again_only_if_our_variables_changed(pytester: pytest.Pytester) -> None:
+    ini = pytester.makeini("[pytest]\n")
+    config = pytester.parseconfig()
+
+    first = gather(config, config.option, Environment(COVERALLS_RETRIES="1", CI="true"))
+    ini.unlink()
+    again = gather(config, config.option, Environment(COVERALLS_RETRIES="1"))
+    later = gather(config, config.option, Environment(COVERALLS_RETRIES="2"))
+
+    assert again is first
+    assert (first.retries, later.retries) == (1, 2)
+
+
+# -- errors and notices ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "env", "ini", "said"),
+    [
+        (["--coveralls-retries=x"], {}, "", '--coveralls-retries is "x": expected a whole number'),
+        ([], {"COVERALLS_RETRIES": "x"}, "", 'COVERALLS_RETRIES is "x": expected a whole number'),
+        ([], {}, "retries = x", 'coveralls_retries in tox.ini is "x": expected a whole number'),
+        (
+            *([], {}, "parallel = maybe"),
+            'coveralls_parallel in tox.ini is "maybe": expected 1/true/yes/on or 0/false/no/off',
+        ),
+        ([], {}, "on_partial = fail", ' is "fail": expected send, warn or skip'),
+    ],
+)
+def test_an_error_says_where_the_value_is_and_what_is_expected(
+    pytester: pytest.Pytester, arguments: list[str], env: dict[str, str], ini: str, said: str
+) -> None:
+    pytester.makeini(f"[pytest]\ncoveralls_{ini}\n" if ini else "[pytest]\n")
+
+    with pytest.raises(SettingsError) as caught:
+        settings_of(pytester, *arguments, env=env)
+
+    assert said in str(caught.value)
+
+
+def test_a_long_value_is_cut_in_the_message() -> None:
+    with pytest.raises(SettingsError) as caught:
+        of_variables(COVERALLS_RETRIES="9" * 5000)
+
+    assert str(caught.value).count("9") == 100
+
+
+@pytest.mark.parametrize(
+    ("wrong", "hidden"),
+    [
+        ({"retries": "9" * 95 + "s3cret-t0ken"}, "s3c"),
+        ({"retries": "s3cret-of-github"}, "s3c"),
+        ({"merge": "js.json,s3cret-t0ken"}, "s3c"),
+        ({"host": "http://host/s3cret-t0ken"}, "s3c"),
+        ({"save": "gone/s3cret-t0ken/x"}, "s3c"),
+        ({"host": "https://user:pa55word@host"}, "pa55"),
+        ({"service_build_url": "https://user:pa55/word@ci/7"}, "pa55"),
+        ({"repo_token": "pa55 word"}, "pa55"),
+        ({"gitlab_token": "pa55\nword"}, "pa55"),
+    ],
+)
+def test_no_secret_is_quoted(pytester: pytest.Pytester, wrong: dict[str, str], hidden: str) -> None:
+    env = {"COVERALLS_REPO_TOKEN": "s3cret-t0ken", "GITHUB_TOKEN": "s3cret-of-github"}
+    env |= {f"COVERALLS_{name.upper()}": text for name, text in wrong.items()}
+
+    with pytest.raises(SettingsError) as caught:
+        settings_of(pytester, env=env)
+
+    assert hidden not in str(caught.value)
+
+
+def test_a_secret_on_the_command_line_is_refused_unquoted(pytester: pytest.Pytester) -> None:
+    ended = pytester.runpytest("--coveralls-repo-token=s3cret-t0ken")
+
+    assert ended.ret == pytest.ExitCode.USAGE_ERROR
+    ended.stderr.fnmatch_lines(["*--coveralls-repo-token*set COVERALLS_REPO_TOKEN*"])
+    assert "s3cret" not in ended.stderr.str() + ended.stdout.str()
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        *((name, "is for other Coveralls clients and not needed here")
+          for name in ("RUN_LOCALLY", "DEBUG", "SOURCE_HEADER", "DEVELOPMENT")),
+        ("DRYRUN", "; did you mean COVERALLS_DRY_RUN?"),
+        ("FLAG", "; did you mean COVERALLS_FLAG_NAME?"),
+        ("REPO_TOKN", "; did you mean COVERALLS_REPO_TOKEN?"),
+        ("XYZZY", " is ignored"),
+    ],
+)  # fmt: skip
+def test_an_unknown_variable_gets_one_line(name: str, hint: str, pytester: pytest.Pytester) -> None:
+    others = dict.fromkeys(["PATH", "MY_COVERALLS_X", "COVERAGE_FILE", "COVERALLS_STRICT"], "1")
+
+    settings = settings_of(pytester, env={f"COVERALLS_{name}": "1", **others})
+
+    told = (
+        f"COVERALLS_{name} {hint}" if "other" in hint else f"unknown setting COVERALLS_{name}{hint}"
+    )
+    assert settings.notices == (told,)
+
+
+# -- files ----------------------------------------------------------------------------------------
+
+
+def test_a_path_is_relative_to_its_source(
+    pytester: pytest.Pytester, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    below = pytester.mkdir("below")
+    (below / "ca.pem").write_text("below")
+    pytester.makeini("[pytest]\ncoveralls_ca_bundle = ca.pem\n")
+    monkeypatch.chdir(below)
+
+    assert settings_of(pytester).ca_bundle == folder / "ca.pem"
+    assert settings_of(pytester, "--coveralls-ca-bundle=ca.pem").ca_bundle == below / "ca.pem"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "problem"),
+    [
+        ("ca_bundle", "gone.txt", "there is no file {}/gone.txt"),
+        ("merge", ".,gone.txt", "there is no file {}/gone.txt"),
+        ("save", " - ", "expected a file name, not standard output"),
+        ("save", ".", "{} is a directory; expected a file name"),
+        ("save", "gone/job.json", "there is no directory {}/gone"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_an_error(
+    name: str, text: str, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(SettingsError) as caught:
+        of_variables(**{f"COVERALLS_{name.upper()}": text})
+
+    said = str(caught.value).replace(os.sep, "/")
+    assert said == f"COVERALLS_{name.upper()}: {problem.format(tmp_path.as_posix())}"
+
+
+def test_a_file_may_name_any_target(pytester: pytest.Pytester) -> None:
+    root = pytester.mkdir("root")
+    (root / "pytest.ini").write_text("[pytest]\ncoveralls_save = ../job.json\n")
+    os.chdir(root)
+
+    assert settings_of(pytester).save == root / "../job.json"
+
+
+# -- the token ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", [IN_FILE, f" {IN_FILE}\r\n", f"\ufeff{IN_FILE}"])
+def test_a_token_file_may_have_space_around_the_token(tmp_path: Path, text: str) -> None:
+    (tmp_path / "token").write_text(text, "utf-8")
+
+    settings = of_variables(COVERALLS_REPO_TOKEN_FILE=str(tmp_path / "token"))
+
+    assert token_of(settings) == IN_FILE
+    assert labels(settings)["repo_token"] == "COVERALLS_REPO_TOKEN_FILE (token)"
+    assert settings.origins["repo_token"].file == tmp_path / "token"
+
+
+@pytest.mark.parametrize("content", [None, "", "test\n"], ids=["missing", "empty", "short"])
+@pytest.mark.parametrize("ini", ["", "coveralls_repo_token = t0ken-of-ini\n"])
+def test_a_token_file_without_a_token_stops_nothing(
+    pytester: pytest.Pytester, content: str | None, ini: str
+) -> None:
+    pytester.makeini(f"[pytest]\ncoveralls_repo_token_file = a/token\n{ini}")
+    if content is not None:
+        (pytester.mkdir("a") / "token").write_text(content)
+
+    settings = settings_of(pytester)
+
+    assert token_of(settings) == ("t0ken-of-ini" if ini else None)
+    assert len(settings.notices) == (content != "")
+    assert all("coveralls_repo_token_file in tox.ini" in line for line in settings.notices)
+
+
+def test_a_token_file_is_not_looked_at_when_a_variable_has_the_token(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makeini("[pytest]\ncoveralls_repo_token_file = .\n")
+
+    settings = settings_of(pytester, env={"COVERALLS_REPO_TOKEN": "t0ken-of-variable"})
+
+    assert token_of(settings) == "t0ken-of-variable"
+    assert settings.notices == ()
+
+
+@pytest.mark.parametrize("token", ["s3cret-t0ken", "s3cret" * 60])
+def test_a_token_in_place_of_its_file_is_not_quoted(token: str) -> None:
+    settings = of_variables(COVERALLS_REPO_TOKEN_FILE=token)
+
+    assert settings.notices == (
+        "COVERALLS_REPO_TOKEN_FILE names a file that does not exist, so it gives no token",
+    )
+
+
+@pytest.mark.parametrize("name", ["repo_token", "gitlab_token"])
+def test_a_short_token_counts_as_none(name: str) -> None:
+    settings = of_variables(**{f"COVERALLS_{name.upper()}": "test"})
+
+    assert settings.secrets == ()
+    assert settings.notices == (
+        f"COVERALLS_{name.upper()} is ignored: a token has at least 8 characters",
+    )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="such files are POSIX")
+@pytest.mark.parametrize(
+    ("path", "problem"),
+    [
+        ("/dev/zero", ": {} cannot be read: it is neither a file nor a pipe"),
+        (".", ": {} cannot be read: it is neither a file nor a pipe"),
+        ("large", ": {} cannot be read: it is larger than 8 KiB"),
+        ("two-lines", " (two-lines): expected one line of 8 to 4,096 visible ASCII characters"),
+    ],
+)
+def test_a_token_file_that_holds_something_else_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, problem: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "large").write_text("s3cret" + " " * 8192)
+    (tmp_path / "two-lines").write_text("s3cret\ns3cret\n")
+
+    with pytest.raises(SettingsError) as caught:
+        of_variables(COVERALLS_REPO_TOKEN_FILE=path)
+
+    assert str(caught.value) == "COVERALLS_REPO_TOKEN_FILE" + problem.format(tmp_path / path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes have names on POSIX")
+def test_a_token_may_come_through_a_pipe_that_is_read_once(pytester: pytest.Pytester) -> None:
+    path = pytester.path / "pipe"
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_text, args=[f"{IN_FILE}\n"])
+    writer.start()
+    config = pytester.parseconfig(f"--coveralls-repo-token-file={path}")
+    envs = Environment(), Environment(COVERALLS_RETRIES="1")
+
+    found = [token_of(gather(config, config.option, env)) for env in envs]
+
+    writer.join()
+    assert found == [IN_FILE, IN_FILE]
+
+
+# -- the host -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("host", "skip", "problem"),
+    [
+        ("http://127.9.9.9", "no", ""),
+        ("http://localhost", "no", ""),
+        ("http://cov.example.com", "yes", ""),
+        ("http://cov.example.com", "no", "the token would be sent unencrypted"),
+        ("", "yes", "TLS is always verified for coveralls.io"),
+        ("www.coveralls.io", "yes", "TLS is always verified for coveralls.io"),
+        ("https://coveralls.io./x", "yes", "TLS is always verified for coveralls.io"),
+        ("COVERALLS.IO:443", "yes", "TLS is always verified for coveralls.io"),
+    ],
+)
+def test_a_token_is_sent_safely_unless_you_ask_otherwise(
+    host: str, skip: str, problem: str
+) -> None:
+    env = {"COVERALLS_HOST": host, "COVERALLS_SKIP_SSL_VERIFY": skip}
+    if not problem:
+        assert of_variables(**env).host == host
+        return
+    with pytest.raises(SettingsError, match=problem):
+        of_variables(**env)
+
+
+# -- .coveralls.yml -------------------------------------------------------------------------------
+
+LAUGHS = "a: &a [ha]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n" for before, name in pairwise("abcdefghi")
+)
+
+
+def from_yml(folder: Path, content: str) -> tuple[dict[str, str], list[str]]:
+    """Return what the file sets, and the notices."""
+    pytest.importorskip("yaml")
+    (folder / ".coveralls.yml").write_text(content, "utf-8")
+    found, notices = read_yml(folder)
+    return {name: raw.text for name, raw in found.items() if raw.text}, notices
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        ("endpoint: x", {"host": "x"}),
+        ("coveralls_host: x", {"host": "x"}),
+        ("repo_secret_token: x", {"repo_token": "x"}),
+        ("merge: [a.json, b.json]", {"merge": "a.json,b.json"}),
+        ("repo_token:\nservice_name: ~\n", {}),
+        ("flag_name: 0042", {"flag_name": "0042"}),
+        ("flag_name: 3.10", {"flag_name": "3.10"}),
+        ("run_at: 2026-02-18T00:52:48Z", {"run_at": "2026-02-18T00:52:48Z"}),
+        *((text, {}) for text in ("", "# nothing yet\n", "---\n", "~\n")),
+    ],
+)
+def test_a_yml_file_holds_texts_and_flat_lists(
+    tmp_path: Path, content: str, found: dict[str, str]
+) -> None:
+    assert from_yml(tmp_path, content) == (found, [])
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [("paralel", "; did you mean parallel?"), ("gitlab_token", ""), ("2024", " is ignored")],
+)
+def test_an_unknown_key_of_the_yml_file_gets_one_line(tmp_path: Path, key: str, hint: str) -> None:
+    found, (notice,) = from_yml(tmp_path, f"{key}: x\nretries: 1\n")
+
+    assert found == {"retries": "1"}
+    assert notice.startswith(f"unknown setting {key} in .coveralls.yml{hint}")
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        *((text, "it does not hold keys and values") for text in ("- a\n", "just text\n", "[]\n")),
+        ("a: [1", "it is not valid YAML, see line 1"),
+        ('repo_token: "s3cret-t0ken\n', "it is not valid YAML, see line 2"),
+        ("a: \0\n", "it is not valid YAML"),
+        ("a: b\n---\na: c\n", "it is not valid YAML, see line 2"),
+        ("a: {s3cret: 1}\n", "a is neither a text nor a flat list of texts"),
+        ("a: [1, [s3cret]]\n", "a is neither a text nor a flat list of texts"),
+        pytest.param(LAUGHS, "b is neither a text nor a flat list of texts", id="laughs"),
+        pytest.param("a: b\n" * 20_000, "it is larger than 64 KiB", id="large"),
+        pytest.param("a: " + "[" * 60_000, "it is nested too deeply", id="deep"),
+    ],
+)
+def test_a_yml_file_of_another_shape_is_an_error(
+    tmp_path: Path, content: str, problem: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        from_yml(tmp_path, content)
+
+    assert str(caught.value) == f"{tmp_path / '.coveralls.yml'} cannot be read: {problem}"
+
+
+def test_yaml_runs_nothing(tmp_path: Path) -> None:
+    found, _ = from_yml(tmp_path, "service_name: !!python/object/apply:os.getcwd []\n")
+
+    assert found == {}
+
+
+def test_without_the_extra_the_yml_file_is_ignored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    assert read_yml(tmp_path) == ({}, [])
+    (tmp_path / ".coveralls.yml").write_text("service_name: my-ci\n")
+
+    assert read_yml(tmp_path) == (
+        {},
+        [".coveralls.yml is ignored: pip install pytest-coveralls-submit[yaml]"],
+    )
