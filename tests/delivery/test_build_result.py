@@ -17,7 +17,7 @@ from pytest_coveralls_submit.outcome import BuildResult
 PAGE = b"<html><form action='/login'></form></html>"
 BUILD = "https://coveralls.io/builds/42"
 COMMIT = "5e837cc" + "0" * 33
-LOGGED_IN = "its result is shown to those alone who are logged in, as of private repositories "
+PRIVATE = "private builds can only be viewed when logged in"
 
 
 def build(percent: object, change: object = None) -> bytes:
@@ -99,7 +99,7 @@ def test_a_private_repository_is_one_line(answer: bytes, shown: str) -> None:
     result, asked, _ = wait(answer)
 
     assert result == BuildResult(
-        url=BUILD, percent=None, problem=f"{LOGGED_IN}(the server answered {shown})"
+        url=BUILD, percent=None, problem=f"{PRIVATE} (the server sent {shown})"
     )
     assert len(asked) == 1
 
