@@ -210,7 +210,7 @@ def test_finish_waits_for_the_result_where_that_is_wanted(command: Command, buil
     ("pages", "line"),
     [
         ({"/builds/77.json": [{"covered_percent": None}]}, "still processing"),
-        ({}, "its result is shown to those alone who are logged in, as of private repositories ("),
+        ({}, "private builds can only be viewed when logged in ("),
     ],
     ids=["slow", "private"],
 )
