@@ -14,7 +14,7 @@ from typing import Any
 
 import coverage
 import pytest
-from commanding import DIGEST, Command
+from commanding import DIGEST, GITHUB, Command
 from git_repository import Repository, needs_git, posix
 from running import PATIENCE
 from standin import COVERALLS_TOKEN, StandIn
@@ -23,6 +23,11 @@ BED = "def bed(sunny):\n    if sunny:\n        return 1\n    return 2\n"
 TESTS = "import unittest\nfrom garden.{0} import bed\n\n\nclass Test(unittest.TestCase):\n"
 TESTS += "    def test_bed(self):\n        bed({1})\n"
 NO_TOKEN = {"COVERALLS_REPO_TOKEN": ""}
+EVENT = {
+    "workflow_run": {"id": 4242, "head_sha": "5e837cc" + "0" * 33, "head_branch": "topic/y"},
+    "repository": {"full_name": "octo/sample", "default_branch": "main"},
+}
+"""Of GitHub's, that another workflow has ended."""
 
 
 def written(stored: coverage.CoverageData) -> None:
@@ -288,6 +293,132 @@ def test_a_job_without_files_is_sent_where_that_is_wanted(
     assert ended == status
     assert any("left out 1 file outside the repository" in line for line in said)
     assert len(command.server.jobs) == (status == 0)
+
+
+# -- files of other places ---------------------------------------------------------------------
+
+
+def hits(command: Command) -> dict[str, list[int | None]]:
+    """The lines of the one job, by name."""
+    (job,) = command.server.jobs
+    return {file["name"]: file["coverage"] for file in job["source_files"]}
+
+
+def tracked(command: Command, files: Mapping[str, str]) -> None:
+    """Write files and commit them."""
+    for name, text in files.items():
+        (command.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (command.folder / name).write_text(text)
+    Repository(command.folder).commit_all()
+
+
+@needs_git
+@pytest.mark.xfail(strict=True)
+def test_a_relative_path_is_looked_for_beside_its_data_file(command: Command, data: Data) -> None:
+    """Two services have a file of one name; what lies at the top is found from there."""
+    names = ("services/api/main.py", "services/web/main.py", "shared/core.py")
+    tracked(command, dict.fromkeys(names, "a = 1\nb = 2\n"))
+    (command.folder / ".coveragerc").write_text("[run]\nrelative_files = true\n")
+    data.write_of({"main.py": (1,), "shared/core.py": (2,)}, "services/api/.coverage")
+    data.write_of({"main.py": (2,)}, "services/web/.coverage")
+
+    status, said = command("report", "services/api", "services/web")
+
+    assert status == 0, said
+    assert hits(command) == {
+        "services/api/main.py": [1, 0],
+        "services/web/main.py": [0, 1],
+        "shared/core.py": [0, 1],
+    }
+
+
+@needs_git
+@pytest.mark.parametrize(
+    ("place", "names", "name"),
+    [
+        ("archive-v0/f00/pkg/core.py", ["src/pkg/core.py", "src/other/core.py"], "src/pkg/core.py"),
+        pytest.param(
+            "archive-v0/f00/tool.py", ["src/tool.py"], "src/tool.py", marks=pytest.mark.xfail
+        ),
+        (
+            "execroot/web/src/common/core.py",
+            ["api/src/common/core.py", "web/src/common/core.py"],
+            "web/src/common/core.py",
+        ),
+        ("archive-v0/f00/pkg/core.py", ["src/other/core.py"], None),
+        pytest.param(
+            "archive-v0/f00/pkg/core.py",
+            ["api/pkg/core.py", "web/pkg/core.py"],
+            None,
+            marks=pytest.mark.xfail,
+        ),
+        ("archive-v0/f00/pkg/core.py", ["docs.py"], None),
+    ],
+)
+def test_an_installed_copy_outside_has_the_name_of_the_file_with_its_bytes(
+    command: Command,
+    data: Data,
+    tmp_path_factory: pytest.TempPathFactory,
+    place: str,
+    names: list[str],
+    name: str | None,
+) -> None:
+    """As links to a cache are measured; a path that says too little, or two things, names none."""
+    copy = tmp_path_factory.mktemp("cache") / place
+    copy.parent.mkdir(parents=True)
+    for file in (copy, copy.with_name("__init__.py")):
+        file.write_text("a = 1\n")
+    if name == "src/tool.py":
+        copy.with_name("__init__.py").unlink()
+    tracked(command, {**dict.fromkeys(names, "a = 1\n"), "other.py": "b = 1\n"})
+    data.write_of({str(copy): (1,), str(command.folder / "other.py"): (1,)})
+
+    status, said = command("report")
+
+    assert status == 0, said
+    assert set(hits(command)) == {"other.py", *([name] if name else [])}
+    is_named = any(f"left out {copy}, which may be " in line for line in said)
+    assert is_named is (len(names) == 2 and name is None)
+
+
+@needs_git
+@pytest.mark.parametrize("project", ["api", pytest.param("web", marks=pytest.mark.xfail)])
+def test_the_copy_of_one_project_is_not_taken_for_the_others(
+    command: Command, data: Data, project: str
+) -> None:
+    """Both have a module in the same words; the directory of the command decides."""
+    names = ["api/src/common/core.py", "web/src/common/core.py"]
+    tracked(command, {**dict.fromkeys(names, "a = 1\n"), ".gitignore": ".venv\n"})
+    copy = command.folder / project / ".venv/lib/python3.12/site-packages/common/core.py"
+    copy.parent.mkdir(parents=True)
+    copy.write_text("a = 1\n")
+    data.write_of({str(copy): (1,)}, f"{project}/.coverage")
+    command.monkeypatch.chdir(command.folder / project)
+
+    status, said = command("report")
+
+    assert status == 0, said
+    assert set(hits(command)) == {f"{project}/src/common/core.py"}
+
+
+@pytest.mark.parametrize("event", ["push", pytest.param("workflow_run", marks=pytest.mark.xfail)])
+def test_after_a_fork_no_configuration_of_coverage_is_read(
+    command: Command, data: Data, event: str
+) -> None:
+    """Nor a plugin that it names: it would run with the token in reach."""
+    (command.folder / "event.json").write_text(json.dumps(EVENT))
+    command.env(GITHUB_EVENT_NAME=event, GITHUB_EVENT_PATH="event.json", **GITHUB)
+    (command.folder / "of_the_fork.py").write_text(
+        "from pathlib import Path\n\ndef coverage_init(*_):\n    Path('ran').touch()\n"
+    )
+    (command.folder / ".coveragerc").write_text("[run]\nplugins = of_the_fork\n")
+    data.write()
+
+    status, said = command("report")
+
+    assert status == 0, said
+    assert set(hits(command)) == {"garden/beds.py"}
+    assert (command.folder / "ran").exists() is (event == "push")
 
 
 # -- what is not -------------------------------------------------------------------------------
