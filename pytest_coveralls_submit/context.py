@@ -34,6 +34,8 @@ class Plan:
     """The environment of session start."""
     start: Path
     """The directory of session start."""
+    root: Path
+    """Pytest's root directory."""
     started: float
     """When the session began, in seconds since the epoch."""
     top: Path
@@ -58,7 +60,13 @@ class Plan:
     def naming(self) -> Names:
         """Gives measured files their names."""
         settings = self.settings
-        return Names(self.top, self.tracked, base_dir=settings.base_dir, src_dir=settings.src_dir)
+        return Names(
+            self.top,
+            self.tracked,
+            near=(self.root, self.start),
+            base_dir=settings.base_dir,
+            src_dir=settings.src_dir,
+        )
 
     @property
     def leads_to_a_job(self) -> bool:
@@ -130,6 +138,7 @@ def make_plan(
         settings=settings,
         env=env,
         start=start,
+        root=root,
         started=started,
         top=found.top or root,
         token=token,

@@ -19,7 +19,8 @@ from .hints import why_no_token
 from .job import outbox
 from .job import source_files as files
 from .job.document import Job, build_job, check_job, file_totals, merge_file, to_json
-from .measurement.records import Measurement
+from .job.names import Names
+from .measurement.measure import Measurement
 from .outcome import Built, Failed, NotSent, Outcome
 from .text import count_of, one_line, shorten_list, typed_path
 from .upload import Voice, upload
@@ -110,11 +111,13 @@ def _narrowed(run: Run) -> tuple[str, ...]:
 def _read(plan: Plan, measured: Measurement, *, is_for_a_job: bool) -> files.Reading:
     """Give each measured file its name, and read it."""
     naming, include_source = plan.naming, plan.settings.include_source and is_for_a_job
-    return files.read(measured.files, naming.of, naming.as_sent, include_source=include_source)
+    return files.read(
+        measured.files, naming.name_for, naming.as_sent, include_source=include_source
+    )
 
 
 def _told(plan: Plan, reading: files.Reading, measured: Measurement) -> tuple[str, ...]:
-    notices = (*measured.notices, *_left_out(reading, measured), *reading.notices)
+    notices = (*measured.notices, *_left_out(reading, measured, plan.naming), *reading.notices)
     untracked = [
         file.name
         for file in reading.files
@@ -129,14 +132,16 @@ def _told(plan: Plan, reading: files.Reading, measured: Measurement) -> tuple[st
     return (*notices, notice + shorten_list(untracked))
 
 
-def _left_out(reading: files.Reading, measured: Measurement) -> tuple[str, ...]:
+def _left_out(reading: files.Reading, measured: Measurement, names: Names) -> tuple[str, ...]:
     failed = {**measured.failed, **reading.unreadable}
     notices = []
-    if reading.outside:
-        notices.append(f"left out {count_of(len(reading.outside), 'file')} outside the repository")
+    outside = set(reading.outside) - names.ambiguous.keys()
+    if outside:
+        notices.append(f"left out {count_of(len(outside), 'file')} outside the repository")
+    notices += names.notices
     if failed:
-        count, names = count_of(len(failed), "file"), shorten_list(failed)
-        notices.append(f"left out {count} that cannot be read or parsed: {names}")
+        count, listed = count_of(len(failed), "file"), shorten_list(failed)
+        notices.append(f"left out {count} that cannot be read or parsed: {listed}")
     return tuple(notices)
 
 

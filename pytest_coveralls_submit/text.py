@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable
+from itertools import takewhile
 from json import loads
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ _URL = re.compile(
 _SSH_USER = re.compile(r"[\w.+-]+")
 # git@host:path, https://git-scm.com/docs/git-clone#_git_urls
 _SCP = re.compile(rf"((?:[\w.+-]+@)?(?:\[[\w:.%]+\]|[\w.-]{{2,}}):[^:@?#]+){_AFTER}")
+_INSTALLED = re.compile(r"(?:.*/)?(?:site|dist)-packages/(?P<name>.+)", re.DOTALL)
 _PATH = re.compile(rf"((?:[A-Za-z]:(?=[\\/]))?[^:@?#]*){_AFTER}")
 
 
@@ -38,9 +41,20 @@ def commit_id(text: str | None) -> str | None:
     return found[0] if found else None
 
 
+def common_end(one: str, other: str) -> int:
+    """Count the components at the end that two paths share."""
+    pairs = zip(reversed(one.split("/")), reversed(other.split("/")), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
 def count_of(number: int, noun: str) -> str:
     """Return a number and its noun: ``1 file``, ``5,000 files``."""
     return f"{number:,} {noun}" + "s" * (number != 1)
+
+
+def ending(path: str, components: int) -> str:
+    """Return the last components of a path."""
+    return "/".join(path.rsplit("/", components)[-components:])
 
 
 def escaped(text: str) -> str:
@@ -55,6 +69,24 @@ def escaped(text: str) -> str:
             for letter in text
         )
     return _RUNNER_COMMAND.sub(r"\g<0>\\", text)
+
+
+def group_by_end(paths: Iterable[str]) -> dict[str, list[str]]:
+    """Group paths by their last component, and by their last two.
+
+    By two, because there may be thousands of ``__init__.py``.
+    """
+    groups: dict[str, list[str]] = defaultdict(list)
+    for path in sorted(paths):
+        for end in {ending(path, 1), ending(path, 2)}:
+            groups[end].append(path)
+    return groups
+
+
+def installed_name(path: str) -> str | None:
+    """Return what follows ``site-packages`` in a path; None without it."""
+    found = _INSTALLED.fullmatch(path)
+    return found["name"] if found else None
 
 
 def is_loopback(host: str) -> bool:
@@ -92,6 +124,11 @@ def more_about(anchor: str) -> str:
         anchor: of the message's entry in ``docs/messages.md``.
     """
     return f"more about this: {DOCUMENTATION}/messages.md#{anchor}" if DOCUMENTATION else ""
+
+
+def message_of(error: BaseException) -> str:
+    """Return an exception's message on one line, else its type."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def one_line(error: BaseException) -> str:

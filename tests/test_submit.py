@@ -22,7 +22,7 @@ from pytest_coveralls_submit.context import make_plan
 from pytest_coveralls_submit.errors import MeasurementError, SettingsError
 from pytest_coveralls_submit.hints import finish_command
 from pytest_coveralls_submit.job import outbox
-from pytest_coveralls_submit.measurement.records import Measurement
+from pytest_coveralls_submit.measurement.measure import Measurement
 from pytest_coveralls_submit.outcome import (
     BuildResult,
     Built,
@@ -509,7 +509,7 @@ def test_what_the_measurement_has_to_say_is_told(story: Story, server: StandIn) 
 
     assert outcome.notices[0] == "the data is older"
     assert outcome.details[0] == (
-        "coverage's analyses could not be kept: the slow way was taken (it is gone)"
+        "coverage's analyses could not be recorded (it is gone): it took longer"
     )
 
 

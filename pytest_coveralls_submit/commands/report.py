@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..job.checkout import Checkout
-from ..measurement.data_files import measure_files
-from ..measurement.records import Measurement
+from ..measurement.data_files import measure_data_files
+from ..measurement.measure import Measurement
 from ..outcome import NotSent, Outcome
 from ..submit import Edit, submit
 from .console import ACCEPTED, REFUSED, Console, status_of
@@ -58,13 +57,14 @@ class DataRun(Console):
         """
         options, plan = self.options, self.plan
         with self.progress() as show:
-            return measure_files(
+            return measure_data_files(
                 options.data,
-                rcfile=options.rcfile,
+                # Under workflow_run what lies here may be a fork's.
+                config_file=not plan.build.is_workflow_run and (options.rcfile or True),
                 start=plan.start,
-                env=plan.env,
-                checkout=Checkout(plan.top, plan.tracked),
-                allows_nothing=plan.settings.allow_empty,
+                top=plan.top,
+                list_names=lambda: plan.naming.files,
+                allow_empty=plan.settings.allow_empty,
                 begin=lambda count: show(
                     f"coveralls: analysing {count:,} file" + "s" * (count > 1)
                 ),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from ..errors import JobError
-from ..measurement.records import FileCoverage
+from ..measurement.recorder import FileCoverage
 from ..outcome import FileTotal
 
 

@@ -1,26 +1,33 @@
 """Coverage data files -> one measurement, as ``coverage combine`` and ``coverage json`` give it.
 
-Nothing on disk is changed: coverage opens copies, and combines them in memory. What a file of
-another machine is called in this checkout is left to ``job.checkout``.
+Nothing on disk is changed: coverage opens copies, and combines them in memory.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ntpath
 import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import MeasurementError
-from . import measure
-from .recorder import warnings_unheard
-from .records import Measurement
+from ..text import (
+    common_end,
+    count_of,
+    ending,
+    group_by_end,
+    installed_name,
+    message_of,
+    shorten_list,
+)
+from .measure import Measurement, measure
+from .recorder import suppressed_warnings
 
 if TYPE_CHECKING:
     from coverage import Coverage, CoverageData
@@ -29,105 +36,70 @@ SQLITE = b"SQLite format 3\0"
 """What a data file of coverage 5 or newer starts with: https://www.sqlite.org/fileformat.html."""
 BESIDE = ("-journal", "-wal", "-shm")
 """Ends of files that SQLite keeps beside a data file."""
-NAMED = 5
-"""How many files a message names."""
 FIX = (
     "name both places in [paths] of coverage's configuration, or measure with "
     "`[run] relative_files = true`"
 )
 
 
-@dataclass(frozen=True)
-class Counterparts:
-    """Which files of this checkout were measured elsewhere."""
-
-    paths: Mapping[str, str] = field(default_factory=dict)
-    """Measured path -> absolute path here."""
-    ambiguous: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """Measured path -> the names between which nothing decides."""
-
-
-class Measured(NamedTuple):
-    """What one data file says of where its files lie."""
-
-    last_lines: Mapping[str, int]
-    """Path that is none here -> its last line that ran."""
-    here: Collection[str]
-    """The other paths."""
-
-
-class Checkout(Protocol):
-    """What is known of the files that lie here."""
-
-    def holds(self, path: str) -> bool:
-        """Tell whether a file of that path lies here."""
-
-    def counterparts(self, runs: Sequence[Measured]) -> list[Counterparts]:
-        """Find the files that were measured elsewhere, for each data file."""
-
-    def changed_since(self, moment: float, paths: Iterable[str]) -> list[str]:
-        """Return those of ``paths`` that were written later; none where all the checkout was."""
-
-
-def measure_files(
+def measure_data_files(
     arguments: Sequence[Path],
     *,
-    rcfile: Path | None,
+    config_file: Path | bool,
     start: Path,
-    env: Mapping[str, str],
-    checkout: Checkout,
-    allows_nothing: bool = False,
+    top: Path,
+    list_names: Callable[[], Iterable[str]],
+    allow_empty: bool = False,
     begin: Callable[[int], None] = lambda _: None,
 ) -> Measurement:
-    """Return what coverage would report of data files once they are combined.
+    """Return what coverage would report of combined data files.
 
     Args:
-        arguments: data files, and folders that are searched for them; none: what coverage's
-            configuration names.
-        rcfile: coverage's configuration; None: the one that coverage finds itself.
+        arguments: data files, and folders that are searched for them; without any, those that
+            coverage's configuration names.
+        config_file: coverage's configuration; True: the one that coverage finds itself; False:
+            none is read, and no plugin that it names runs.
         start: the current directory.
-        env: the environment, for processes that share the work.
-        checkout: knows the files that lie here.
-        allows_nothing: whether data of no file is a measurement too.
+        top: what names are relative to.
+        list_names: returns the names of the repository's files.
+        allow_empty: whether data of no file is a measurement too.
         begin: called with the number of measured files before they are analysed.
 
     Raises:
         MeasurementError: there is no data, or it cannot be used; names the file and the fix.
     """
-    with warnings_unheard():
-        cov, name = _configured(rcfile, start)
+    top = Path(os.path.realpath(top))
+    with suppressed_warnings():
+        cov, name = _configured(config_file, start)
         files = _data_files(arguments, start / name)
-        written = max(file.stat().st_mtime for file in files)
         with _scratch() as folder:
-            copies = list(_copies(files, folder))
-            _combine(cov, copies)
-            cov, ambiguous = _moved(cov, copies, rcfile, start, checkout)
+            runs = _combine(cov, files, folder, start)
+        measured = cov.get_data().measured_files()
+        elsewhere = _find_elsewhere(measured, runs, start, top, list_names)
+        cov = _moved(cov, elsewhere, config_file, start, top)
     measured = cov.get_data().measured_files()
-    if not measured and not allows_nothing:
-        raise MeasurementError(f"nothing was measured: {_some(map(str, files))}")
+    if not measured and not allow_empty:
+        raise MeasurementError(f"nothing was measured: {shorten_list(map(str, files))}")
     begin(len(measured))
-    measurement = measure.of(cov, start=start, env=env)
-    changed = checkout.changed_since(written, [file.path for file in measurement.files])
-    return _with_notices(measurement, start, ambiguous, changed)
+    return _with_notices(measure(cov, start=start), start, elsewhere)
 
 
-def _configured(rcfile: Path | None, start: Path) -> tuple[Coverage, str]:
-    """Return an object that is configured as coverage would be, and its data file's name.
-
-    It keeps its data in memory. A plugin may lie in the current directory, as for coverage.
-    """
+def _configured(config_file: Path | bool, start: Path) -> tuple[Coverage, str]:
+    """Return a configured object that keeps its data in memory, and its data file's name."""
     import coverage
 
+    config = config_file if isinstance(config_file, bool) else str(config_file)
     try:
-        cov = coverage.Coverage(data_file=None, config_file=True if rcfile is None else str(rcfile))
+        cov = coverage.Coverage(data_file=None, config_file=config)
         name = str(cov.get_option("run:data_file"))
         # It would make the file's directory, though it writes nothing there.
         cov.set_option("run:data_file", ".coverage")
+        # As for coverage, a plugin may be in the current directory; it shadows no other module.
         if cov.get_option("run:plugins") and str(start) not in sys.path:
-            sys.path.append(str(start))  # at the end, where it takes no other module's place
+            sys.path.append(str(start))
         cov.get_data()  # it loads plugins now
     except Exception as error:  # noqa: BLE001  plugins may raise anything
-        raise MeasurementError(f"coverage cannot be configured: {_text(error)}") from None
+        raise MeasurementError(f"coverage cannot be configured: {message_of(error)}") from None
     return cov, name
 
 
@@ -205,149 +177,207 @@ def _scratch() -> Iterator[Path]:
         yield Path(name)
 
 
-def _combine(cov: Coverage, copies: Sequence[Path]) -> None:
-    """Let ``cov`` combine data files by its own rules: [paths], relative files, duplicates."""
-    try:
-        if copies:
-            cov.combine(map(str, copies), keep=True)
-    except Exception as error:  # noqa: BLE001  the disk's, or one of coverage's many kinds
-        raise MeasurementError(f"the data cannot be combined: {_text(error)}") from None
+def _combine(cov: Coverage, files: Sequence[Path], folder: Path, start: Path) -> list[set[str]]:
+    """Let ``cov`` combine data files; return the measured paths of each.
 
+    By its own rules: [paths], relative files, duplicates. A relative path is first looked for
+    beside its data file: two services may have a file of the same name.
+    """
+    import coverage
 
-def _copies(files: Iterable[Path], folder: Path) -> Iterator[Path]:
-    """Copy each file, for opening one may change it; yield the copies that hold something."""
+    copies: list[str] = []
+    runs: list[set[str]] = []
     kinds: dict[bool, Path] = {}
     for number, file in enumerate(files):
         copy = folder / str(number)
-        if not os.path.isfile(file):  # noqa: PTH113  a device may have no end
-            raise MeasurementError(f"{file} is no coverage data file")
-        try:
-            shutil.copyfile(file, copy)
-        except OSError as error:
-            raise MeasurementError(f"{file} cannot be read: {error.strerror or error}") from None
         with _opened(file, copy) as stored:
-            if not stored.measured_files():
+            measured = stored.measured_files()
+            if not measured:
                 continue
             kinds.setdefault(stored.has_arcs(), file)
-        if len(kinds) > 1:
-            raise MeasurementError(
-                f"{kinds[True]} measured branches and {kinds[False]} did not, so that they cannot "
-                "be combined: set `[run] branch` alike for all runs"
-            )
-        yield copy
+            paths = _resolve(measured, cov, start / file.parent, start)
+            if paths:
+                copy = folder / f"{number}-renamed"
+                renamed = coverage.CoverageData(str(copy))
+                _add(renamed, stored, paths)
+                _close(renamed)
+            copies.append(str(copy))
+            runs.append({paths.get(path, path) for path in measured})
+    if len(kinds) > 1:
+        raise MeasurementError(
+            f"{kinds[True]} measured branches and {kinds[False]} did not, so that they cannot "
+            "be combined: set `[run] branch` alike for all runs"
+        )
+    try:
+        if copies:
+            cov.combine(copies, keep=True)
+    except (coverage.CoverageException, OSError) as error:
+        raise MeasurementError(f"the data cannot be combined: {message_of(error)}") from None
+    return runs
 
 
 @contextlib.contextmanager
 def _opened(file: Path, copy: Path) -> Iterator[CoverageData]:
+    """Yield the data of a copy of ``file``, because opening a data file may change it."""
     import coverage
 
+    if not os.path.isfile(file):  # noqa: PTH113  a device may have no end
+        raise MeasurementError(f"{file} is not a coverage data file")
+    try:
+        shutil.copyfile(file, copy)
+    except OSError as error:
+        raise MeasurementError(f"{file} cannot be read: {error.strerror or error}") from None
     with copy.open("rb") as opened:
         if opened.read(len(SQLITE)) != SQLITE:
-            raise MeasurementError(f"{file} is no coverage data file")
+            raise MeasurementError(f"{file} is not a coverage data file")
     stored = coverage.CoverageData(str(copy))
     try:
         stored.read()
         yield stored
     except coverage.CoverageException as error:
         version = coverage.__version__
-        text = _text(error).replace(str(copy), str(file))
+        text = message_of(error).replace(str(copy), str(file))
         advice = f"; coverage {version} reads it here: measure and report with the same version"
         raise MeasurementError(text + advice * ("schema:" in text)) from None
     finally:
-        if hasattr(stored, "close"):  # it came after coverage 7.7
-            stored.close()
+        _close(stored)
 
 
-def _moved(
-    cov: Coverage, copies: Sequence[Path], rcfile: Path | None, start: Path, checkout: Checkout
-) -> tuple[Coverage, Mapping[str, Sequence[str]]]:
-    """Give files that were measured elsewhere their paths here; return what stays ambiguous.
+def _close(stored: CoverageData) -> None:
+    if hasattr(stored, "close"):  # new after coverage 7.7
+        stored.close()
 
-    Each data file may come from a place of its own: one path can mean several files.
+
+def _add(data: CoverageData, added: CoverageData, paths: Mapping[str, str]) -> None:
+    """Add data, with other paths for some of its files."""
+    data.update(added, map_path=lambda path: paths.get(path, path))
+
+
+def _resolve(measured: Iterable[str], cov: Coverage, folder: Path, start: Path) -> dict[str, str]:
+    """Return where relative paths lead: beside their data file, else from ``start``.
+
+    Those that need no other name are left out, and those that lead nowhere.
     """
-    if not _elsewhere(cov, start, checkout):
-        return cov, {}
-    runs = [cov]
-    if len(copies) > 1:
-        runs = [_configured(rcfile, start)[0] for _ in copies]
-        for run, copy in zip(runs, copies, strict=True):
-            _combine(run, [copy])
-    found = checkout.counterparts([_measured(run, start, checkout) for run in runs])
-    moved, _ = _configured(rcfile, start)
-    is_relative = bool(cov.get_option("run:relative_files"))
-    for run, counterparts in zip(runs, found, strict=True):
-        paths = dict(counterparts.paths)
-        if is_relative:
-            paths = {path: _relative(other, start) for path, other in paths.items()}
-        moved.get_data().update(run.get_data(), map_path=partial(_mapped, paths))
-    return moved, {path: names for one in found for path, names in one.ambiguous.items()}
+    # Without `relative_files`, coverage finds no data by a relative path.
+    places = [folder] if cov.get_option("run:relative_files") else [folder, start]
+    found = {}
+    for path in measured:
+        for place in places if not os.path.isabs(path) else ():  # noqa: PTH117
+            if os.path.isfile(place / path):  # noqa: PTH113  Path's raises where access is denied
+                found[path] = _as_measured(os.path.realpath(place / path), cov, start)
+                break
+    return {path: other for path, other in found.items() if path != other}
 
 
-def _mapped(paths: Mapping[str, str], path: str) -> str:
-    return paths.get(path, path)
-
-
-def _elsewhere(cov: Coverage, start: Path, checkout: Checkout) -> set[str]:
-    """Return the measured paths that are none of a file here."""
-    measured = cov.get_data().measured_files()
-    return {path for path in measured if not checkout.holds(str(start / path))}
-
-
-def _measured(cov: Coverage, start: Path, checkout: Checkout) -> Measured:
-    stored, elsewhere = cov.get_data(), _elsewhere(cov, start, checkout)
-    last_lines = {path: max(stored.lines(path) or [0]) for path in sorted(elsewhere)}
-    return Measured(last_lines, {str(start / path) for path in stored.measured_files() - elsewhere})
-
-
-def _relative(path: str, start: Path) -> str:
-    """Return ``path`` as coverage writes it with ``relative_files``."""
+def _as_measured(path: str, cov: Coverage, start: Path) -> str:
+    """Return an absolute path as coverage writes it: with ``relative_files`` from ``start``."""
+    if not cov.get_option("run:relative_files"):
+        return path
     return path.removeprefix(os.path.join(os.path.realpath(start), ""))  # noqa: PTH118
 
 
-# -- what is said ------------------------------------------------------------------------------
+# -- files that were measured elsewhere --------------------------------------------------------
 
 
-def _with_notices(
-    measurement: Measurement,
+class _Elsewhere(NamedTuple):
+    """The measured paths that do not exist here, and the names of the files they may be."""
+
+    removed: Sequence[str]
+    names: Mapping[str, Sequence[str]]
+
+
+def _find_elsewhere(
+    measured: Iterable[str],
+    runs: Sequence[set[str]],
     start: Path,
-    ambiguous: Mapping[str, Sequence[str]],
-    changed: Sequence[str],
-) -> Measurement:
-    """Say which files have no source here, or were changed; an error where no source is here."""
-    gone = [
-        path
-        for path in measurement.failed
-        if not os.path.exists(start / path)  # noqa: PTH110  Path's raises where nobody may look
-    ]
-    removed = [path for path in gone if Path(path).is_relative_to(start)]
-    unknown = [path for path in gone if path not in {*ambiguous, *removed}]
+    top: Path,
+    list_names: Callable[[], Iterable[str]],
+) -> _Elsewhere:
+    """Find the files of the repository that were measured under other paths.
+
+    Args:
+        measured: the paths of all data files, mapped by [paths].
+        runs: the paths of each data file.
+        start, top, list_names: as for `measure_data_files`.
+    """
+    gone = [path for path in sorted(measured) if not os.path.exists(start / path)]  # noqa: PTH110
+    removed = [path for path in gone if Path(path).is_relative_to(top) and not installed_name(path)]
+    if len(gone) == len(removed):
+        return _Elsewhere(removed, {})
+    by_end = group_by_end(list_names())
+    names = {path: _sharing_package(path, by_end) for path in gone if path not in removed}
+    for run in runs:
+        alone = [path for path in run if not names.get(path, [path])]
+        # Known by another path, a file is not the one that is called alike: a test has copied it.
+        known = {str(start / path) for path in run - names.keys() if alone}
+        known |= {str(top / found[0]) for path, found in names.items() if path in run and found}
+        for path in alone:
+            found = _modules_named(path, by_end, run)
+            names[path] = [name for name in found if str(top / name) not in known]
+    return _Elsewhere(removed, names)
+
+
+def _sharing_package(path: str, by_end: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the names with the longest common end of at least two components.
+
+    Of an installed file they end with its whole name below ``site-packages``.
+    """
+    path = path.replace("\\", "/")
+    least = (installed_name(path) or "").count("/") + 1
+    lengths = {name: common_end(path, name) for name in by_end.get(ending(path, 2), ())}
+    longest = max(lengths.values(), default=0)
+    return [name for name, length in lengths.items() if length == longest >= max(least, 2)]
+
+
+def _modules_named(
+    path: str, by_end: Mapping[str, Sequence[str]], run: Collection[str]
+) -> list[str]:
+    """Return the names of modules without a package whose file is called alike."""
+    file = ntpath.basename(path)  # it splits at both separators
+    in_package = f"{path.removesuffix(file)}__init__.py" in run
+    if in_package or "/" in (installed_name(path.replace("\\", "/")) or ""):
+        return []
+    names = []
+    for name in by_end.get(file, ()):
+        marker = f"{name.removesuffix(file)}__init__.py"
+        if marker not in by_end.get(ending(marker, 2), ()):
+            names.append(name)
+    return names
+
+
+def _moved(
+    cov: Coverage, elsewhere: _Elsewhere, config_file: Path | bool, start: Path, top: Path
+) -> Coverage:
+    """Give files that were measured elsewhere their paths here."""
+    found = {path: names[0] for path, names in elsewhere.names.items() if len(names) == 1}
+    if not found:
+        return cov
+    paths = {path: _as_measured(str(top / name), cov, start) for path, name in found.items()}
+    moved, _ = _configured(config_file, start)
+    _add(moved.get_data(), cov.get_data(), paths)
+    return moved
+
+
+# -- what is printed ---------------------------------------------------------------------------
+
+
+def _with_notices(measurement: Measurement, start: Path, elsewhere: _Elsewhere) -> Measurement:
+    """Add a line for each kind of files left out; an error where nothing remains."""
+    failed = {str(start / path): reason for path, reason in measurement.failed.items()}
+    left_out = {
+        path for path in (*elsewhere.removed, *elsewhere.names) if failed.pop(str(start / path), "")
+    }
     notices = []
-    if removed:
-        names = _some(_relative(path, start) for path in removed)
-        notices.append(f"left out {_count(removed)} no more here: {names}")
-    if unknown:
-        text = f"left out {_count(unknown)} whose sources are not here: {_some(unknown)}"
-        notices.append(f"{text}; {FIX}")
-    for path in [path for path in gone if path in ambiguous][:NAMED]:
-        names = " or ".join(ambiguous[path][:NAMED])
-        notices.append(f"left out {path}, which may be {names}; {FIX}")
-    if gone and len(gone) == len(measurement.failed) and not measurement.files:
+    if removed := left_out.intersection(elsewhere.removed):
+        listed = shorten_list(os.path.relpath(path, start) for path in removed)
+        notices.append(f"left out {count_of(len(removed), 'file')} no longer here: {listed}")
+    names = {path: found for path, found in elsewhere.names.items() if path in left_out}
+    if unknown := [path for path, found in names.items() if not found]:
+        text = f"left out {count_of(len(unknown), 'file')} whose sources are not here"
+        notices.append(f"{text}: {shorten_list(unknown)}; {FIX}")
+    for path in [path for path, found in names.items() if found][:5]:
+        may_be = " or ".join(names[path][:5])
+        notices.append(f"left out {path}, which may be {may_be}; {FIX}")
+    if left_out and not failed and not measurement.files:
         raise MeasurementError("; ".join(notices))
-    if changed:
-        names = _some(_relative(path, start) for path in changed)
-        notices.append(f"the data is older than {_count(changed)} that it measured: {names}")
-    failed = {path: text for path, text in measurement.failed.items() if path not in gone}
     return replace(measurement, failed=failed, notices=tuple(notices))
-
-
-def _count(things: Sequence[object]) -> str:
-    return f"{len(things)} file" + "s" * (len(things) != 1)
-
-
-def _some(paths: Iterable[str]) -> str:
-    listed = sorted(paths)
-    return ", ".join(listed[:NAMED]) + ", ..." * (len(listed) > NAMED)
-
-
-def _text(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -1,91 +1,106 @@
-"""A Coverage object whose data is complete -> what it reports of every file.
+"""A Coverage object with complete data -> what it reports of every file.
 
-Each file is analysed once: what a report has analysed is recorded in passing. Where that cannot
-be done the public JSON report gives the same, slower.
+A report that was already made has analysed the files, and was recorded. Where recording is not
+possible, the public JSON report gives the same, slower.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import tempfile
 from array import array
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from json import loads
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..errors import MeasurementError
 from ..text import one_line
-from .processes import share
-from .recorder import (
-    Recorder,
-    analyse_by_reporting,
-    is_reported,
-    number_branches,
-    warnings_unheard,
-)
-from .records import Analyses, FileCoverage, Measurement
+from .recorder import FileCoverage, Recorder, is_reported, number_branches, suppressed_warnings
 
 if TYPE_CHECKING:
     from coverage import Coverage
 
+_Analyses: TypeAlias = tuple[Mapping[str, FileCoverage], dict[str, str]]
 
-def of(
-    cov: Coverage, *, start: Path, env: Mapping[str, str], recorder: Recorder | None = None
-) -> Measurement:
-    """Return what ``cov`` reports of every file, and release its recorder.
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """All that coverage reports, and what it could not.
 
     Args:
-        cov: with its data complete.
+        files: sorted by path, which is absolute.
+        failed: path -> why coverage could not analyse the file.
+        slow_reason: why coverage had to analyse all files again; None where it did not.
+        notices: what the user should know of the measured data, a line each.
+    """
+
+    files: tuple[FileCoverage, ...]
+    failed: Mapping[str, str]
+    slow_reason: str | None = field(default=None, compare=False)
+    notices: tuple[str, ...] = ()
+
+    @property
+    def details(self) -> tuple[str, ...]:
+        """Return lines for ``-v`` on how the files were measured."""
+        if self.slow_reason is None:
+            return ()
+        return (f"coverage's analyses could not be recorded ({self.slow_reason}): it took longer",)
+
+    @property
+    def percent(self) -> float:
+        """Return coverage.py's own total: covered lines and branches in percent."""
+        covered = total = 0
+        for file in self.files:
+            taken = sum(file.branches[1::2]) if file.branches else 0
+            covered += len(file.executed) + taken
+            total += len(file.executed) + len(file.missing) + len(file.branches or ()) // 2
+        return 100.0 * covered / total if total else 100.0
+
+
+def measure(cov: Coverage, *, start: Path, recorder: Recorder | None = None) -> Measurement:
+    """Return what ``cov`` reports of every file; release its recorder.
+
+    Args:
+        cov: with complete data.
         start: the directory of session start, which relative paths are relative to.
-        env: the environment of session start, for processes that share the work.
-        recorder: of what ``cov`` has analysed so far, if anybody made one.
+        recorder: of what ``cov`` has analysed so far.
 
     Raises:
         MeasurementError: coverage's report cannot be written.
     """
     if recorder is None or recorder.cov is not cov:
-        recorder = Recorder(cov, is_kept=False)
-    with recorder, warnings_unheard():
+        recorder = Recorder(cov)
+    with recorder, suppressed_warnings():
         measured = cov.get_data().measured_files()
         if not measured:
             return Measurement((), {})
-        alone_reason = analyse_rest(recorder, start, env)
+        _analyse_rest(recorder)
         trouble = recorder.trouble
         if trouble is None and not recorder.files:
             trouble = "its reports do not use what is recorded"
-        if trouble is None:
-            analyses: Analyses = recorder.files, recorder.failed
-        else:
+        analyses: _Analyses = recorder.files, recorder.failed
+        if trouble is not None:
             analyses = _from_json(cov, measured)
+    files, failed = analyses
     folder = str(start)
-    files = [  # os.path, because a Path for each of thousands costs ten times as much
-        FileCoverage(
-            os.path.join(folder, file.path),  # noqa: PTH118
-            file.executed,
-            file.missing,
-            file.branches,
-        )
-        for file in analyses[0].values()
+    absolute = [
+        # os.path, because a Path for each of thousands costs ten times as much
+        replace(file, path=os.path.join(folder, file.path))  # noqa: PTH118
+        for file in files.values()
     ]
-    files.sort(key=lambda file: file.path)
-    slow_reason = trouble if files else None
-    return Measurement(tuple(files), dict(analyses[1]), slow_reason, alone_reason)
+    absolute.sort(key=lambda file: file.path)
+    return Measurement(tuple(absolute), dict(failed), trouble if files else None)
 
 
-def analyse_rest(recorder: Recorder, start: Path, env: Mapping[str, str]) -> str | None:
-    """Let coverage report what no report has analysed yet; a file that fails is left out once.
-
-    Returns:
-        why no other process could share that, see `processes.share`.
-    """
+def _analyse_rest(recorder: Recorder) -> None:
+    """Let coverage report what no report has analysed yet."""
     cov = recorder.cov
-    recorder.is_kept = False  # no other report comes after these
-    alone_reason = None
     if recorder.trouble is None and not recorder.files:
-        alone_reason = share(cov, recorder, start, env)
-        if not recorder.files:
-            analyse_by_reporting(cov, None)
+        _analyse_by_reporting(cov, None)
     before: set[str] = set()
     while recorder.trouble is None:
         # Only a report maps paths ([paths] of the configuration): files have their names after it.
@@ -93,11 +108,17 @@ def analyse_rest(recorder: Recorder, start: Path, env: Mapping[str, str]) -> str
         if not rest or rest == before:
             break
         before = rest
-        analyse_by_reporting(cov, rest)
-    return alone_reason
+        _analyse_by_reporting(cov, rest)
 
 
-def _from_json(cov: Coverage, measured: Iterable[str]) -> Analyses:
+def _analyse_by_reporting(cov: Coverage, morfs: Iterable[str] | None) -> None:
+    """Make coverage's cheapest report, for the analyses that it makes."""
+    # It may find nothing to report, or fail at a file that the recorder has noted.
+    with contextlib.suppress(Exception):
+        cov.report(morfs, file=io.StringIO(), output_format="total", ignore_errors=True)
+
+
+def _from_json(cov: Coverage, measured: Iterable[str]) -> _Analyses:
     """Build the same from the public JSON report; slower, and equal."""
     report = _json_report(cov, None)
     failed: dict[str, str] = {}
@@ -124,7 +145,7 @@ def _json_report(cov: Coverage, morfs: list[str] | None) -> dict[str, Any] | Exc
     try:
         cov.json_report(morfs, outfile=name, ignore_errors=morfs is None)
         report = loads(Path(name).read_text("utf-8"))
-    except Exception as error:  # noqa: BLE001  told apart by the caller
+    except Exception as error:  # noqa: BLE001  the caller tells them apart
         return error
     finally:
         Path(name).unlink(missing_ok=True)
@@ -157,7 +178,7 @@ def _destinations(arcs: Iterable[tuple[int, int]]) -> dict[int, set[int]]:
 
 
 def current() -> Coverage | None:
-    """Return the Coverage object that measures this process from outside pytest, if any."""
+    """Return the Coverage object that measures this process, if any."""
     import coverage
 
     return coverage.Coverage.current()

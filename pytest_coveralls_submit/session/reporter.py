@@ -21,9 +21,8 @@ from ..context import Plan, make_plan
 from ..delivery.sender import Waiting, ready
 from ..errors import ProcessError
 from ..hints import problems
-from ..measurement import measure
+from ..measurement.measure import Measurement, measure
 from ..measurement.recorder import Recorder
-from ..measurement.records import Measurement
 from ..outcome import Built, Failed, Interrupted, NotSent, Outcome, Sent
 from ..output.lines import PREFIX, header, lines
 from ..output.terminal import Progress
@@ -190,7 +189,7 @@ class Reporter:
         """
         with self.recorder or contextlib.nullcontext():  # released also without whole data
             cov, plan = finished(self.config), self.plan
-            return measure.of(cov, start=plan.start, env=plan.env, recorder=self.recorder)
+            return measure(cov, start=plan.start, recorder=self.recorder)
 
     def folder(self) -> Path | None:
         """Return the cache's folder for jobs, None where there is no cache."""

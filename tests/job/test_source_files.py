@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from pytest_coveralls_submit.errors import JobError
 from pytest_coveralls_submit.job.source_files import Reading, SourceFile, count_lines, merge, read
-from pytest_coveralls_submit.measurement.records import FileCoverage
+from pytest_coveralls_submit.measurement.recorder import FileCoverage
 
 
 def measured(

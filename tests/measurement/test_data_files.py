@@ -16,10 +16,8 @@ import coverage
 import pytest
 
 from pytest_coveralls_submit.errors import MeasurementError
-from pytest_coveralls_submit.job.checkout import Checkout
-from pytest_coveralls_submit.measurement import processes
-from pytest_coveralls_submit.measurement.data_files import measure_files
-from pytest_coveralls_submit.measurement.records import Measurement
+from pytest_coveralls_submit.measurement.data_files import measure_data_files
+from pytest_coveralls_submit.measurement.measure import Measurement
 
 FILES = {
     "src/garden/__init__.py": "",
@@ -96,11 +94,14 @@ class Scene:
     def measure(self, *arguments: str | Path, **keywords: Any) -> Measurement:
         """What the package makes of the data; the project's files are what they were."""
         before = self.state()
-        names = {path for path in before if path.startswith(("src", "tests"))}
-        keywords = {"rcfile": None, "checkout": Checkout(self.folder, frozenset(names)), **keywords}
+        names = [path for path in before if not path.startswith((".", "down", "out"))]
+        keywords = {"config_file": True, "list_names": lambda: names, **keywords}
         try:
-            return measure_files(
-                [Path(path) for path in arguments], start=self.folder, env=self.env, **keywords
+            return measure_data_files(
+                [Path(path) for path in arguments],
+                start=self.folder,
+                top=self.folder,
+                **keywords,
             )
         finally:
             assert self.state() == before
@@ -195,15 +196,6 @@ def test_the_data_file_of_the_configuration_comes_first(scene: Scene) -> None:
     assert same(scene.measure(), report, scene.folder)
 
 
-def test_several_processes_share_the_work(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of many files, as for a test run."""
-    monkeypatch.setattr(processes, "FEWEST", 2)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
-    scene.run("branch = true\nrelative_files = true\n")
-
-    assert same(scene.measure(), scene.expected(), scene.folder)
-
-
 @pytest.mark.parametrize("arguments", [["down"], ["down/one", "down/two"], ["down", "down/one"]])
 def test_folders_are_searched_one_level_down(scene: Scene, arguments: list[str]) -> None:
     """As downloads of artifacts leave them; what is named twice counts once."""
@@ -239,7 +231,9 @@ def test_coverages_configuration_is_found_as_coverage_finds_it(
     other = scene.write("other.ini", "[report]\nomit =\n    */beds.py\n")
 
     assert {Path(file.path).name for file in scene.measure().files} == {"beds.py"}
-    assert {Path(file.path).name for file in scene.measure(rcfile=other).files} == {"__init__.py"}
+    assert {Path(file.path).name for file in scene.measure(config_file=other).files} == {
+        "__init__.py"
+    }
     monkeypatch.setenv("COVERAGE_RCFILE", str(other))
     assert {Path(file.path).name for file in scene.measure().files} == {"__init__.py"}
     monkeypatch.setenv("COVERAGE_FILE", ".other")
@@ -327,12 +321,9 @@ def stored(path: Path, lines: Mapping[str, Iterable[int]]) -> None:
 
 
 def test_what_is_not_here_is_left_out_and_named(scene: Scene) -> None:
-    """Also what may be one file or another, and what has other lines than the file here."""
-    scene.write("tests/beds.py", "a = 1\nb = 2\n")
     lines = {
         str(scene.folder / "src/garden/beds.py"): [1, 2, 3],
-        "/x/tests/beds.py": [1, 2],
-        "/y/garden/paths/beds.py": [1, 2, 3],
+        "/y/garden/paths/beds.py": [1, 2],
         "/z/beds.py": [1],
         **{f"/gone/m{number}.py": [1] for number in range(6)},
     }
@@ -341,11 +332,11 @@ def test_what_is_not_here_is_left_out_and_named(scene: Scene) -> None:
     measurement = scene.measure()
 
     names = [Path(file.path).relative_to(scene.folder).as_posix() for file in measurement.files]
-    assert names == ["src/garden/beds.py", "tests/beds.py"]
+    assert names == ["src/garden/beds.py", "src/garden/paths/beds.py"]
     assert measurement.failed == {}
     (notice,) = measurement.notices
     assert notice == (
-        "left out 8 files whose sources are not here: /gone/m0.py, /gone/m1.py, /gone/m2.py, "
+        "left out 7 files whose sources are not here: /gone/m0.py, /gone/m1.py, /gone/m2.py, "
         "/gone/m3.py, /gone/m4.py, ...; name both places in [paths] of coverage's configuration, "
         "or measure with `[run] relative_files = true`"
     )
@@ -364,32 +355,70 @@ def test_paths_of_the_configuration_come_before_what_is_likely(scene: Scene) -> 
 
 
 @pytest.mark.parametrize("config", ["", "relative_files = true\n"])
-def test_each_data_file_may_be_of_a_container_of_its_own(scene: Scene, config: str) -> None:
-    """In both the service lies at the same place; lines of one are none of the other."""
+def test_a_relative_path_is_looked_for_beside_its_data_file_first(
+    scene: Scene, config: str
+) -> None:
+    """Two services have files of the same names; other paths start at the current directory."""
     scene.write(".coveragerc", f"[run]\n{config}")
-    start = "" if config else "/app/"
-    for service, lines in (("api", (1, 2, 5)), ("web", (1, 2, 3, 4))):
-        scene.write(f"{service}/main.py", "".join(f"a{n} = {n}\n" for n in range(max(lines))))
-        scene.write(f"{service}/{service}.py", "a = 1\n")
-        (scene.folder / "down" / service).mkdir(parents=True)
-        stored(
-            scene.folder / "down" / service / ".coverage",
-            {f"{start}main.py": lines, f"{start}{service}.py": [1]},
-        )
+    for service, line in (("api", 1), ("web", 2)):
+        scene.write(f"{service}/main.py", "a = 1\nb = 2\n")
+        lines = {"main.py": [line], "src/garden/paths/beds.py": [line]}
+        stored(scene.folder / service / ".coverage", lines)
 
-    names = frozenset(path for path in scene.state() if path.startswith(("api", "web")))
-    measurement = scene.measure("down", checkout=Checkout(scene.folder, names))
+    measurement = scene.measure("api", "web")
 
     executed = {
         file.path.removeprefix(f"{scene.folder}/"): [*file.executed] for file in measurement.files
     }
     assert executed == {
-        "api/main.py": [1, 2, 5],
-        "api/api.py": [1],
-        "web/main.py": [1, 2, 3, 4],
-        "web/web.py": [1],
+        "api/main.py": [1],
+        "web/main.py": [2],
+        "src/garden/paths/beds.py": [1, 2],
     }
     assert measurement.notices == ()
+
+
+COUNTERPARTS: dict[str, tuple[dict[str, str | None], tuple[str, ...]]] = {
+    "two components": (
+        {"/app/pkg/a.py": "src/pkg/a.py", "work/pkg/sub/a.py": "src/pkg/sub/a.py"},
+        (),
+    ),
+    "the longest": ({"/x/src/pkg/sub/a.py": "src/pkg/sub/a.py"}, ("other/sub/a.py",)),
+    "no package in common": ({"/app/other/a.py": None, "/app/other.py": None}, ()),
+    "a module": ({"/app/mod.py": "src/mod.py", r"C:\w\mod.py": "src/mod.py"}, ()),
+    "a module, and one in a package": (
+        {"/app/mod.py": "src/mod.py"},
+        ("lib/mod.py", "lib/__init__.py"),
+    ),
+    "two modules": ({"/app/mod.py": None}, ("lib/mod.py",)),
+    "a module of a package": ({"/x/mod.py": None, "/x/__init__.py": None}, ()),
+    "a module that a test has copied": ({"/t/mod.py": None, "{here}/src/mod.py": "src/mod.py"}, ()),
+    "installed": (
+        {"/v/site-packages/pkg/a.py": "src/pkg/a.py", "/v/site-packages/mod.py": "src/mod.py"},
+        (),
+    ),
+    "installed, of somebody else": ({"/v/site-packages/it/pkg/a.py": None}, ()),
+    "installed here, and gone": ({"{here}/.tox/site-packages/pkg/a.py": "src/pkg/a.py"}, ()),
+    "measured here, and gone": ({"{here}/pkg/a.py": None}, ()),
+    "two machines": ({"/app/pkg/a.py": "src/pkg/a.py", "/w/pkg/a.py": "src/pkg/a.py"}, ()),
+}
+
+
+@pytest.mark.parametrize(("expected", "more"), COUNTERPARTS.values(), ids=COUNTERPARTS)
+def test_a_path_that_is_not_here_is_the_one_file_that_ends_alike(
+    scene: Scene, expected: dict[str, str | None], more: tuple[str, ...]
+) -> None:
+    for name in ("pkg/__init__.py", "pkg/a.py", "pkg/sub/__init__.py", "pkg/sub/a.py", "mod.py"):
+        scene.write(f"src/{name}", "a = 1\n")
+    for name in more:
+        scene.write(name, "a = 1\n")
+    paths = [path.format(here=scene.folder) for path in expected]
+    beds = str(scene.folder / "src/garden/beds.py")
+    stored(scene.folder / ".coverage", {beds: [1], **{path: [1] for path in paths}})
+
+    names = {Path(file.path).relative_to(scene.folder).as_posix() for file in scene.measure().files}
+
+    assert names == {"src/garden/beds.py", *(name for name in expected.values() if name)}
 
 
 def test_a_plugin_of_coverage_may_lie_in_the_current_directory(
@@ -410,7 +439,7 @@ def test_data_of_no_file_is_a_measurement_where_that_is_wanted(scene: Scene) -> 
     """``allow_empty``."""
     stored(scene.folder / ".coverage", {})
 
-    assert scene.measure(allows_nothing=True).files == ()
+    assert scene.measure(allow_empty=True).files == ()
 
 
 def test_what_was_removed_here_needs_no_mapping(scene: Scene) -> None:
@@ -418,7 +447,7 @@ def test_what_was_removed_here_needs_no_mapping(scene: Scene) -> None:
     scene.run()
     (scene.folder / "src/garden/paths/beds.py").unlink()
 
-    assert scene.measure().notices == ("left out 1 file no more here: src/garden/paths/beds.py",)
+    assert scene.measure().notices == ("left out 1 file no longer here: src/garden/paths/beds.py",)
 
 
 def test_what_may_be_two_files_is_neither(scene: Scene) -> None:
@@ -444,21 +473,6 @@ def test_data_without_any_source_is_no_measurement(scene: Scene) -> None:
 
     assert str(caught.value).startswith("left out 7 files whose sources are not here: /gone/m0.py")
     assert str(caught.value).endswith("`[run] relative_files = true`")
-
-
-def test_data_that_is_older_than_its_sources_is_told(scene: Scene) -> None:
-    """A source was edited; a checkout that was made later as a whole says nothing."""
-    scene.run()
-    beds = scene.folder / "src/garden/beds.py"
-    later = beds.stat().st_mtime + 100
-    os.utime(beds, (later, later))
-    assert scene.measure().notices == (
-        "the data is older than 1 file that it measured: src/garden/beds.py",
-    )
-
-    for name in FILES:
-        os.utime(scene.folder / name, (later, later))
-    assert scene.measure().notices == ()
 
 
 # -- what cannot be used -----------------------------------------------------------------------
@@ -558,7 +572,7 @@ def two_tracers(scene: Scene) -> list[str]:
         (no_data, r"no coverage data: neither .*\.coverage nor \.coverage\.\* beside it exists"),
         (no_folder, r"no coverage data: down does not exist"),
         (empty_folder, r"no coverage data in down: .*`include-hidden-files: true`"),
-        (no_database, r"coverage\.xml is no coverage data file"),
+        (no_database, r"coverage\.xml is not a coverage data file"),
         (cut_off, r"\.coverage\.\S+ .*"),
         (newer, r"\.coverage\.\S+: wrong schema: 99 instead of \d+; coverage \S+ reads it here"),
         (other_database, r"other\.db"),
@@ -566,7 +580,7 @@ def two_tracers(scene: Scene) -> list[str]:
         (nothing_measured, r"nothing was measured: \.coverage"),
         (odd_configuration, r"coverage cannot be configured: .*no_such_plugin"),
         (a_dead_link, r"no coverage data: \.coverage\.b does not exist"),
-        (a_device, r"\S+ is no coverage data file"),
+        (a_device, r"\S+ is not a coverage data file"),
         (two_tracers, r"the data cannot be combined: Conflicting file tracer name .*page\.html"),
     ],
 )

@@ -17,9 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_coveralls_submit.errors import MeasurementError
-from pytest_coveralls_submit.measurement import measure
+from pytest_coveralls_submit.measurement.measure import Measurement, measure
 from pytest_coveralls_submit.measurement.recorder import Recorder, number_branches
-from pytest_coveralls_submit.measurement.records import Measurement
 
 
 @pytest.fixture(scope="module")
@@ -243,7 +242,7 @@ def test_no_data_is_an_empty_measurement(tmp_path: Path) -> None:
     """Whether an empty job is sent is the user's choice."""
     cov = coverage.Coverage(data_file=None, config_file=False)
 
-    assert measure.of(cov, start=tmp_path, env={}) == Measurement((), {})
+    assert measure(cov, start=tmp_path) == Measurement((), {})
 
 
 @pytest.mark.filterwarnings("error")
@@ -441,7 +440,7 @@ def test_without_the_private_call_the_slow_way_gives_the_same(
 
     assert measurement == expected
     assert measurement.details == (
-        f"coverage's analyses could not be kept: the slow way was taken ({reason})",
+        f"coverage's analyses could not be recorded ({reason}): it took longer",
     )
     assert expected.details == ()
 

@@ -32,7 +32,7 @@ BEFORE_TESTS = importable(
 AFTER_TESTS = importable(
     "session.wholeness.reason_for_nothing",
     "session.pytest_cov.finished",
-    "measurement.measure.of",
+    "measurement.measure.measure",
     "job.names.Names",
     "job.source_files.read",
     "job.document.build_job",
@@ -112,7 +112,7 @@ def test_a_fault_of_ours_is_one_line_and_changes_nothing(
         assert "send it with: python -m pytest_coveralls_submit send" in run.output
 
 
-@pytest.mark.parametrize("where", ["git.read", "measurement.measure.of", *PRINTING])
+@pytest.mark.parametrize("where", ["git.read", "measurement.measure.measure", *PRINTING])
 def test_an_interrupt_ends_the_run_as_one(inner: Inner, where: str) -> None:
     """Ctrl-C inside of us: status 2, no traceback, and after the tests their summary."""
     run = end_with(inner, where, "KeyboardInterrupt")

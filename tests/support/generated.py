@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,8 @@ from typing import Any
 import coverage
 
 from pytest_coveralls_submit.job.source_files import read
-from pytest_coveralls_submit.measurement import measure
+from pytest_coveralls_submit.measurement.measure import Measurement, measure
 from pytest_coveralls_submit.measurement.recorder import Recorder
-from pytest_coveralls_submit.measurement.records import Measurement
 
 # Modules with all that branches and exclusions can be; each has `run(flag)`.
 MODULES: Mapping[str, str] = {
@@ -266,7 +264,7 @@ class Project:
 
     def of(self, cov: coverage.Coverage, recorder: Recorder | None = None) -> Measurement:
         """What the package makes of it."""
-        return measure.of(cov, start=self.folder, env=os.environ, recorder=recorder)
+        return measure(cov, start=self.folder, recorder=recorder)
 
     def quadruples(self, found: Measurement, name: str) -> list[tuple[int, int, int, int]]:
         """The branches of a module as they are sent."""

@@ -15,7 +15,8 @@ from standin import COVERALLS_TOKEN, StandIn
 
 from pytest_coveralls_submit.context import Plan, make_plan
 from pytest_coveralls_submit.delivery.sender import Waiting
-from pytest_coveralls_submit.measurement.records import FileCoverage, Measurement
+from pytest_coveralls_submit.measurement.measure import Measurement
+from pytest_coveralls_submit.measurement.recorder import FileCoverage
 from pytest_coveralls_submit.outcome import Outcome
 from pytest_coveralls_submit.output.terminal import Progress
 from pytest_coveralls_submit.secret import Environment
