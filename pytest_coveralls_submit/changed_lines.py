@@ -1,7 +1,6 @@
-"""Changed lines: the commit to compare with, git's diff, and which of its lines are covered.
+"""Find a base before the tests, diff it after them, count covered lines.
 
-`find_base` resolves commits to ids before the tests; `count_changed_lines` runs one diff after
-them. Nothing is fetched, and nothing is written into the repository.
+Nothing is fetched, and nothing is written into the repository.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ _DEFAULT_BRANCHES = tuple(
     f"refs/remotes/origin/{name}" for name in ("HEAD", "main", "master", "trunk")
 )
 # https://git-scm.com/docs/diff-format
-_INDEX = re.compile(rb"index [0-9a-f]+\.\.([0-9a-f]*[1-9a-f][0-9a-f]*)\b")
+_INDEX = re.compile(rb"index [0-9a-f]+\.\.([0-9a-f]+)")
 _HUNK = re.compile(rb"@@ -[0-9]+(?:,([0-9]+))? \+([0-9]+)(?:,([0-9]+))? @@")
 _ESCAPE = re.compile(rb"\\([0-3][0-7]{2}|.)", re.DOTALL)
 _LETTERS = dict(zip(b"abtnvfr", b"\a\b\t\n\v\f\r", strict=True))
@@ -45,12 +44,12 @@ _LETTERS = dict(zip(b"abtnvfr", b"\a\b\t\n\v\f\r", strict=True))
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Base:
-    """A commit to compare with, and what is compared with it."""
+    """A commit to compare with."""
 
     repository: Repository = field(repr=False)
     commit: str
     head: str | None
-    """Id of the commit that is compared; None for the work tree with its untracked files."""
+    """The commit that is compared; None for the work tree and its untracked files."""
     reason: str
     """Why it is this commit, for ``-v``."""
     notice: str = ""
@@ -58,10 +57,10 @@ class Base:
 
 @dataclass(frozen=True, slots=True)
 class NoBase:
-    """There is nothing to compare with."""
+    """No commit to compare with."""
 
     problem: str = ""
-    """Why, and what helps; empty where the user did not ask for a comparison."""
+    """Why, and what helps; empty if nobody asked for a comparison."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,7 +68,7 @@ class ChangedLinesResult:
     """The changed lines of a run, and what to print about them."""
 
     lines: ChangedLines | None = None
-    """None where no base is known, or the settings do not show them."""
+    """None if no base is known, or the settings hide them."""
     shortfall: str = ""
     """Why too few of them are covered for exit status 0."""
     notices: tuple[str, ...] = ()
@@ -83,7 +82,7 @@ class Change(NamedTuple):
     lines: list[range]
     """In ascending order, counted from 1."""
     blob: str | None = None
-    """Git's id of the content that holds them; None for the work tree's."""
+    """Git's id of the content that holds them; zeros or None in the work tree."""
 
 
 # --- before the tests: the base ------------------------------------------------------------------
@@ -99,10 +98,8 @@ def find_base(
 ) -> Base | NoBase:
     """Find the commit to compare with; raise nothing.
 
-    The first that is in this clone: what the settings name; if HEAD merges a pull request, the
-    merge's other parent; the CI service's base; where HEAD left the target branch; without a CI
-    service, where it left the remote's default branch. The base in GitHub's event is not asked:
-    it is older than the merge (https://github.com/shakacode/react_on_rails/pull/4819).
+    `_candidates` lists what is tried. The base in GitHub's event is not: it is older than the
+    merge (https://github.com/shakacode/react_on_rails/pull/4819).
 
     Args:
         settings: of the user.
@@ -139,25 +136,25 @@ def find_base(
 def _candidates(
     repository: Repository, settings: Settings, build: Build, target: str | None
 ) -> Iterator[tuple[str | None, str]]:
-    """Yield each commit, or None where it is not here, and the reason for it."""
+    """Yield each possible base, None if this clone lacks it, and why."""
     sha, ref, branch = settings.compare_sha, settings.compare_ref, build.target_branch
     yield _present(repository, commit_id(sha)), "compare_sha"
     yield _fork_point(repository, _refs(ref)), f"where HEAD left {ref} (compare_ref)"
     yield _present(repository, target), "the commit that the pull request is merged with"
     named = _present(repository, commit_id(build.diff_base_sha))
-    yield named and (_shared(repository, named) or named), "the base that the CI service names"
+    yield named and (_merge_base(repository, named) or named), "the base that the CI service names"
     yield _fork_point(repository, _refs(branch)), f"where HEAD left {branch}"
     if build.service_name is None:
         yield _fork_point(repository, _DEFAULT_BRANCHES), "where HEAD left the default branch"
 
 
 def _merged_with(repository: Repository, *heads: str | None) -> str | None:
-    """Return the other parent, if HEAD merges the head of a pull request with its target.
+    """Return the other parent of HEAD, if one is the pull request's head.
 
-    GitHub and GitLab merge the head into the target, Bitbucket and Jenkins the target into the
-    head. The services' own word for the kind of pipeline is unreliable (gitlab-org/gitlab#358228,
-    #516869). A topic branch that ends in a merge is its own head.
+    A topic branch that ends in a merge is its own head.
     """
+    # GitHub and GitLab merge the head into the target, Bitbucket and Jenkins the other way round.
+    # The variables that name the kind of pipeline are unreliable (gitlab-org/gitlab#358228).
     parents = parents_of(repository, "HEAD")
     for head in filter(None, heads):
         others = [parent for parent in parents if not parent.startswith(head)]
@@ -167,7 +164,7 @@ def _merged_with(repository: Repository, *heads: str | None) -> str | None:
 
 
 def _present(repository: Repository, commit: str | None) -> str | None:
-    """Return the whole id of a commit that is in this clone."""
+    """Return the whole id of a commit if this clone has it."""
     if commit is None:
         return None
     done = repository.run("rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}")
@@ -177,29 +174,32 @@ def _present(repository: Repository, commit: str | None) -> str | None:
 
 
 def _refs(branch: str | None) -> tuple[str, ...]:
-    """Return the full names that a branch may have here, the remote's first."""
-    if not branch or branch.startswith("refs/"):
-        return (branch,) if branch else ()
+    """Return the full names of a branch, the remote's first."""
+    if not branch:
+        return ()
+    if branch.startswith("refs/"):
+        return (branch,)
     places = ("refs/remotes/origin/", "refs/remotes/", "refs/heads/", "refs/tags/")
     return tuple(place + branch for place in places)
 
 
 def _fork_point(repository: Repository, refs: Sequence[str]) -> str | None:
-    """Return the newest commit that HEAD shares with the first ref that exists."""
+    """Return where HEAD left the first of the refs that exists."""
     if not refs:
         return None
     done = repository.run("for-each-ref", "--format=%(objectname) %(refname)", *refs)
     lines = done.stdout.decode("utf-8", "surrogateescape").split("\n")
     here = {name: commit for commit, _, name in (line.partition(" ") for line in lines)}
-    shared = (_shared(repository, here[ref]) for ref in refs if ref in here)
-    return next(filter(None, shared), None)
+    points = (_merge_base(repository, here[ref]) for ref in refs if ref in here)
+    return next(filter(None, points), None)
 
 
-def _shared(repository: Repository, commit: str) -> str | None:
+def _merge_base(repository: Repository, commit: str) -> str | None:
     return repository.run("merge-base", "HEAD", commit).stdout.decode().strip() or None
 
 
 def _not_in_this_clone(settings: Settings) -> str:
+    """Return a notice that names the user's base."""
     named = {"compare_sha": settings.compare_sha, "compare_ref": settings.compare_ref}
     texts = [f"{name} {value}" for name, value in named.items() if value]
     verb = "are" if len(texts) > 1 else "is"
@@ -207,7 +207,7 @@ def _not_in_this_clone(settings: Settings) -> str:
 
 
 def _how_to_get_the_base(build: Build, notice: str, *, is_merge: bool) -> str:
-    """Return why the base of a pull request is unknown, and what helps."""
+    """Return why the base is unknown, and what helps."""
     service, branch = build.service_name or "", build.target_branch
     if notice:
         return f"{notice}; let the CI service clone more commits"
@@ -229,7 +229,7 @@ def _how_to_get_the_base(build: Build, notice: str, *, is_merge: bool) -> str:
 
 
 def needs_counting(base: Base | NoBase, settings: Settings) -> bool:
-    """Tell whether there is anything to print about the changed lines."""
+    """Tell whether `count_changed_lines` would print anything."""
     has_something = isinstance(base, Base) or bool(base.problem)
     return has_something or settings.changed_fail_under is not None
 
@@ -241,13 +241,13 @@ def count_changed_lines(
     *,
     may_fail: bool = True,
 ) -> ChangedLinesResult:
-    """Run git's diff and count how many changed lines are covered.
+    """Run git's diff and count the covered lines.
 
     Args:
-        base: from before the tests.
+        base: from `find_base`.
         files: the measured files.
         settings: of the user.
-        may_fail: whether ``changed_fail_under`` applies; not where ``skip`` left out the job.
+        may_fail: whether ``changed_fail_under`` applies: not if a skip was asked for.
     """
     if isinstance(base, NoBase):
         return _unknown(base.problem, settings)
@@ -255,7 +255,7 @@ def count_changed_lines(
         changed = read_changes(base)
     except ProcessError as error:
         return _unknown(str(error), settings)
-    counted, edited = _count(base, files, changed)
+    counted, edited = _count_files(base, files, changed)
     shortfall = _shortfall(counted, settings.changed_fail_under)
     notices = [base.notice] if base.notice else []
     if edited:
@@ -282,7 +282,7 @@ def _unknown(problem: str, settings: Settings) -> ChangedLinesResult:
 
 
 def _shortfall(changed: ChangedLines, gate: float | None) -> str:
-    """Return why the changed lines fail the run; a change of nothing measured never does."""
+    """Return why the changed lines fail the run, or nothing."""
     if gate is None or not changed.total or changed.percent >= gate:
         return ""
     return (
@@ -292,22 +292,24 @@ def _shortfall(changed: ChangedLines, gate: float | None) -> str:
 
 
 def read_changes(base: Base) -> dict[str, Change]:
-    """Return what has changed, by name in the repository; a ProcessError tells why not."""
+    """Run git's diff; return the changes by name in the repository.
+
+    Raises:
+        ProcessError: git failed, took too long or printed more than 64 MiB.
+    """
     repository = replace(base.repository, seconds=_DIFF_TIMEOUT)
     changed = parse_diff(_diff(repository, base))
     if base.head is None:
         words = ("ls-files", "-z", "--others", "--exclude-standard")
         untracked = repository.run(*words, limit=DIFF_LIMIT).stdout.split(b"\0")
         every_line = Change([range(1, sys.maxsize)])
-        changed |= {_decoded(name): every_line for name in untracked if name}
+        changed |= {_decoded_name(name): every_line for name in untracked if name}
     return changed
 
 
 def _diff(repository: Repository, base: Base) -> bytes:
-    """Return git's diff, of binary files as well if that is not too much.
-
-    Attributes may mark a text as binary.
-    """
+    """Return git's diff, with binary files unless that is too much."""
+    # .gitattributes may mark a text as binary.
     command = ["diff-index" if base.head is None else "diff-tree", *_DIFF_OPTIONS]
     commits = [base.commit, *([base.head] if base.head else []), "--"]
     try:
@@ -322,10 +324,9 @@ def _diff(repository: Repository, base: Base) -> bytes:
 
 
 def parse_diff(diff: bytes) -> dict[str, Change]:
-    """Return the added and modified lines, by the file's new name.
+    """Return added and modified lines by the file's new name.
 
-    A name that is not UTF-8 is as `os.fsdecode` gives it. Files without such lines (deleted,
-    moved, another mode) are left out.
+    Files without such lines (deleted, moved, another mode) are left out.
     """
     changed: dict[str, Change] = {}
     name: str | None = None
@@ -333,7 +334,7 @@ def parse_diff(diff: bytes) -> dict[str, Change]:
     lines = BytesIO(diff)
     for line in lines:
         if line.startswith(b"index "):
-            index = _INDEX.match(line)  # zeros stand for the work tree
+            index = _INDEX.match(line)
             blob = index[1].decode() if index else None
         elif line.startswith(b"+++ "):
             name = _new_name(line[len(b"+++ ") :])
@@ -353,36 +354,34 @@ def _skip(lines: Iterator[bytes], count: int) -> None:
 
 
 def _new_name(printed: bytes) -> str | None:
-    """Return the name in a header; None for the new side of a deleted file."""
+    """Return the name in a header; None for a deleted file."""
     # A tab ends a name with spaces in it; a tab in the name would be quoted.
     name = printed.rstrip(b"\n").removesuffix(b"\t")
     if name.startswith(b'"'):
-        name = _ESCAPE.sub(_unescaped, name[1:-1])
-    return _decoded(name[len(b"b/") :]) if name.startswith(b"b/") else None
+        name = _ESCAPE.sub(_unquoted_byte, name[1:-1])
+    return _decoded_name(name[len(b"b/") :]) if name.startswith(b"b/") else None
 
 
-def _unescaped(escape: re.Match[bytes]) -> bytes:
+def _unquoted_byte(escape: re.Match[bytes]) -> bytes:
     text = escape[1]
     return bytes([int(text, 8) if len(text) > 1 else _LETTERS.get(text[0], text[0])])
 
 
-def _decoded(name: bytes) -> str:
+def _decoded_name(name: bytes) -> str:
     return name.decode("utf-8", "surrogateescape")
 
 
-def _count(
+def _count_files(
     base: Base, files: Iterable[SourceFile], changed: Mapping[str, Change]
 ) -> tuple[ChangedLines, list[str]]:
-    """Return what is counted, and the files that were edited since the commit.
-
-    Their lines are others than the commit's: a CI job may stamp a version into a file.
-    """
+    """Count all files but those edited since the commit; return both."""
     counted, edited = [], []
     for file in files:
         name = file.repository_name or file.name
         if name not in changed:
             continue
         lines, blob = changed[name]
+        # A CI job may stamp a version into a file, and so move its lines.
         if base.head and blob and not is_content(base.repository.top / name, blob):
             edited.append(name)
         else:
@@ -412,14 +411,12 @@ def _count_file(file: SourceFile, changed: Iterable[range]) -> ChangedFile:
 
 
 def _joined(missed: Sequence[int], coverage: Sequence[int | None]) -> Iterator[tuple[int, int]]:
-    """Yield first and last line of each run; lines that coverage does not count join runs."""
+    """Yield first and last line of each run, across uncounted lines."""
     first = last = 0
     for line in missed:
-        if not first:
-            first = line
-        elif any(hits is not None for hits in coverage[last : line - 1]):
+        if first and any(hits is not None for hits in coverage[last : line - 1]):
             yield first, last
-            first = line
-        last = line
+            first = 0
+        first, last = first or line, line
     if first:
         yield first, last
