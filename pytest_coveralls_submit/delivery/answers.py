@@ -29,7 +29,10 @@ SET_GITHUB_TOKEN = "GITHUB_TOKEN: ${{ github.token }}"  # noqa: S105
 WRONG_TOKEN = r"Couldn't find a repository|could not find model|(?i:invalid (github|repo) token)"  # noqa: S105
 NOT_ON_TRAVIS = "Travis API error|wasn't found on the repo"
 OUTAGES = ("not-parsed", "processing-error", "cloudflare", "down", "no-answer")
-DOWN = "{} is overloaded or down; your tests are not affected"
+UNAFFECTED = "your tests are not affected"
+SUCCESS = range(200, 300)
+
+Advice = tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +61,7 @@ class Verdict:
 
     accepted: bool
     reason: str = ""
-    advice: tuple[str, ...] = ()
+    advice: Advice = ()
     anchor: str = ""  # of the entry in docs/messages.md
     url: str | None = None  # the page of the job or the build
     message: str = ""
@@ -105,8 +108,8 @@ def token_mismatch(facts: RunFacts) -> str | None:
     return None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Refusal:
+@dataclass(frozen=True)
+class _Refusal:
     """An answer that is not an acceptance, and its circumstances."""
 
     answer: Answer
@@ -115,121 +118,95 @@ class Refusal:
     is_object: bool
 
     @property
-    def status(self) -> int:
-        """Return the status, 0 for no answer; a refusal sent with 200 counts as 422 (cpub#16)."""
-        status = self.answer.status or 0
-        return 422 if 200 <= status < 300 and self.is_object else status  # noqa: PLR2004
-
-    @property
     def server(self) -> str:
-        """Return the host for people."""
         parts = urlsplit(self.facts.host)
         return parts.netloc + parts.path
 
     @property
-    def host_name(self) -> str | None:
-        """Return the host alone."""
-        return urlsplit(self.facts.host).hostname
-
-    @property
     def is_public(self) -> bool:
-        """Tell whether the server is the public Coveralls."""
-        return self.host_name == "coveralls.io"
+        return urlsplit(self.facts.host).hostname == "coveralls.io"
 
     @property
     def token(self) -> str:
-        """Return the token's name for people."""
         return f"the token from {self.facts.token_source}"
 
     @property
-    def repeats(self) -> bool:
-        """Tell whether an earlier attempt may have arrived."""
-        return self.answer.ambiguous and self.answer.attempts > 1
-
-    @property
-    def new_number(self) -> tuple[str, ...]:
-        """Return the variable for a number of each attempt, on GitHub."""
+    def new_number(self) -> Advice:
+        """Return how to number each attempt, for a run on GitHub that does not."""
         if self.facts.ci != GITHUB_ACTIONS or not (self.facts.service_number or "").isdigit():
             return ()
         number = "COVERALLS_SERVICE_NUMBER: ${{ github.run_id }}-${{ github.run_attempt }}"
         return (f"set {number} for its jobs and `finish`",)
 
+    def has(self, *statuses: int) -> bool:
+        """Tell whether the status is one of ``statuses``; 0 stands for no answer."""
+        status = self.answer.status or 0
+        if status in SUCCESS and self.is_object:  # and yet a refusal: cpub#16
+            status = 422
+        return status in statuses
+
     def refuses(self, pattern: str) -> bool:
         """Tell whether a 4xx says something that matches ``pattern``."""
         words = self.message or self.answer.problem
-        return self.status in range(400, 500) and bool(re.search(pattern, words))
+        return self.has(*range(400, 500)) and bool(re.search(pattern, words))
 
     def failed(self, pattern: str) -> bool:
         """Tell whether there is no answer, for a reason that matches ``pattern``."""
-        return not self.status and bool(re.search(pattern, self.answer.problem))
+        return self.has(0) and bool(re.search(pattern, self.answer.problem))
 
 
 # --- the rules: the first that matches yields its name and what to do ------------------------
 
-Advice = tuple[str, ...]
-EARLIER_ATTEMPT = "an earlier attempt may have arrived and be the reason"
 
-
-def _job_rules(it: Refusal) -> Iterator[Advice]:
+def _job_rules(it: _Refusal) -> Iterator[Advice]:
     yield from _repository_rules(it)
     # cpub#1711, nickmerwin/node-coveralls#273
     if it.refuses(NOT_ON_TRAVIS):
-        yield (
-            "unknown-to-travis",
-            f"Travis did not return this job to {it.server}; for a private repository set",
-            "COVERALLS_SERVICE_NAME: travis-pro, and use the token from the repository's page",
-        )
+        name = "COVERALLS_SERVICE_NAME: travis-pro"
+        yield "unknown-to-travis", f"Travis did not return this job; if it is private, set {name}"
+    is_second = it.answer.ambiguous and it.answer.attempts > 1
+    if is_second and it.refuses("already closed|must be unique"):
+        name = "build-closed" if it.refuses("closed") else "already-sent"
+        yield name, "an earlier attempt may have arrived and be the reason"
     # cpub#1583, #1716, stacks-network/stacks-core#7157
     if it.refuses("already closed"):
         matrix = "give each job of a matrix parallel = true"
         parallel = "`finish` or a job without parallel = true came before this one"
-        cause = parallel if it.facts.parallel else matrix
         number = it.facts.service_number or "without a number"
-        advice = (
-            f"build {number} takes no more jobs: {cause},",
+        yield (
+            "build-closed",
+            f"build {number} takes no more jobs: {parallel if it.facts.parallel else matrix},",
             "run `finish` after the last of them, and give a build that is run again a new number",
             *it.new_number,
         )
-        yield ("build-closed", *((EARLIER_ATTEMPT,) if it.repeats else advice))
     # cpub#1477, coveralls-python#238, mattn/goveralls#42, opengovsg/FormSG#228
     if it.refuses("must be unique"):
-        advice = (
-            f"this Travis job was sent before, and {it.token} is not the repository's:",
-            "copy it again from the repository's page, or start a new build, not a restart",
-        )
-        yield ("already-sent", *((EARLIER_ATTEMPT,) if it.repeats else advice))
+        advice = "copy it again, or start a new build, not a restart"
+        yield "already-sent", f"this job was sent before, and {it.token} is wrong: {advice}"
     # cpub#16, #1314, https://docs.coveralls.io/api-jobs-endpoint
     if it.refuses("(?i)failed to parse"):
         other = "it may not be a Coveralls server, or it needs include_source = true"
-        later = "send it again later, or send support the job and the trace id"
-        advice = (f"{it.server} could not read the job, compressed or plain:",)
-        yield ("not-parsed", *advice, later if it.is_public else other)
+        advice = "send it again later" if it.is_public else other
+        yield "not-parsed", f"{it.server} could not read the job, compressed or plain: {advice}"
     # OpenCov (danhper/opencov at d3983d5) says "Server internal error" whatever is missing
-    if it.answer.status == 422 and not it.is_object and not it.is_public:  # noqa: PLR2004
+    if it.has(422) and not it.is_object and not it.is_public:
         known = f"{it.server} does not say what is wrong with the job, its log may"
         source = f"{it.server} may need the text of the files: set include_source = true"
         yield "source-missing", known if it.facts.include_source else source
     # cpub#473, #1071
-    if it.status == 413:  # noqa: PLR2004
-        size = f"{it.answer.size:,} bytes"
-        yield (
-            "too-large",
-            f"the job is too large for {it.server} ({size}): keep compress on and",
-            "include_source off, or measure fewer files",
-        )
+    if it.has(413):
+        advice = "keep compress on and include_source off, or measure fewer files"
+        yield "too-large", f"the job is too large ({it.answer.size:,} bytes): {advice}"
     yield from _common_rules(it)
 
 
-def _webhook_rules(it: Refusal) -> Iterator[Advice]:
+def _webhook_rules(it: _Refusal) -> Iterator[Advice]:
     yield from _repository_rules(it)
     # coveralls-python#234, #383, cpub#1093, coverallsapp/github-action#49
     if it.refuses("No build matching"):
         number = f"the number {it.facts.service_number}"
-        yield (
-            "no-such-build",
-            f"no job was sent under {number}: it must be the service number of the jobs,",
-            "which the header of each test run shows",
-        )
+        advice = f"no job was sent under {number}: it must be the service number of the jobs,"
+        yield "no-such-build", advice, "which the header of each test run shows"
     # cpub#1716
     if it.refuses("closed|done"):
         yield ("closed-before", "the build was closed before", *it.new_number)
@@ -239,14 +216,11 @@ def _webhook_rules(it: Refusal) -> Iterator[Advice]:
     yield from _common_rules(it)
 
 
-def _repository_rules(it: Refusal) -> Iterator[Advice]:
+def _repository_rules(it: _Refusal) -> Iterator[Advice]:
     # cpub#1802
     if it.refuses("(?i)repo was paused|^402"):
-        yield (
-            "paused",
-            f"the repository is paused on {it.server}: its owner has to look at the subscription",
-            "there, or to ask support@coveralls.io; neither the token nor the job is the cause",
-        )
+        owner = "its owner has to look at the subscription, or to ask support@coveralls.io"
+        yield "paused", f"the repository is paused on {it.server}: {owner}"
     # cpub#1291, #1515, #1710, coveralls-python#248, #252
     if it.refuses(f"{WRONG_TOKEN}|{NOT_ON_TRAVIS}") and (mismatch := token_mismatch(it.facts)):
         yield "token-mismatch", mismatch
@@ -254,7 +228,7 @@ def _repository_rules(it: Refusal) -> Iterator[Advice]:
         yield ("wrong-token", *(_github_token(it) if it.facts.has_github_token else _token(it)))
 
 
-def _token(it: Refusal) -> Advice:
+def _token(it: _Refusal) -> Advice:
     # cpub#465, #614, #632, #835, #871, #899, #1264, #1461, #1567, #1767, mattn/goveralls#39;
     # "could not find model" is OpenCov's
     moved = "if the repository was renamed or moved, press Sync in its settings"
@@ -265,17 +239,21 @@ def _token(it: Refusal) -> Advice:
             f'use GITHUB_TOKEN with service name "{GITHUB}"',
             f"(a personal API token does not work; {moved})",
         )
-    advice: Advice = (f"{it.token} {wrong} it must be the repository's own, from its page",)
-    if not it.message.startswith("could"):
-        own = "(not a personal API token), and the repository must be switched on there"
-        advice = (*advice, f"{own}; {moved}")
+    first = f"{it.token} {wrong} it must be the repository's own, from its page"
+    if it.message.startswith("could not find model"):
+        return (first,)
     travis = "private repositories need COVERALLS_SERVICE_NAME: travis-pro, public ones do not"
-    return (*advice, travis) if it.facts.ci == TRAVIS else advice
+    return (
+        first,
+        f"(not a personal API token), and the repository must be switched on there; {moved}",
+        *((travis,) if it.facts.ci == TRAVIS else ()),
+    )
 
 
-def _github_token(it: Refusal) -> Advice:
+def _github_token(it: _Refusal) -> Advice:
     # cpub#1710, #1721, coverallsapp/github-action#14, #51, usc-isi-i2/kgtk#539
     repository = f"{it.facts.repo_name or 'this repository'} on {it.server}"
+    page_token = "the token from the repository's page"  # noqa: S105
     if re.match("(?i)invalid", it.message):
         return (
             f"{it.server} did not accept {it.token}, which is valid until its CI job ends:",
@@ -284,85 +262,68 @@ def _github_token(it: Refusal) -> Advice:
     if it.facts.token_prefix != "ghs_":  # noqa: S105
         return (
             f"{it.token} is a personal access token without access to {repository}:",
-            f"remove it and set {SET_GITHUB_TOKEN}, or use the token from the repository's page",
+            f"remove it and set {SET_GITHUB_TOKEN}, or use {page_token}",
         )
     return (
         f"the GitHub token does not open {repository}: add the repository there, or",
-        "set COVERALLS_REPO_TOKEN to the token from the repository's page; if it worked before,",
+        f"set COVERALLS_REPO_TOKEN to {page_token}; if it worked before,",
         "press Sync in the repository's settings, and look at https://www.githubstatus.com",
     )
 
 
-def _common_rules(it: Refusal) -> Iterator[Advice]:
+def _common_rules(it: _Refusal) -> Iterator[Advice]:
     # cpub#61, #487, #1232, #1496
     if "processing error" in it.message:
-        yield (
-            "processing-error",
-            f"{it.server} had trouble with this job; your tests are not affected",
-            "if it stays so, send support the job and the trace id",
-        )
+        yield "processing-error", f"{it.server} had trouble with this job; {UNAFFECTED}"
     # psf/requests#2703, #3516, #6585, pypa/pip#6555, #9190, mozilla/bugbot#1909, #2002
     proxy = it.answer.proxy or "the proxy"
-    if it.answer.problem.startswith("407") or it.failed("proxy.*407"):
-        yield (
-            "proxy",
-            f"put user and password into the variable of {proxy}:",
-            "http://USER:PASSWORD@HOST:PORT, special characters of the password as %XX",
-        )
+    if it.has(407) or it.failed("407"):
+        advice = "http://USER:PASSWORD@HOST:PORT"
+        yield "proxy", f"put user and password into the variable of {proxy}: {advice}"
     if it.answer.proxy and it.failed("(?i)proxy|SOCKS"):
-        yield (
-            "proxy",
-            f"the request goes through {proxy}: check that variable,",
-            f"or add {it.host_name} to NO_PROXY if it can be reached directly",
-        )
-    yield from _fault_rules(it) if not it.status else _status_rules(it)
+        host = urlsplit(it.facts.host).hostname
+        yield "proxy", f"check the variable of {proxy}, or add {host} to NO_PROXY"
+    yield from _fault_rules(it) if it.has(0) else _status_rules(it)
 
 
-def _status_rules(it: Refusal) -> Iterator[Advice]:
+def _status_rules(it: _Refusal) -> Iterator[Advice]:
     # https://developers.cloudflare.com/cloudflare-challenges/, cpub#1821, rgerum/saenopy#87
-    is_blocked = it.status == 403 and "cf-ray" in it.answer.headers and not it.is_object  # noqa: PLR2004
-    if is_blocked or "cf-mitigated" in it.answer.headers:
-        yield (
-            "cloudflare",
-            f"Cloudflare, in front of {it.server}, blocked the request: the token is not the",
-            "cause; send it again later, or send support the trace id",
-        )
-    if it.status in range(520, 531):
-        advice = f"Cloudflare does not reach {it.server} behind it; your tests are not affected"
-        yield "cloudflare", advice
+    headers = it.answer.headers
+    if "cf-mitigated" in headers or (it.has(403) and "cf-ray" in headers and not it.is_object):
+        advice = "blocked the request, the token is not the cause: send it again later"
+        yield "cloudflare", f"Cloudflare, in front of {it.server}, {advice}"
+    if it.has(*range(520, 531)):
+        yield "cloudflare", f"Cloudflare does not reach {it.server} behind it; {UNAFFECTED}"
     # the official client follows redirects, token and all: coverage-reporter, api/jobs.cr
-    if it.status in range(300, 400):
-        target = it.answer.headers.get("location", "another address")
-        yield (
-            "redirect",
-            f"redirects are not followed, the token would go along; this one points to {target}:",
-            "set host to the address of Coveralls itself",
-        )
+    if it.has(*range(300, 400)):
+        target = headers.get("location", "another address")
+        advice = f"this one points to {target}: set host to Coveralls' own address"
+        yield "redirect", f"redirects are not followed, the token would go along; {advice}"
     # cpub#1658, #1681, coverallsapp/coveralls.net#110
-    if it.status in {401, 403} or (it.status == 400 and not it.is_object):  # noqa: PLR2004
+    if it.has(401, 403) or (it.has(400) and not it.is_object):
         yield "request-refused", f"{it.server} or something in front of it refused the request"
     # coverallsapp/github-action#49, cpub#1681
-    if it.status == 404:  # noqa: PLR2004
+    if it.has(404):
         later = f"{it.server} did not find its own interface: send it again later"
         other = f"{it.server} has no Coveralls interface at {it.facts.host}: check host"
         yield "wrong-host", later if it.facts.host == "https://coveralls.io" else other
     # z4r/python-coveralls#32, cpub#1681
-    if it.status in range(200, 300) and not it.answer.ambiguous:
+    if it.has(*SUCCESS) and not it.answer.ambiguous:
         page = f"this answer is not from Coveralls: a login page or a proxy is before {it.server}"
         yield "wrong-host", page if it.is_public else f"{page}, or host is wrong"
     # cpub#1582, #1583, mattn/goveralls#42, #204, rgerum/saenopy#87
-    state = {405: "down for maintenance", 429: "not taking requests for now"}.get(it.status)
-    if state:
-        yield "down", f"{it.server} is {state}; your tests are not affected"
-    if it.status == 408 or it.status >= 500 or it.answer.ambiguous:  # noqa: PLR2004
-        yield "down", DOWN.format(it.server)
+    if it.has(405):
+        yield "down", f"{it.server} is down for maintenance; {UNAFFECTED}"
+    if it.has(429):
+        yield "down", f"{it.server} is not taking requests for now; {UNAFFECTED}"
+    if it.has(408, *range(500, 600)) or it.answer.ambiguous:
+        yield "down", f"{it.server} is overloaded or down; {UNAFFECTED}"
 
 
-def _fault_rules(it: Refusal) -> Iterator[Advice]:
+def _fault_rules(it: _Refusal) -> Iterator[Advice]:
     # codecov/uploader#828, unioslo/zabbix-cli#31, RFC 9110, 4.3.4
     if it.failed("certificate.*(expired|not yet valid)"):
-        cause = "has expired or is not yet valid"
-        yield "certificate", f"the certificate {cause}: check this machine's clock and {it.server}"
+        yield "certificate", f"check the clock of this machine, and ask who runs {it.server}"
     if it.failed("certificate.*(mismatch|not valid for|doesn't match)"):
         yield "certificate", "another server answers under this name: check host and proxy"
     if it.failed("certificate") and it.facts.ca_bundle:
@@ -382,24 +343,24 @@ def _fault_rules(it: Refusal) -> Iterator[Advice]:
         yield "no-connection", "check host, network and proxy variables"
     # cpub#1583, mattn/goveralls#42
     if it.failed("no answer|no result|reset|closed|connection failed|handed over"):
-        yield "no-answer", DOWN.format(it.server)
+        yield "no-answer", f"{it.server} is overloaded or down; {UNAFFECTED}"
 
 
 # --- judging ---------------------------------------------------------------------------------
 
 
 def _judge(
-    answer: Answer, facts: RunFacts, rules: Callable[[Refusal], Iterator[Advice]], doubt: str
+    answer: Answer, facts: RunFacts, rules: Callable[[_Refusal], Iterator[Advice]], doubt: str
 ) -> Verdict:
     said = _parsed(answer.text)
-    message = redact(_message(said), facts.secrets)[:PROBLEM_LIMIT]
-    is_success = answer.status in range(200, 300)
+    message = redact(_server_words(said), facts.secrets)[:PROBLEM_LIMIT]
+    is_success = answer.status in SUCCESS
     if is_success and isinstance(said, dict) and not said.get("error"):
-        return _accepted(said, message, facts)
+        return _success(said, message, facts)
     is_object = isinstance(said, dict)
     if is_success and not is_object and not answer.ambiguous:
         message = "with no JSON object in the answer"
-    refusal = Refusal(answer=answer, facts=facts, message=message, is_object=is_object)
+    refusal = _Refusal(answer, facts, message, is_object)
     anchor, *advice = next(rules(refusal), ("",))
     if anchor in OUTAGES and refusal.is_public:
         advice.append("is it down for everybody? https://status.coveralls.io")
@@ -415,7 +376,7 @@ def _parsed(text: str) -> Any:
         return None
 
 
-def _accepted(said: dict[str, Any], message: str, facts: RunFacts) -> Verdict:
+def _success(said: dict[str, Any], message: str, facts: RunFacts) -> Verdict:
     url, jobs = said.get("url"), said.get("jobs")
     if not isinstance(url, str) or len(url) > URL_LIMIT or not URL.fullmatch(url):
         url = ""
@@ -428,7 +389,7 @@ def _accepted(said: dict[str, Any], message: str, facts: RunFacts) -> Verdict:
     )
 
 
-def _message(said: Any) -> str:
+def _server_words(said: Any) -> str:
     """Return the server's words; never HTML, but perhaps Ruby's ``#<Class ...>``."""
     texts = (said.get("message"), said.get("error")) if isinstance(said, dict) else (said,)
     for text in texts:

@@ -62,7 +62,7 @@ def wait_for_build(
         build = _build(ask(f"{host}/builds/{commit_id(commit)}.json", QUESTION_TIMEOUT))
         if _percent(build) != percent:  # the commit may have other builds
             build = {}
-    change = _number(build.get("coverage_change"), -100, 100)
+    change = _in_range(build.get("coverage_change"), -100, 100)
     return BuildResult(url=url, percent=percent, change=change, problem=problem)
 
 
@@ -116,10 +116,10 @@ def _shown_instead(answer: Answer) -> str:
 
 
 def _percent(build: dict[str, Any]) -> float | None:
-    return _number(build.get("covered_percent"), 0, 100)
+    return _in_range(build.get("covered_percent"), 0, 100)
 
 
-def _number(value: object, low: float, high: float) -> float | None:
+def _in_range(value: object, low: float, high: float) -> float | None:
     """Return a percentage of the server's; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None

@@ -114,15 +114,15 @@ SYNC = "press Sync in"
 NEW_NUMBER = "SERVICE_NUMBER: ${{ github.run_id }}-${{ github.run_attempt }} for its jobs and `fin"
 MATRIX = "build 9001 takes no more jobs: give each job of a matrix parallel = true, run `finish`"
 EARLIER = "an earlier attempt may have arrived and be the reason"
-SUPPORT = "look at the subscription there, or to ask support@coveralls.io"
+SUPPORT = "look at the subscription, or to ask support@coveralls.io"
 CREDENTIALS = f"into the variable of {PROXY}: http://USER:PASSWORD@HOST:PORT"
-THROUGH = f"goes through {PROXY}: check that variable, or add coveralls.io to NO_PROXY"
-BLOCKED = "Cloudflare, in front of coveralls.io, blocked the request: the token is not the cause"
+THROUGH = f"check the variable of {PROXY}, or add coveralls.io to NO_PROXY"
+BLOCKED = "Cloudflare, in front of coveralls.io, blocked the request, the token is not the cause"
 DOWN = f"coveralls.io is overloaded or down; {UNAFFECTED} {STATUS_PAGE}"
 MAYBE = "it may have been accepted anyway: look at coveralls.io before you send it again"
 CLOSE_AGAIN = "it may be closed anyway: run `finish` again, closing twice does no harm"
 NO_INTERFACE = "cover.example/path has no Coveralls interface at https://cover.example/path: check"
-FOR_TRAVIS = "for a private repository set COVERALLS_SERVICE_NAME: travis-pro, and use the token"
+FOR_TRAVIS = "if it is private, set COVERALLS_SERVICE_NAME: travis-pro"
 NEEDS_SOURCE = "cover.example/path may need the text of the files: set include_source = true"
 
 BOTH = (
@@ -141,7 +141,11 @@ BOTH = (
     Case("wrong-token", refused(NO_REPOSITORY), "https://www.githubstatus.com", GITHUB_TOKEN),
     Case("wrong-token", refused(NO_REPOSITORY), "personal access token without", PERSONAL_TOKEN),
     Case("wrong-token", said(404, {"error": "could not find model"}), "own, from its", ELSEWHERE),
-    Case("processing-error", refused("Build processing error.", 500), "send support the job and"),
+    Case(
+        "processing-error",
+        refused("Build processing error.", 500),
+        f"trouble with this job; {UNAFFECTED}",
+    ),
     Case("proxy", proxied("Tunnel connection failed through the proxy: 407 Who?"), CREDENTIALS),
     Case("proxy", page(407, proxy=PROXY), CREDENTIALS),
     Case("proxy", proxied("Unable to connect to proxy"), THROUGH),
@@ -151,7 +155,9 @@ BOTH = (
     Case(
         "cloudflare", page(530), f"Cloudflare does not reach coveralls.io behind it; {UNAFFECTED}"
     ),
-    Case("redirect", page(302, headers={"location": "https://h:8443"}), "to https://h:8443: set h"),
+    Case(
+        "redirect", page(302, headers={"location": "https://h:8443"}), "to https://h:8443: set host"
+    ),
     Case("request-refused", page(401), "in front of it refused the request"),
     Case("request-refused", page(400), "in front of it refused the request"),
     Case("request-refused", refused("Forbidden", 403, headers=RAY), "in front of it refused"),
@@ -164,7 +170,7 @@ BOTH = (
     Case("down", page(503), DOWN),
     Case("down", page(408), DOWN),
     Case("down", page(500), "cover.example/path is overloaded or down", ELSEWHERE),
-    Case("certificate", untrusted("certificate has expired"), "check this machine's clock and"),
+    Case("certificate", untrusted("certificate has expired"), "check the clock of this machine"),
     Case("certificate", untrusted("Hostname mismatch, certificate is not valid"), "check host and"),
     Case("certificate", untrusted("unable to get issuer"), "to /etc/ca.pem (from COV", OWN_BUNDLE),
     Case("certificate", untrusted("unable to get issuer"), "set ca_bundle to the PEM file"),
@@ -189,7 +195,7 @@ JOBS = (
     Case("already-sent", refused(NOT_UNIQUE), "start a new build, not a restart", ON_TRAVIS),
     Case("already-sent", refused(NOT_UNIQUE, ambiguous=True, attempts=2), f"{EARLIER} {MAYBE}"),
     Case("not-parsed", refused(UNPARSABLE), "coveralls.io could not read the job, compressed or"),
-    Case("not-parsed", refused(UNPARSABLE, 200), f"the job and the trace id {STATUS_PAGE}"),
+    Case("not-parsed", refused(UNPARSABLE, 200), f"again later {STATUS_PAGE}"),
     Case("not-parsed", refused(UNPARSABLE, 400), "not be a Coveralls server", ELSEWHERE),
     Case("source-missing", said(422, "Server internal error"), NEEDS_SOURCE, ELSEWHERE),
     Case("source-missing", page(422), "its log may", {**ELSEWHERE, "include_source": True}),
