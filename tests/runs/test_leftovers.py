@@ -6,6 +6,7 @@ import importlib.util
 import json
 import re
 import ssl
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -197,6 +198,34 @@ def test_gevent_patched_late_does_not_break_tls(secure: tuple[Runner, Path]) -> 
     assert result.returncode == 0, result.stdout
     assert len(run.server.jobs) == 1
     assert told(result.stdout)[-1].startswith("coveralls: sent 5 files, ")
+
+
+PATCH = "from gevent import monkey\nmonkey.patch_all({})\n"
+HUB = "import gevent\ngevent.spawn(gevent.sleep, 0.01).join()\n"
+GEVENT = {
+    "conftest.py with a hub": ("", PATCH.format("") + HUB),
+    "command line": ("python -m gevent.monkey", ""),
+    "test with a hub": ("test", PATCH.format("") + HUB),
+}
+
+
+@pytest.mark.skipif(importlib.util.find_spec("gevent") is None, reason="gevent is missing")
+@pytest.mark.xfail(strict=True, raises=subprocess.TimeoutExpired)
+@pytest.mark.parametrize("form", GEVENT)
+def test_a_job_is_sent_under_gevent(run: Runner, form: str) -> None:
+    """Since 25.8.1 its ``os.close()`` only schedules the close."""
+    place, code = GEVENT[form]
+    if place == "test":
+        leave(run, code)
+    else:
+        path = run.folder / "conftest.py"
+        path.write_text(code + (path.read_text("utf-8") if path.exists() else ""), "utf-8")
+    words = ("--module", "pytest") if place.startswith("python") else ()
+
+    result = run(*words, "--coveralls", module="gevent.monkey" if words else "pytest", timeout=30)
+
+    assert result.returncode == 0, result.stdout
+    assert len(run.server.jobs) == 1
 
 
 def test_a_proxy_of_session_start_is_used_still(run: Runner) -> None:

@@ -78,7 +78,11 @@ class Runner:
         }
 
     def __call__(
-        self, *arguments: str, env: Mapping[str, str] | None = None, module: str = "pytest"
+        self,
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        module: str = "pytest",
+        timeout: float = 120,
     ) -> subprocess.CompletedProcess[str]:
         """Run ``python -m MODULE ARGUMENTS`` and return what it printed and its exit status."""
         return subprocess.run(
@@ -91,7 +95,7 @@ class Runner:
             text=True,
             encoding="utf-8",
             errors="replace",
-            timeout=120,
+            timeout=timeout,
             check=False,
         )
 
