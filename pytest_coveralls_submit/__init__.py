@@ -1,5 +1,6 @@
 """Submit a pytest run's coverage to Coveralls with ``pytest --coveralls``."""
 
+import os
 import sys
 
 __version__ = "0.1.0"
@@ -8,5 +9,14 @@ __version__ = "0.1.0"
 # the end; empty while there is no such place. The build takes all links from it: .ci/metadata.py.
 DOCUMENTATION = ""
 
-SYS_PATH = tuple(sys.path)
+
+def import_path() -> tuple[str, ...]:
+    """Return what imports are looked for in, as absolute paths."""
+    try:
+        return tuple(os.path.abspath(entry) for entry in sys.path)  # noqa: PTH100
+    except OSError:  # the current directory is gone
+        return tuple(entry for entry in sys.path if os.path.isabs(entry))  # noqa: PTH117
+
+
+SYS_PATH = import_path()
 """Where imports came from before a ``conftest.py`` or a test could add to it."""

@@ -3,6 +3,8 @@
 import os
 import sys
 
+import pytest_coveralls_submit
+
 # `python -m` looks for modules in the current directory first: an `argparse.py` there, perhaps of a
 # pull request, would run with the token at hand. Both modules above are loaded already, and
 # `__future__` is not.
@@ -13,6 +15,7 @@ if __name__ == "__main__" and not getattr(sys.flags, "safe_path", False):
             del sys.path[0]
     except OSError:  # the current directory is gone
         pass
+    pytest_coveralls_submit.SYS_PATH = pytest_coveralls_submit.import_path()
 
 from .commands.command_line import main
 

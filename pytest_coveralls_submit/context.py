@@ -14,7 +14,7 @@ from .ci import gitlab
 from .ci.detect import Build, detect
 from .delivery import sender
 from .delivery.answers import RunFacts
-from .delivery.messages import Answer, Call, Policy
+from .delivery.sender import Answer, Call, Policy
 from .identity.token import Token, choose_token, why_github_token_stays
 from .job import identity as head
 from .job.identity import Identity
@@ -188,7 +188,7 @@ def asker(env: Environment, *secrets: Secret) -> gitlab.Ask:
     hidden = (*secrets, *(Secret(env[name]) for name in ("CI_JOB_TOKEN",) if env.get(name)))
 
     def ask(call: Call, body: bytes) -> Answer:
-        return sender.send(call, [body], policy, env, lambda _: None, hidden)
+        return sender.send(call, [body], policy, env=env, say=lambda _: None, secrets=hidden)
 
     return ask
 

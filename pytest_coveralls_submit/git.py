@@ -12,14 +12,10 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from . import process
+from . import child_process
 from .errors import ProcessError
 from .text import commit_id, public_url
-
-if TYPE_CHECKING:
-    from subprocess import Popen
 
 SECONDS = 5.0  # one call
 MAX_OUTPUT = 4 * 1024 * 1024  # bytes read from a call about commits or configuration
@@ -79,24 +75,16 @@ class Repository:
     def at(cls, root: Path, env: Mapping[str, str], seconds: float = SECONDS) -> Repository:
         """Find the one that holds the directory `root`; raises ProcessError where there is none."""
         top = find_repository(root)
-        without = {top, Path(os.path.realpath(root))}
-        program = process.program("git", env, without=without)
-        return cls(top, str(program), _environment(env, top), seconds)
+        program = child_process.find_program("git", env, not_below=top)
+        return cls(top, program, _environment(env, top), seconds)
 
-    def run(self, *arguments: str, limit: int = MAX_OUTPUT) -> process.Completed:
-        """Run `git arguments` at the top level; raises ProcessError as `process.output` does."""
-        return process.output(
-            [self.program, *_OPTIONS, *arguments],
+    def run(self, *arguments: str, limit: int = MAX_OUTPUT) -> child_process.Completed:
+        """Run git at the top level; raises ProcessError as `child_process.run` does."""
+        return child_process.run(
+            [self.program, "-C", str(self.top), *_OPTIONS, *arguments],
             env=self.env,
-            cwd=self.top,
             seconds=self.seconds,
             limit=limit,
-        )
-
-    def start(self, *arguments: str, stdout: int) -> Popen[bytes]:
-        """Start `git arguments` at the top level, as `process.start` does."""
-        return process.start(
-            [self.program, *_OPTIONS, *arguments], env=self.env, cwd=self.top, stdout=stdout
         )
 
 

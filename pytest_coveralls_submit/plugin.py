@@ -6,12 +6,9 @@ ours gets past it.
 
 from __future__ import annotations
 
-import contextlib
 import os
-import sys
 from argparse import SUPPRESS
-from collections.abc import Generator, Mapping, Sequence
-from importlib.machinery import ModuleSpec, PathFinder
+from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,24 +23,8 @@ ENVIRONMENT = pytest.StashKey[Mapping[str, str]]()
 _loaded_in: Mapping[str, str] = {}
 
 
-class AsInstalled:
-    """Finds our other modules as Python does, so that pytest does not rewrite their assertions.
-
-    They assert nothing about tests, and pip has compiled them. pytest would parse and compile each
-    module of a plugin's package anew: 0.1 s of a first run, as every run of a fresh CI job is.
-    """
-
-    @staticmethod
-    def find_spec(
-        name: str, path: Sequence[str] | None = None, _: object = None
-    ) -> ModuleSpec | None:
-        """Return where a module of this package is; None for all others."""
-        return PathFinder.find_spec(name, path) if name.startswith(f"{__package__}.") else None
-
-
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
-    """Add the hooks for ``conftest.py``; the first hook of all that pytest calls."""
-    sys.meta_path.insert(0, AsInstalled)
+    """Add the hooks for ``conftest.py``."""
     from . import hookspecs
 
     pluginmanager.add_hookspecs(hookspecs)
@@ -79,9 +60,14 @@ def pytest_load_initial_conftests(
     """
     early_config.stash[ENVIRONMENT] = _loaded_in
     options = early_config.known_args_namespace
-    if _is_said(early_config, options) and _should_measure(early_config, options):
-        options.cov_source = [True]
-        early_config.stash[MEASURES] = True
+    if _is_said(early_config, options):
+        from .session import nesting
+
+        if nesting.outer() is None:
+            from . import child_process  # noqa: F401  before a conftest.py changes what it needs
+        if _should_measure(early_config, options):
+            options.cov_source = [True]
+            early_config.stash[MEASURES] = True
     result = yield
     _take_back_warning(options, args)
     return result
@@ -190,12 +176,6 @@ def _register_reporter(config: pytest.Config) -> None:
         config.pluginmanager.register(Mishap(error), "coveralls_mishap")
     else:
         config.pluginmanager.register(reporter, "coveralls_reporter")
-
-
-def pytest_unconfigure() -> None:
-    """Leave the import system as it was; what stays there costs the interpreter's end 5 ms."""
-    with contextlib.suppress(ValueError):
-        sys.meta_path.remove(AsInstalled)
 
 
 class Mishap:

@@ -17,8 +17,7 @@ from .ci import gitlab
 from .context import Plan, asker
 from .delivery import answers, sender
 from .delivery.build_result import wait_for_build
-from .delivery.messages import Answer, Call, Policy, Progress
-from .delivery.sender import Waiting
+from .delivery.sender import Answer, Call, Policy
 from .errors import GitLabError, ProcessError
 from .hints import finish_command
 from .job import outbox
@@ -29,10 +28,6 @@ from .text import one_line
 
 class Voice(Protocol):
     """What the sending has to say goes through here."""
-
-    @property
-    def waiting(self) -> Waiting | None:
-        """A sending process that was started early, None where there is none."""
 
     def say(self, text: str) -> None:
         """Print a line."""
@@ -205,13 +200,7 @@ def post(
         compress=settings.compress,
     )
     policy = _policy(plan, is_repeatable=is_repeatable)
-
-    def tell(progress: Progress) -> None:
-        voice.say(_attempt(progress))
-
-    if voice.waiting is not None:
-        return voice.waiting.send(call, body, policy, tell)
-    return sender.send(call, body, policy, plan.env, tell, plan.secrets)
+    return sender.send(call, body, policy, env=plan.env, say=voice.say, secrets=plan.secrets)
 
 
 def _policy(plan: Plan, *, is_repeatable: bool) -> Policy:
@@ -224,13 +213,6 @@ def _policy(plan: Plan, *, is_repeatable: bool) -> Policy:
         retry_ambiguous=is_repeatable,
         ca_bundle=str(settings.ca_bundle) if settings.ca_bundle else None,
         verify=not settings.skip_ssl_verify,
-    )
-
-
-def _attempt(progress: Progress) -> str:
-    return (
-        f"attempt {progress.attempt} of {progress.of}: {progress.problem}; "
-        f"again in {progress.wait:.1f} s"
     )
 
 

@@ -69,7 +69,7 @@ def test_failed_attempts_are_told_while_they_happen(story: Story, server: StandI
     (line,) = story.said
     assert line.startswith("attempt 1 of 2: 503 ")
     assert line.endswith(" s")
-    assert "; again in " in line
+    assert "; retrying in " in line
     assert outcome.details[0].endswith("2 attempts")
 
 

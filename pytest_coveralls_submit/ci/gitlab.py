@@ -15,7 +15,7 @@ from itertools import count
 from typing import Any, Literal, TypeAlias, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
-from ..delivery.messages import BODY_LIMIT, Answer, Call
+from ..delivery.sender import BODY_LIMIT, Answer, Call
 from ..errors import GitLabError
 from ..git import Commit
 from ..secret import Secret, redact

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
-from .. import process
+from .. import child_process
 from ..errors import ProcessError
 from ..outcome import Built, Failed, Outcome, Sent
 from ..output.lines import span
@@ -164,5 +164,5 @@ def _annotate_buildkite(outcome: Outcome, env: Mapping[str, str]) -> None:
     context = "-".join(filter(None, ("coveralls", env.get("BUILDKITE_JOB_ID"))))
     command = ["annotate", "--style", style, "--context", context, text]
     with suppress(ProcessError):
-        agent = process.program("buildkite-agent", env, without=())
-        process.output([str(agent), *command], env=env, seconds=AGENT_TIMEOUT, limit=65_536)
+        agent = child_process.find_program("buildkite-agent", env)
+        child_process.run([agent, *command], env=env, seconds=AGENT_TIMEOUT, limit=65_536)

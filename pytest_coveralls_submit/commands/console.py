@@ -12,7 +12,6 @@ import pytest
 
 from ..ci.pages import pages
 from ..context import Plan, make_plan
-from ..delivery.sender import Waiting
 from ..errors import SettingsError
 from ..hints import problems
 from ..outcome import Built, Interrupted, Outcome
@@ -40,8 +39,6 @@ class Console:
 
     options: argparse.Namespace
     plan: Plan
-    waiting: Waiting | None = None
-    """A sending process that was started early."""
 
     def progress(self) -> Progress:
         """Return what shows a line that changes while work goes on, on a terminal alone."""

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..secret import Secret, redact
-from .messages import PROBLEM_LIMIT, Answer
+from .sender import PROBLEM_LIMIT, Answer
 
 GITHUB_ACTIONS, GITHUB, TRAVIS = "github-actions", "github", "travis-ci"
 # Coveralls' support asks for the first; the others are the names that gateways use.

@@ -12,14 +12,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from itertools import chain, repeat
+from time import sleep
 from typing import Any
 from urllib.parse import urlsplit
 
-from .. import process
 from ..outcome import BuildResult
 from ..text import commit_id, json_object
-from .messages import Answer, Call, Policy, Progress
-from .sender import send
+from .sender import Answer, Call, Policy, send
 
 PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0)  # seconds; the last is repeated
 QUESTION_TIMEOUT = 10.0
@@ -35,7 +34,7 @@ def wait_for_build(
     *,
     commit: str | None = None,
     progress: Callable[[str], None] = lambda _: None,
-    pause: Callable[[float], None] = process.pause,
+    pause: Callable[[float], None] = sleep,
 ) -> BuildResult:
     """Ask for the coverage of a build, for at most ``seconds``.
 
@@ -96,10 +95,10 @@ def _ask(url: str, seconds: float, *, env: Mapping[str, str], policy: Policy) ->
     call = Call(method="GET", url=url, form="none")
     # The last question may take a second longer than the time.
     deadline = max(1.0, min(QUESTION_TIMEOUT, seconds))
-    return send(call, [], replace(policy, retries=0, deadline=deadline), env, _unheard)
+    return send(call, [], replace(policy, retries=0, deadline=deadline), env=env, say=_unheard)
 
 
-def _unheard(_: Progress) -> None:
+def _unheard(_: str) -> None:
     """Take note of no attempt: each question is one."""
 
 

@@ -1,174 +1,224 @@
-"""Runs ``transport`` in a clean child process, within the deadline.
+"""Make one call to a server in a child process, within the deadline.
 
-The child has the environment of session start: nothing that tests leave behind (mocked
-requests, blocked sockets, frozen clocks, other variables) reaches it, and it can be killed.
+The child has the environment and the import path of session start, so that nothing that tests
+leave behind reaches it: mocked requests, blocked sockets, frozen clocks, other variables, gevent.
 """
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, replace
-from errno import EINVAL, EPIPE
+from dataclasses import asdict, dataclass, field, replace
+from itertools import chain
 from json import dumps, loads
-from typing import IO, TYPE_CHECKING
+from threading import Timer
+from time import monotonic
+from typing import Any, Literal
 
-from .. import children, process
+from .. import SYS_PATH, child_process
 from ..errors import ProcessError
 from ..secret import Secret, redact
-from ..text import json_object
-from .messages import PROBLEM_LIMIT, Answer, Call, Policy, Progress
+from ..text import json_object, one_line
 
-if TYPE_CHECKING:
-    import subprocess
-
-BOOT = """
-import sys
-from pytest_coveralls_submit.delivery.transport import serve
-serve(sys.stdin.buffer, sys.stdout.buffer)
-"""
-GRACE = 1.0
-"""Seconds past the deadline at which the child is killed; it starts and ends within them."""
-
-
-class Waiting:
-    """A child that loads its HTTP library and waits for the one call that it makes.
-
-    It has no token before :meth:`send`, and ends by itself when this process does.
-    """
-
-    def __init__(
-        self, child: subprocess.Popen[bytes], stderr: IO[bytes], secrets: Sequence[Secret]
-    ) -> None:
-        self._child = child
-        self._stderr = stderr
-        self._secrets = secrets
-
-    def send(
-        self,
-        call: Call,
-        body: Iterable[bytes],
-        policy: Policy,
-        progress: Callable[[Progress], None],
-    ) -> Answer:
-        """Make ``call`` and return what the server answered; the child has ended by then.
-
-        Args:
-            call: the request without its body.
-            body: the body in pieces.
-            policy: attempts and time-outs; from now on it takes at most ``policy.deadline`` + 2 s.
-            progress: told of each failed attempt that is made again, while it happens.
-
-        Raises:
-            ProcessError: the child did not say what became of the call.
-        """
-        first_line = dumps({"call": asdict(call), "policy": asdict(policy)}).encode() + b"\n"
-        with process.watched(self._child, policy.deadline + GRACE) as watch:
-            answer = self._converse(first_line, body, progress)
-            status = None if answer is not None else process.status(self._child)
-        if answer is not None:
-            return answer
-        if watch.expired:
-            problem = f"no result within {policy.deadline:g} s"
-            return Answer(problem=problem, seconds=policy.deadline, ambiguous=True)
-        said = children.last_words(self._stderr, self._secrets)
-        raise ProcessError(f"the process that sends the job ended {_ending(status, said)}")
-
-    def _converse(
-        self, first_line: bytes, body: Iterable[bytes], progress: Callable[[Progress], None]
-    ) -> Answer | None:
-        stdin, stdout = self._child.stdin, self._child.stdout
-        assert stdin is not None
-        assert stdout is not None
-        try:
-            stdin.write(first_line)
-            stdin.writelines(body)
-            stdin.close()
-        except OSError as error:
-            if error.errno not in {EPIPE, EINVAL}:  # the latter is Windows'
-                raise
-            return None
-        for line in stdout:
-            message = _understood(line)
-            if isinstance(message, Answer):
-                return self._redacted_answer(message)
-            if message is not None:
-                progress(replace(message, problem=self._redacted(message.problem)))
-        return None
-
-    def _redacted_answer(self, answer: Answer) -> Answer:
-        """Return ``answer`` without what the server repeats of our secrets."""
-        return replace(
-            answer,
-            problem=self._redacted(answer.problem),
-            text=redact(_plain(answer.text), self._secrets),
-            headers={name: redact(text, self._secrets) for name, text in answer.headers.items()},
-        )
-
-    def _redacted(self, problem: str) -> str:
-        # What was cut before could still show most letters of a secret.
-        return redact(problem, self._secrets)[:PROBLEM_LIMIT]
+PROBLEM_LIMIT = 300
+"""Letters that are shown of a problem or of a server's message."""
+BODY_LIMIT = 64 * 1024
+"""Bytes of an answer that are read."""
+LAST_ANSWER_AFTER = 0.5
+"""Seconds past the deadline at which the child gives up by itself."""
+KILLED_AFTER = 1.5
+"""Seconds past the deadline at which the child is killed."""
+PYTHON = sys.executable or "python"
+BOOT = (
+    "import sys; sys.path[:] = sys.argv[2:]; "
+    f"from {__name__} import serve; serve(float(sys.argv[1]))"
+)
 
 
-def _ending(status: int | None, said: str) -> str:
-    """Say how a child ended, and its last words."""
-    if status is not None and status < 0:
-        return f"by signal {-status}" + (f": {said}" if said else "")
-    if said:
-        return f"with: {said}"
-    return "without a word" if status is None else f"without a word, with exit status {status}"
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """One request, without its body."""
+
+    method: Literal["GET", "POST"]
+    url: str = field(repr=False)
+    """GitLab's older API has its token here."""
+    form: Literal["json_file", "json", "none"]
+    """Body as a multipart file (Coveralls' jobs), as plain JSON (webhook, GitLab), or no body."""
+    compress: bool = False
+    headers: dict[str, str] = field(default_factory=dict, repr=False)
 
 
-def _plain(text: str) -> str:
-    """Return JSON without needless escapes, which a secret could be hidden by."""
-    said = json_object(text)
-    return text if said is None else dumps(said, ensure_ascii=False)
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """How patient and how trusting to be; times in seconds."""
+
+    retries: int = 0
+    connect_timeout: float = 10.0
+    read_timeout: float = 30.0
+    deadline: float = 60.0
+    retry_ambiguous: bool = False
+    """Whether a request that the server may have taken is made again."""
+    ca_bundle: str | None = None
+    verify: bool = True
 
 
-@contextmanager
-def ready(env: Mapping[str, str], secrets: Sequence[Secret] = ()) -> Iterator[Waiting]:
-    """Start the child early; where nothing is sent in the block, it is killed at its end.
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What the server said, or why it said nothing."""
 
-    Args:
-        env: the environment of session start.
-        secrets: values that the child's environment must not hold, and that no answer shows.
-
-    Raises:
-        ProcessError: the child did not start.
-    """
-    with process.scratch() as stderr:
-        child = children.start(BOOT, env=children.environment(env, secrets), stderr=stderr)
-        try:
-            yield Waiting(child, stderr, secrets)
-        finally:
-            process.kill(child)
+    status: int | None = None
+    problem: str = ""
+    """Status and reason phrase, or what kept an answer from coming; for people."""
+    text: str = ""
+    """At most 64 KiB of the body."""
+    headers: dict[str, str] = field(default_factory=dict)
+    """The few headers that are used, names in lower case."""
+    attempts: int = 1
+    seconds: float = 0.0
+    size: int = 0
+    """Bytes of the request's body."""
+    proxy: str = ""
+    """The proxy that was used, without credentials, and the variable that names it."""
+    ambiguous: bool = False
+    """Whether the server may have taken the request although it did not say so."""
 
 
 def send(
     call: Call,
     body: Iterable[bytes],
     policy: Policy,
+    *,
     env: Mapping[str, str],
-    progress: Callable[[Progress], None],
+    say: Callable[[str], None],
     secrets: Sequence[Secret] = (),
+    path: Sequence[str] = SYS_PATH,
 ) -> Answer:
-    """Make ``call`` in a child process and return what the server answered.
+    """Make ``call`` in a child process and return the server's answer.
 
     Args:
-        call, body, policy, progress: as for :meth:`Waiting.send`.
-        env, secrets: as for :func:`ready`.
+        call: the request without its body.
+        body: in pieces.
+        policy: attempts and time-outs; it all takes at most ``policy.deadline`` + 2 s.
+        env: the environment of session start.
+        say: prints a line about each attempt that failed and is made again.
+        secrets: values that the answer must not show.
+        path: the import path of session start.
 
     Raises:
-        ProcessError: the child did not start or did not say what became of the call.
+        ProcessError: the child did not start, or ended without an answer.
     """
-    with ready(env, secrets) as waiting:
-        return waiting.send(call, body, policy, progress)
-
-
-def _understood(line: bytes) -> Answer | Progress | None:
-    """Return what the child says; None for a line that something else has printed there."""
+    first_line = dumps({"call": asdict(call), "policy": asdict(policy)}).encode() + b"\n"
+    command = [PYTHON, *_flags(), "-c", BOOT, str(policy.deadline), *path]
+    kept = {name: value for name, value in env.items() if not name.startswith(COVERAGES)}
     try:
-        [(kind, fields)] = loads(line).items()
-        return Answer(**fields) if kind == "answer" else Progress(**fields)
-    except (ValueError, TypeError, AttributeError):
-        return None
+        with child_process.start(command, env=kept) as child:
+            blocks = child.exchange(chain([first_line], body), policy.deadline + KILLED_AFTER)
+            for kind, value in _messages(blocks):
+                if kind == "answer":
+                    return _redacted(Answer(**value), secrets)
+                if kind == "error":
+                    raise ProcessError(f"the process that sends the job failed: {value}")
+                say(redact(value, secrets)[:PROBLEM_LIMIT])
+    except child_process.ChildTimeoutError:
+        return _no_result(policy.deadline)
+    how = f"signal {-child.status}" if child.status < 0 else f"exit status {child.status}"
+    raise ProcessError(f"the process that sends the job ended without an answer ({how})")
+
+
+COVERAGES = ("COV_CORE_", "COVERAGE_PROCESS_")
+"""How the variables begin by which coverage measures child processes."""
+
+
+def _flags() -> Iterator[str]:
+    """Yield how this Python was started, as far as a child needs it."""
+    if sys.version_info >= (3, 11):
+        yield "-P"  # without it Python 3.13.0 imports no socket where the directory is gone
+    if sys.flags.ignore_environment:
+        yield "-E"
+    if sys.flags.no_user_site:
+        yield "-s"
+    if sys.dont_write_bytecode:
+        yield "-B"
+    if sys.pycache_prefix:
+        yield from ("-X", f"pycache_prefix={sys.pycache_prefix}")
+    yield from ("-W", "ignore")  # PYTHONWARNINGS may be "error"
+
+
+def _messages(blocks: Iterable[bytes]) -> Iterator[tuple[str, Any]]:
+    """Yield what the child says; lines that others print there are left out."""
+    rest = b""
+    for block in blocks:
+        *lines, rest = (rest + block).split(b"\n")
+        for line in lines:
+            try:
+                [(kind, value)] = loads(line).items()
+            except (ValueError, AttributeError):
+                continue
+            if kind in {"answer", "say", "error"}:
+                yield kind, value
+
+
+def _no_result(deadline: float) -> Answer:
+    return Answer(problem=f"no result within {deadline:g} s", seconds=deadline, ambiguous=True)
+
+
+def _redacted(answer: Answer, secrets: Sequence[Secret]) -> Answer:
+    """Return ``answer`` without what the server repeats of our secrets."""
+    said = json_object(answer.text)
+    # The keys stay, and what is true or false: a secret must not change what an answer means.
+    text = dumps(_plain(said, secrets)) if said is not None else redact(answer.text, secrets)
+    return replace(
+        answer,
+        # What was cut before could still show most letters of a secret.
+        problem=redact(answer.problem, secrets)[:PROBLEM_LIMIT],
+        text=text,
+        headers={name: redact(value, secrets) for name, value in answer.headers.items()},
+    )
+
+
+def _plain(value: Any, secrets: Sequence[Secret]) -> Any:
+    if isinstance(value, str):
+        return redact(value, secrets)
+    if isinstance(value, list):
+        return [_plain(member, secrets) for member in value]
+    if isinstance(value, dict):
+        return {name: _plain(member, secrets) for name, member in value.items()}
+    return value
+
+
+def serve(deadline: float) -> None:
+    """Make the call that comes on standard input; the whole life of the child.
+
+    What is said goes to standard output, a JSON object a line.
+    """
+    started = monotonic()
+
+    def write(kind: str, value: object) -> None:
+        # Others may have printed half a line.
+        sys.stdout.buffer.write(b"\n" + dumps({kind: value}).encode() + b"\n")
+        sys.stdout.buffer.flush()
+
+    def give_up() -> None:
+        try:
+            write("answer", asdict(_no_result(deadline)))
+        finally:
+            os._exit(0)
+
+    timer = Timer(deadline + LAST_ANSWER_AFTER, give_up)
+    timer.daemon = True
+    timer.start()
+    first_line = sys.stdin.buffer.readline()
+    if not first_line:  # whoever started us was killed
+        return
+    try:
+        asked = loads(first_line)
+        body = sys.stdin.buffer.read()
+        from .transport import deliver
+
+        policy = Policy(**asked["policy"])
+        policy = replace(policy, deadline=policy.deadline - (monotonic() - started))
+        answer = deliver(Call(**asked["call"]), body, policy, lambda text: write("say", text))
+        write("answer", asdict(answer))
+    except Exception as error:  # noqa: BLE001  its reason is all that the parent can show
+        write("error", one_line(error))

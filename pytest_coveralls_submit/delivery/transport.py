@@ -7,20 +7,18 @@ from __future__ import annotations
 
 import gzip
 import io
-import json
 import os
 import random
 import re
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from http.client import BadStatusLine, HTTPException, RemoteDisconnected
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -34,7 +32,7 @@ from urllib3.exceptions import (
 
 from .. import __version__
 from ..text import is_loopback
-from .messages import BODY_LIMIT, Answer, Call, Policy, Progress
+from .sender import BODY_LIMIT, Answer, Call, Policy
 
 # Statuses that say "not now": https://docs.coveralls.io has none; these were seen in public
 # threads (lemurheavy/coveralls-public#1583, #1821, rgerum/saenopy#87) and at Cloudflare.
@@ -54,8 +52,6 @@ CLOUDFLARE = {
     530: "Origin Error",
 }
 RETRY_AFTER_LIMIT = 30.0
-AFTER_DEADLINE = 1.5
-"""Seconds after which this process ends itself, should its parent not have killed it before."""
 KEPT_HEADERS = (
     *("cf-ray", "x-request-id", "x-amzn-requestid", "x-amzn-trace-id", "x-trace-id"),
     *("cf-mitigated", "link", "x-next-page"),
@@ -160,14 +156,14 @@ class Deliverer:
         call: what to ask for.
         body: the JSON text, not compressed.
         policy: attempts and time-outs.
-        progress: told of each failed attempt that is made again.
+        say: told of each failed attempt that is made again.
         clock, sleep, draw: time in seconds and ``random.uniform``.
     """
 
     call: Call
     body: bytes
     policy: Policy
-    progress: Callable[[Progress], None]
+    say: Callable[[str], None]
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     draw: Callable[[float, float], float] = random.uniform
@@ -214,8 +210,8 @@ class Deliverer:
             is_too_long = attempt.retry_after > RETRY_AFTER_LIMIT or wait >= self._left()
             if number > retries or is_too_long:
                 return answer
-            self.progress(
-                Progress(attempt=number, of=retries + 1, problem=answer.problem, wait=wait)
+            self.say(
+                f"attempt {number} of {retries + 1}: {answer.problem}; retrying in {wait:.1f} s"
             )
             self.sleep(wait)
         raise AssertionError("the loop returns at the last attempt")
@@ -225,11 +221,11 @@ def deliver(
     call: Call,
     body: bytes,
     policy: Policy,
-    progress: Callable[[Progress], None],
+    say: Callable[[str], None],
     **time_of_tests: Callable[..., Any],
 ) -> Answer:
     """Make ``call`` and return what the server answered; see :class:`Deliverer`."""
-    return Deliverer(call, body, policy, progress, **time_of_tests).deliver()
+    return Deliverer(call, body, policy, say, **time_of_tests).deliver()
 
 
 def _check_bundle(policy: Policy) -> None:
@@ -437,27 +433,3 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
             yield error
             waiting += [*error.args, getattr(error, "reason", None)]
             waiting += [error.__cause__, error.__context__]
-
-
-def serve(stdin: IO[bytes], stdout: IO[bytes]) -> None:
-    """Make the call that comes over the pipe and write what becomes of it, a JSON object a line.
-
-    Nothing is done where nothing comes: whoever started us had nothing to send.
-    """
-
-    def write(kind: str, value: Answer | Progress) -> None:
-        stdout.write(json.dumps({kind: asdict(value)}).encode() + b"\n")
-        stdout.flush()
-
-    first_line = stdin.readline()
-    if not first_line:
-        return
-    asked = json.loads(first_line)
-    policy = Policy(**asked["policy"])
-    # Whoever started us may have been killed: nobody else would end a server's dripping.
-    end = threading.Timer(policy.deadline + AFTER_DEADLINE, os._exit, (1,))
-    end.daemon = True
-    end.start()
-    call, body = Call(**asked["call"]), stdin.read()
-    write("answer", deliver(call, body, policy, lambda progress: write("progress", progress)))
-    end.cancel()

@@ -18,8 +18,6 @@ import pytest
 
 from ..ci.pages import pages
 from ..context import Plan, make_plan
-from ..delivery.sender import Waiting, ready
-from ..errors import ProcessError
 from ..hints import problems
 from ..measurement.measure import Measurement, measure
 from ..measurement.recorder import Recorder
@@ -72,7 +70,6 @@ class Reporter:
         self.pid = os.getpid()
         self.outer = nesting.outer()
         self.recorder: Recorder | None = None
-        self.waiting: Waiting | None = None
         self.problems: tuple[str, ...] = ()  # that the header has shown
         self.stopped: str | None = None
         self.narrowed: str | None = None
@@ -81,8 +78,6 @@ class Reporter:
         self.last_failed = runs_last_failed(config)
         self.commands: list[str] = []  # to the CI service
         self.outcome: Outcome | None = None
-        self.ends = contextlib.ExitStack()
-        """What must not outlive the session."""
         nesting.enter(measures=measures)
 
     def pytest_report_header(self) -> list[str]:
@@ -104,7 +99,7 @@ class Reporter:
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtestloop(self) -> Generator[None, object, object]:
-        """Record what pytest-cov's report analyses, and let the sending process get ready by it.
+        """Record what pytest-cov's report analyses.
 
         pytest-cov's own hook wraps this one: it reports when this one has ended.
         """
@@ -112,10 +107,7 @@ class Reporter:
             controller = controller_of(self.config)
             if controller is not None:
                 self.recorder = Recorder(reported_by(controller))
-        result = yield
-        with self._guarded():
-            self._get_ready()
-        return result
+        return (yield)
 
     @contextlib.contextmanager
     def _guarded(self) -> Iterator[None]:
@@ -125,26 +117,17 @@ class Reporter:
         except Exception as error:  # noqa: BLE001  the tests are more important
             self.say(f"internal fault: {one_line(error)}")
 
-    def _get_ready(self) -> None:
-        """Start the sending process, which loads its library while pytest-cov reports."""
-        is_to_send = self.plan.token is not None and not self.plan.settings.dry_run
-        if is_to_send and self.outer is None and os.getpid() == self.pid:
-            with contextlib.suppress(ProcessError):  # it is tried again, and told
-                child = ready(self.plan.env, self.plan.secrets)
-                self.waiting = self.ends.enter_context(child)
-
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Submit, once; settings that ask for it and Ctrl-C alone touch the exit status."""
         if os.getpid() != self.pid:  # a test forked, and the child came all the way here
             return
-        with self.ends:
-            try:
-                outcome = self._outcome(session, int(exitstatus))
-            except KeyboardInterrupt:
-                outcome = Interrupted(reason="interrupted")
-            except Exception as error:  # noqa: BLE001  the last resort
-                outcome = fault(error)
+        try:
+            outcome = self._outcome(session, int(exitstatus))
+        except KeyboardInterrupt:
+            outcome = Interrupted(reason="interrupted")
+        except Exception as error:  # noqa: BLE001  the last resort
+            outcome = fault(error)
         self.outcome = redacted(outcome, self.plan.secrets)
         try:
             self._tell_hooks()
@@ -256,7 +239,5 @@ class Reporter:
         reporter = self.config.pluginmanager.get_plugin("terminalreporter")
         if self.outcome is not None and reporter is not None:
             self.pytest_terminal_summary(reporter)
-        if os.getpid() == self.pid:
-            self.ends.close()
-            if self.outer is None:
-                nesting.leave()
+        if os.getpid() == self.pid and self.outer is None:
+            nesting.leave()

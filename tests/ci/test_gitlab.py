@@ -21,7 +21,7 @@ from gitlab_standin import (
 )
 
 from pytest_coveralls_submit.ci import gitlab
-from pytest_coveralls_submit.delivery.messages import BODY_LIMIT, Answer, Call, Policy
+from pytest_coveralls_submit.delivery.sender import BODY_LIMIT, Answer, Call, Policy
 from pytest_coveralls_submit.delivery.transport import deliver
 from pytest_coveralls_submit.errors import GitLabError
 from pytest_coveralls_submit.git import Commit

@@ -23,7 +23,7 @@ from pytest_coveralls_submit.delivery.answers import (
     judge_webhook,
     token_mismatch,
 )
-from pytest_coveralls_submit.delivery.messages import Answer, Call, Policy
+from pytest_coveralls_submit.delivery.sender import Answer, Call, Policy
 from pytest_coveralls_submit.secret import Secret
 
 Judge = Callable[[Answer, RunFacts], Verdict]

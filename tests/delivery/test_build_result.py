@@ -11,7 +11,7 @@ from faulty import Faulty
 from scripted import Scripted, http
 
 from pytest_coveralls_submit.delivery.build_result import PAUSES, wait_for_build
-from pytest_coveralls_submit.delivery.messages import Policy
+from pytest_coveralls_submit.delivery.sender import Policy
 from pytest_coveralls_submit.outcome import BuildResult
 
 PAGE = b"<html><form action='/login'></form></html>"

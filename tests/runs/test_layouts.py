@@ -16,12 +16,11 @@ import coverage
 import pytest
 from standin import COVERALLS_TOKEN, StandIn
 
-from pytest_coveralls_submit import children
-
 # In one process of xdist, with ``--dist loadgroup``: the download and the installs are shared.
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("layouts")]
 
 ROOT = Path(__file__).parents[2]
+PACKAGE = "pytest_coveralls_submit"
 SHADOWS = (
     *("requests", "urllib3", "certifi", "idna", "charset_normalizer", "chardet", "socks"),
     *("simplejson", "brotli", "zstandard", "sitecustomize"),
@@ -136,7 +135,7 @@ def editable(folder: Path, wheels: Path) -> Place:
     checkout.mkdir()
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, checkout)
-    shutil.copytree(ROOT / children.PACKAGE, checkout / children.PACKAGE)
+    shutil.copytree(ROOT / PACKAGE, checkout / PACKAGE)
     (checkout / "urllib3.py").write_text(SHOUT)
     (checkout / "certifi.py").write_text(SHOUT)
     place.pip(wheels, "--editable", checkout)
@@ -288,7 +287,7 @@ def test_the_commands_send_from_there_too(
     stored = coverage.CoverageData(str(folder / ".coverage"))
     stored.add_lines({str(folder / "many/m0.py"): [1]})
     stored.write()
-    ended, printed = run(place, folder, sent, children.PACKAGE, *words)
+    ended, printed = run(place, folder, sent, PACKAGE, *words)
     for name in (*SHADOWS, *SHADOWED_LATER, "argparse", "coverage", "__future__"):
         (folder / f"{name}.py").unlink()
 

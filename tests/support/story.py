@@ -14,7 +14,6 @@ from running import CI
 from standin import COVERALLS_TOKEN, StandIn
 
 from pytest_coveralls_submit.context import Plan, make_plan
-from pytest_coveralls_submit.delivery.sender import Waiting
 from pytest_coveralls_submit.measurement.measure import Measurement
 from pytest_coveralls_submit.measurement.recorder import FileCoverage
 from pytest_coveralls_submit.outcome import Outcome
@@ -34,7 +33,6 @@ class Ran:
     edit: Edit | None = None
     narrowed: str | None = None
     skipped: str | None = None
-    waiting: Waiting | None = None
 
     def progress(self) -> Progress:
         """Show nothing: this is no terminal."""

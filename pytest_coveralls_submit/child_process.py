@@ -1,0 +1,251 @@
+"""Start child processes that tests cannot disturb: git, an agent, the sender.
+
+Tests replace clocks, threads and functions, and gevent half of ``os`` and ``subprocess``. What is
+needed here is bound by name before the first test, and time is counted in pauses, not by a clock.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from io import FileIO
+from pathlib import Path
+from threading import Timer
+from time import sleep
+
+from .errors import ProcessError
+
+if sys.platform != "win32":
+    from os import WNOHANG, kill, posix_spawn, waitpid, waitstatus_to_exitcode
+
+BLOCK = 64 * 1024
+FIRST_PAUSE, LONGEST_PAUSE = 0.001, 0.02
+COLLECT_TIMEOUT = 1.0
+"""Seconds for a killed child to go away; on a dead network disk it cannot."""
+
+
+@dataclass(frozen=True)
+class Completed:
+    """A child that ended by itself."""
+
+    status: int
+    stdout: bytes
+
+
+if sys.platform == "win32":
+    from subprocess import CREATE_NO_WINDOW, DEVNULL, Popen
+
+    class Process(Popen[bytes]):
+        """A child that runs."""
+
+        def __init__(
+            self, arguments: list[str], env: dict[str, str], stdin: FileIO, stdout: FileIO
+        ) -> None:
+            super().__init__(
+                arguments,
+                env=env,
+                stdin=stdin,
+                stdout=stdout,
+                stderr=DEVNULL,
+                creationflags=CREATE_NO_WINDOW,
+            )
+else:
+
+    class Process:
+        """A child that runs; Popen's part that nobody replaces.
+
+        gevent takes away what Popen needs, and its os.close() may leave Popen's own pipes open, so
+        that Popen would wait for ever (gevent 25.8).
+        """
+
+        def __init__(
+            self, arguments: list[str], env: dict[str, str], stdin: FileIO, stdout: FileIO
+        ) -> None:
+            self.returncode: int | None = None
+            self.pid = posix_spawn(
+                arguments[0],
+                arguments,
+                env,
+                file_actions=[
+                    (os.POSIX_SPAWN_DUP2, stdin.fileno(), 0),
+                    (os.POSIX_SPAWN_DUP2, stdout.fileno(), 1),
+                    (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
+                ],
+                setsigdef=[signal.SIGPIPE],
+            )
+
+        def poll(self) -> int | None:
+            """Return the exit status, negative for a signal; None while it runs."""
+            if self.returncode is None:
+                try:
+                    pid, status = waitpid(self.pid, WNOHANG)
+                except ChildProcessError:  # collected by others, for example as SIGCHLD is ignored
+                    self.returncode = 0
+                else:
+                    self.returncode = waitstatus_to_exitcode(status) if pid else None
+            return self.returncode
+
+        def kill(self) -> None:
+            """Kill it unless it has ended."""
+            if self.poll() is None:
+                kill(self.pid, signal.SIGKILL)
+
+
+class ChildTimeoutError(ProcessError):
+    """A child did not end in time."""
+
+
+def find_program(name: str, env: Mapping[str, str], *, not_below: Path | None = None) -> str:
+    """Return the absolute path of a program on ``PATH``.
+
+    Args:
+        name: without ``.exe``.
+        env: has the ``PATH``.
+        not_below: the repository, which may hold a program of that name (CVE-2023-40590).
+
+    Raises:
+        ProcessError: it is not installed.
+    """
+    file = f"{name}.exe" if sys.platform == "win32" else name
+    for entry in map(Path, env.get("PATH", os.defpath).split(os.pathsep)):
+        if not_below is not None and Path(os.path.realpath(entry)).is_relative_to(not_below):
+            continue
+        found = shutil.which(str(entry / file)) if entry.is_absolute() else None
+        if found is not None:
+            return found
+    raise ProcessError(f"{name} is not installed")
+
+
+def run(
+    arguments: Sequence[str], *, env: Mapping[str, str], seconds: float, limit: int
+) -> Completed:
+    """Run a child to its end and return what it printed.
+
+    Args:
+        arguments: absolute path of the program, and its arguments.
+        env: the whole environment.
+        seconds: after which the child is killed.
+        limit: of the bytes that it may print.
+
+    Raises:
+        ProcessError: it did not start, took too long or printed too much.
+    """
+    printed = bytearray()
+    with start(arguments, env=env) as child:
+        for block in child.exchange((), seconds):
+            printed += block
+            if len(printed) > limit:
+                raise ProcessError(f"{child.name} printed more than {limit} bytes")
+    return Completed(child.status, bytes(printed))
+
+
+@contextmanager
+def start(arguments: Sequence[str], *, env: Mapping[str, str]) -> Iterator[Child]:
+    """Start a child that is killed at the end of the block.
+
+    Raises:
+        ProcessError: it did not start.
+    """
+    name = Path(arguments[0]).name.removesuffix(".exe")
+    pipes: list[FileIO] = []
+    try:
+        for _ in range(2):
+            read, write = os.pipe()
+            pipes += FileIO(read, "rb"), FileIO(write, "wb")
+        stdin, to_child, from_child, stdout = pipes
+        process = Process(list(arguments), dict(env), stdin, stdout)
+    except (OSError, ValueError) as error:
+        for pipe in pipes:
+            pipe.close()
+        raise ProcessError(f"{name} could not be started: {error}") from error
+    child = Child(name, process, to_child, from_child)
+    try:
+        stdin.close()
+        stdout.close()
+        yield child
+    finally:
+        child.end()
+
+
+class Child:
+    """A child process, with a pipe to it and one from it."""
+
+    def __init__(self, name: str, process: Process, to_child: FileIO, from_child: FileIO) -> None:
+        self.name = name
+        self._process = process
+        self._to_child = to_child
+        self._from_child = from_child
+
+    @property
+    def status(self) -> int:
+        """The exit status; on Unix the negative of the signal that ended it."""
+        return self._process.returncode or 0
+
+    def exchange(self, body: Iterable[bytes], seconds: float) -> Iterator[bytes]:
+        """Write ``body`` to the child and yield its output as it comes.
+
+        Args:
+            body: in pieces; the child sees its end.
+            seconds: how long the child may take to its end.
+
+        Raises:
+            ChildTimeoutError: it took longer.
+        """
+        timer = Timer(seconds, self._process.kill)
+        if hasattr(os, "set_blocking"):
+            for pipe in (self._to_child, self._from_child):
+                os.set_blocking(pipe.fileno(), False)
+        else:  # Windows before Python 3.12
+            timer.start()
+        try:
+            yield from self._exchange(self._feed(body), seconds)
+        finally:
+            timer.cancel()
+
+    def _exchange(self, feed: Iterator[int], seconds: float) -> Iterator[bytes]:
+        waited, pause = 0.0, FIRST_PAUSE
+        while True:
+            if next(feed, 0):
+                continue
+            has_ended = self._process.poll() is not None  # asked before its last words are read
+            block = self._from_child.read(BLOCK)
+            if block:
+                yield block
+                pause = FIRST_PAUSE
+            elif has_ended:
+                return
+            elif waited >= seconds:
+                raise ChildTimeoutError(f"{self.name} did not answer within {seconds:g} s")
+            else:
+                sleep(pause)
+                waited += pause
+                pause = min(pause * 1.5, LONGEST_PAUSE)
+
+    def _feed(self, body: Iterable[bytes]) -> Iterator[int]:
+        """Write as much as the child takes, and yield how many bytes that were."""
+        for piece in body:
+            rest = memoryview(piece)
+            while rest:
+                try:
+                    written = self._to_child.write(rest[:BLOCK]) or 0
+                except OSError:  # it has ended, or reads no more
+                    return
+                rest = rest[written:]
+                yield written
+        self._to_child.close()
+
+    def end(self) -> None:
+        """Kill the child, collect it and close the pipes."""
+        with suppress(OSError):
+            self._process.kill()
+        waited = 0.0
+        while self._process.poll() is None and waited < COLLECT_TIMEOUT:
+            sleep(FIRST_PAUSE)
+            waited += FIRST_PAUSE
+        self._to_child.close()
+        self._from_child.close()

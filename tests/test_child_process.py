@@ -1,0 +1,249 @@
+"""Child processes: real ones, that hang, babble or do not start at all."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pytest_coveralls_submit.child_process import Completed, find_program, run, start
+from pytest_coveralls_submit.errors import ProcessError
+
+LONG = 60.0
+ENDLESS = "import time; time.sleep(600)"
+posix = pytest.mark.skipif(sys.platform == "win32", reason="shell scripts")
+
+
+def python(code: str) -> list[str]:
+    return [sys.executable, "-c", code]
+
+
+def run_python(code: str, *, seconds: float = LONG, limit: int = 100_000) -> Completed:
+    return run(python(code), env=os.environ, seconds=seconds, limit=limit)
+
+
+def test_a_child_gets_its_environment_and_gives_status_and_output() -> None:
+    code = "import os, sys; print(os.environ['GIVEN'], len(sys.stdin.read())); sys.exit(3)"
+    env = {**os.environ, "GIVEN": "kept"}
+
+    assert run(python(code), env=env, seconds=LONG, limit=100) == Completed(3, b"kept 0\n")
+
+
+def test_output_larger_than_a_pipe_is_read_whole() -> None:
+    assert len(run_python("print('x' * 1_000_000)", limit=2_000_000).stdout) == 1_000_001
+
+
+def test_too_much_output_is_an_error() -> None:
+    with pytest.raises(ProcessError, match="printed more than 1000 bytes"):
+        run_python("while True: print('x' * 100)", limit=1000)
+
+
+def test_a_silent_child_is_killed_when_its_time_is_up() -> None:
+    started = time.monotonic()
+
+    with pytest.raises(ProcessError, match=r"did not answer within 0\.2 s"):
+        run_python(ENDLESS, seconds=0.2)
+
+    assert time.monotonic() - started < 10
+
+
+def test_a_child_that_talks_on_and_on_is_killed_too() -> None:
+    code = "import time\nwhile True: print('x', flush=True); time.sleep(0.02)"
+
+    with pytest.raises(ProcessError, match="did not answer"):
+        run_python(code, seconds=0.3)
+
+
+@pytest.mark.skipif(
+    sys.platform == "win32", reason="is killed, and its descendant is not waited for"
+)
+def test_what_a_child_leaves_running_is_not_waited_for() -> None:
+    code = f"import subprocess, sys; subprocess.Popen(['sleep', '{LONG}']); print('done')"
+    started = time.monotonic()
+
+    assert run_python(code).stdout == b"done\n"
+    assert time.monotonic() - started < 20
+
+
+@pytest.mark.parametrize("program", ["/nowhere/git", "", "with\0null"])
+def test_a_program_that_cannot_start_is_an_error(program: str) -> None:
+    with pytest.raises(ProcessError, match="could not be started"):
+        run([program], env={}, seconds=1, limit=1)
+
+
+def test_no_descriptor_stays_open(tmp_path: Path) -> None:
+    def lowest() -> int:
+        with (tmp_path / "file").open("w") as file:
+            return file.fileno()
+
+    before = lowest()
+    run_python("pass")
+    with pytest.raises(ProcessError):
+        run(["/nowhere/git"], env={}, seconds=1, limit=1)
+
+    assert lowest() == before
+
+
+def test_a_large_body_is_written_while_output_is_read() -> None:
+    code = "import sys\nfor line in sys.stdin: sys.stdout.write(line)"
+    body = [b"x" * 99_999 + b"\n"] * 20
+
+    with start(python(code), env=os.environ) as child:
+        assert b"".join(child.exchange(body, LONG)) == b"".join(body)
+
+
+def test_a_child_that_reads_nothing_is_killed_when_its_time_is_up() -> None:
+    with (
+        pytest.raises(ProcessError, match="did not answer"),
+        start(python(ENDLESS), env=os.environ) as child,
+    ):
+        list(child.exchange([b"x" * 1_000_000], 0.2))
+
+
+def test_a_child_that_ends_without_reading_is_no_error() -> None:
+    with start(python("print('no thanks')"), env=os.environ) as child:
+        assert b"".join(child.exchange([b"x" * 1_000_000], LONG)).strip() == b"no thanks"
+
+
+def test_an_error_of_the_body_ends_the_child() -> None:
+    def body() -> Iterator[bytes]:
+        yield b"half"
+        raise FileNotFoundError
+
+    with (
+        pytest.raises(FileNotFoundError),
+        start(python("import sys; sys.stdin.read()"), env=os.environ) as child,
+    ):
+        list(child.exchange(body(), LONG))
+
+    assert child.status != 0
+
+
+def test_a_timer_ends_a_child_where_pipes_always_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Windows before Python 3.12."""
+    monkeypatch.delattr(os, "set_blocking")
+
+    assert run_python("print('x')").stdout.strip() == b"x"
+    assert run_python(ENDLESS, seconds=0.2).status != 0
+
+
+def test_replaced_clocks_and_functions_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError
+
+    for clock in ("time", "monotonic", "perf_counter"):
+        monkeypatch.setattr(time, clock, lambda: 0.0)
+    monkeypatch.setattr("subprocess._time", lambda: 0.0)
+    for name in (
+        "time.sleep",
+        "subprocess.Popen",
+        "subprocess._fork_exec",
+        "threading.Thread.start",
+    ):
+        monkeypatch.setattr(name, refuse, raising=False)
+
+    assert run_python("print('x')").stdout.strip() == b"x"
+    with pytest.raises(ProcessError, match="did not answer"):
+        run_python(ENDLESS, seconds=0.2)
+
+
+# `loaded` is where the plugin is loaded; the rest is a conftest.py, the command line, a test.
+GEVENT = {
+    "conftest.py": "loaded; from gevent import monkey; monkey.patch_all()",
+    "without subprocess": "loaded; from gevent import monkey; monkey.patch_all(subprocess=False)",
+    "without threads": "loaded; from gevent import monkey; monkey.patch_all(thread=False)",
+    "command line": "from gevent import monkey; monkey.patch_all(); loaded",
+    "command line without subprocess": (
+        "from gevent import monkey; monkey.patch_all(subprocess=False); loaded"
+    ),
+    "hub in a test": (
+        "loaded; from gevent import monkey; monkey.patch_all(); import gevent; "
+        "gevent.spawn(gevent.sleep, 0.01).join()"
+    ),
+}
+LOADING = (
+    "from pytest_coveralls_submit import child_process; "
+    "from pytest_coveralls_submit.errors import ProcessError"
+)
+CHILDREN = """
+import os, sys
+
+def ask(code, seconds):
+    try:
+        said = child_process.run(
+            [sys.executable, "-c", code], env=os.environ, seconds=seconds, limit=99
+        )
+        print(said.status, said.stdout.decode().strip())
+    except ProcessError as error:
+        print("error:", str(error).partition(" did ")[2])
+
+ask("print('answer')", 60)
+ask("import time; time.sleep(600)", 0.3)
+ask("import os; os._exit(7)", 60)
+"""
+
+
+@posix
+@pytest.mark.skipif(importlib.util.find_spec("gevent") is None, reason="gevent is missing")
+@pytest.mark.parametrize("form", GEVENT)
+def test_gevent_does_not_make_anything_wait(form: str) -> None:
+    ended = subprocess.run(
+        python(GEVENT[form].replace("loaded", LOADING) + CHILDREN),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+
+    assert ended.stdout.splitlines() == ["0 answer", "error: not answer within 0.3 s", "7 "]
+
+
+# -- programs ----------------------------------------------------------------------------------
+
+
+def make_program(folder: Path, mode: int = 0o755) -> str:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / ("tool.exe" if sys.platform == "win32" else "tool")
+    path.touch(mode)
+    return str(path)
+
+
+def find(*folders: object, below: Path) -> str:
+    return find_program("tool", {"PATH": os.pathsep.join(map(str, folders))}, not_below=below)
+
+
+def test_the_first_program_on_the_path_is_found(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    first, _ = make_program(tmp_path / "first"), make_program(tmp_path / "second")
+    folders = [tmp_path / name for name in ("missing", "empty", "first", "second")]
+
+    assert find(*folders, below=tmp_path / "repository") == first
+
+
+def test_a_program_of_the_repository_is_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = tmp_path / "repository"
+    make_program(repository)
+    make_program(repository / "bin")
+    right = make_program(tmp_path / "right")
+    monkeypatch.chdir(repository)
+    inside = ["", ".", "bin", repository, repository / "bin"]
+
+    assert find(*inside, tmp_path / "right", below=repository) == right
+    with pytest.raises(ProcessError, match="tool is not installed"):
+        find(*inside, below=repository)
+
+
+@posix
+def test_a_file_that_cannot_be_run_is_no_program(tmp_path: Path) -> None:
+    make_program(tmp_path, 0o644)
+
+    with pytest.raises(ProcessError, match="not installed"):
+        find(tmp_path, below=tmp_path / "repository")
