@@ -135,7 +135,8 @@ def editable(folder: Path, wheels: Path) -> Place:
     checkout.mkdir()
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, checkout)
-    shutil.copytree(ROOT / PACKAGE, checkout / PACKAGE)
+    for name in (PACKAGE, ".ci"):
+        shutil.copytree(ROOT / name, checkout / name)
     (checkout / "urllib3.py").write_text(SHOUT)
     (checkout / "certifi.py").write_text(SHOUT)
     place.pip(wheels, "--editable", checkout)
