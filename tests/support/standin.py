@@ -17,8 +17,9 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
+from faulty import shut
 from pytest_httpserver import HTTPServer
 from werkzeug.datastructures import Headers
 from werkzeug.http import parse_options_header
@@ -144,8 +145,6 @@ class StandIn(HTTPServer):
             one again and again; what is not there is only for who has logged in.
         replaced: jobs that a later job with the same job id and flag has put out of its build.
         findings: what `check` and the server found wrong in what was accepted; to be empty.
-        tokens: the Coveralls tokens that are known.
-        github_tokens: GitHub tokens known besides all that look like one.
     """
 
     def __init__(
@@ -159,14 +158,13 @@ class StandIn(HTTPServer):
         size_limit: int = 16_000_000,
         webhook_refusal_status: int = 200,
     ) -> None:
-        """Prepare the server; it listens from `start` or from entering the context.
+        """Prepare the server; it listens from entering the context.
 
         Args:
             kind: which server to be.
             prefix: a path before every address, as an Enterprise server may have.
             ssl_context: makes it an https server.
-            tokens: the Coveralls tokens to know.
-            github_tokens: GitHub tokens to know besides all that look like one.
+            tokens, github_tokens: that are known, besides all that look like GitHub's.
             size_limit: bytes of a body above which the answer is 413.
             webhook_refusal_status: 200 and 404 were both seen for an unknown build.
         """
@@ -422,7 +420,7 @@ class _Connections:
             def setup(self) -> None:
                 connections._open.add(self.request)
                 if connections._cut.is_set():
-                    _shut(self.request)
+                    shut(self.request)
                 super().setup()
 
             def finish(self) -> None:
@@ -437,12 +435,7 @@ class _Connections:
     def cut(self) -> None:
         self._cut.set()
         for connection in tuple(self._open):
-            _shut(connection)
-
-
-def _shut(connection: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        socket.socket.shutdown(connection, socket.SHUT_RDWR)  # below TLS, if there is any
+            shut(connection)
 
 
 def _same_job(one: Job, other: Job) -> bool:
@@ -549,132 +542,56 @@ def _page(status: int) -> Response:
 
 # --- the documented fields -------------------------------------------------------------------
 
-Rule: TypeAlias = "Callable[[Any], Iterator[str]]"
-"""Says what is wrong with a value, nothing when it is right."""
-
 
 def check(job: object) -> list[str]:
     """Compare a job with the documented fields; what is wrong with it, path first."""
-    return list(_job(job))
+    wrong = list(_compare(job, _JOB, "job"))
+    if isinstance(job, dict):
+        by_service = {"service_name", "service_job_id"} <= job.keys()
+        if "repo_token" not in job and not by_service:
+            wrong.append("job: neither repo_token nor service_name with service_job_id")
+        files = job.get("source_files")
+        entries = [file for file in files or () if isinstance(file, dict)]
+        wrong += [f"source_files: {f.get('name')}" for f in entries if not _is_source_file(f)]
+        names = Counter(file.get("name") for file in entries)
+        wrong += [f"source_files: {name} comes {n} times" for name, n in names.items() if n > 1]
+    return wrong
 
 
 def check_webhook(document: object) -> list[str]:
     """Compare what closes a build with the documented fields."""
-    return list(_object(_WEBHOOK, required=("payload",))(document))
+    return list(_compare(document, _WEBHOOK, "webhook"))
 
 
-def _is(complaint: str, right: Callable[[Any], bool]) -> Rule:
-    def rule(value: Any) -> Iterator[str]:
-        if not right(value):
-            yield complaint
-
-    return rule
-
-
-def _written(complaint: str, pattern: str) -> Rule:
-    """Text that wholly matches a pattern."""
-    return _is(
-        complaint, lambda value: isinstance(value, str) and bool(re.fullmatch(pattern, value))
-    )
-
-
-def _object(rows: Mapping[str, Rule], *, required: Iterable[str] = ()) -> Rule:
-    """An object that has no fields but these, none of them null, and at least one."""
-
-    def rule(value: Any) -> Iterator[str]:
+def _compare(value: object, shape: object, path: str) -> Iterator[str]:
+    """Yield differences of a value from a shape: fields, a list's entry, a pattern, a test."""
+    if isinstance(shape, dict):
         if not isinstance(value, dict) or not value:
-            yield "is not an object with fields"
+            yield f"{path}: {value!r} is not an object with fields"
             return
-        for key in required:
-            if key not in value:
-                yield f"{key}: is missing"
-        for key, content in value.items():
-            yield from (f"{key}: {complaint}" for complaint in _field(rows.get(key), content))
-
-    return rule
-
-
-def _field(rule: Rule | None, content: object) -> Iterator[str]:
-    if rule is None:
-        yield "is not a documented field"
-    elif content is None:
-        yield "is null"
-    else:
-        yield from rule(content)
-
-
-def _job(value: Any) -> Iterator[str]:
-    yield from _object(_JOB, required=("source_files",))(value)
-    stand_in = {"service_name", "service_job_id"}
-    if isinstance(value, dict) and "repo_token" not in value and not stand_in <= value.keys():
-        yield "repo_token: is missing, and so is service_name with service_job_id in its place"
-
-
-def _source_files(value: Any) -> Iterator[str]:
-    if not isinstance(value, list):
-        yield "is not an array"
-        return
-    names: Counter[str] = Counter()
-    for place, entry in enumerate(value):
-        path = str(entry["name"] if isinstance(entry, dict) and "name" in entry else place)
-        names[path] += 1
-        yield from (f"{path}: {complaint}" for complaint in _source_file(entry))
-    yield from (f"{path}: is there {times} times" for path, times in names.items() if times > 1)
-
-
-def _source_file(value: Any) -> Iterator[str]:
-    yield from _object(_SOURCE_FILE, required=("name", "coverage"))(value)
-    if not isinstance(value, dict):
-        return
-    if not {"source_digest", "source"} & value.keys():
-        yield "source_digest: is missing, and so is source in its place"
-    if isinstance(value.get("coverage"), list):
-        yield from _outside(value.get("branches"), len(value["coverage"]))
-
-
-def _outside(branches: Any, length: int) -> Iterator[str]:
-    for line, *_ in quadruples(branches):
-        if not 1 <= line <= length:
-            yield f"branches: line {line} is none of the {length} lines"
-
-
-def _name(value: Any) -> Iterator[str]:
-    if not isinstance(value, str) or not value.strip():
-        yield "is not text, or empty"
-        return
-    parts = value.split("/")
-    if parts[0] == "" or re.match(r"[A-Za-z]:", value):
-        yield "is absolute"
-    if "\\" in value:
-        yield "has a backslash"
-    if {"..", "."} & set(parts) or "" in parts[1:]:
-        yield "has a part that is empty, '.' or '..'"
-
-
-def _coverage(value: Any) -> Iterator[str]:
-    if not isinstance(value, list):
-        yield "is not an array"
-        return
-    for line, hits in enumerate(value, start=1):
-        if hits is not None and not _is_count(hits):
-            yield f"line {line}: {hits!r} is neither null nor a number of hits"
-
-
-def _branches(value: Any) -> Iterator[str]:
-    if not isinstance(value, list) or not value:
-        yield "is not an array with entries"
-    elif not all(_is_count(number) for number in value):
-        yield "has an entry that is no number of at least 0"
-    elif len(value) % 4:
-        yield "is no multiple of four long"
-    places = Counter(branch[:3] for branch in quadruples(value))
-    for (line, block, branch), times in places.items():
-        if times > 1:
-            yield f"line {line}, block {block}, branch {branch} is there {times} times"
+        yield from (f"{path}: no {name}" for name in shape.get("required", ()) if name not in value)
+        for name, content in value.items():
+            if name not in shape or name == "required":
+                yield f"{path}: {name} is not documented"
+            else:
+                yield from _compare(content, shape[name], f"{path}: {name}")
+    elif isinstance(shape, list):
+        may_be_empty = path.endswith(("source_files", "coverage"))
+        if not isinstance(value, list) or not (value or may_be_empty):
+            yield f"{path}: {value!r} is not an array with entries"
+            return
+        for place, entry in enumerate(value):
+            name = entry.get("name", place) if isinstance(entry, dict) else place
+            yield from _compare(entry, shape[0], f"{path}: {name}")
+    elif isinstance(shape, str):
+        if not isinstance(value, str) or not re.fullmatch(shape, value):
+            yield f"{path}: {value!r} does not match {shape}"
+    elif callable(shape) and not shape(value):
+        yield f"{path}: {value!r} is wrong"
 
 
 def quadruples(value: Any) -> list[tuple[int, int, int, int]]:
-    """Branches as line, block, branch, hits; none when the array is no such thing."""
+    """Return branches as line, block, branch, hits; nothing if the array is no such thing."""
     if not isinstance(value, list) or len(value) % 4 or not all(map(_is_count, value)):
         return []
     return list(zip(*(value[start::4] for start in range(4)), strict=True))
@@ -684,108 +601,92 @@ def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-def _remotes(value: Any) -> Iterator[str]:
-    if not isinstance(value, list) or not value:
-        yield "is not an array with entries"
-        return
-    for place, remote in enumerate(value):
-        complaints = _object(_REMOTE, required=("name", "url"))(remote)
-        yield from (f"{place}: {complaint}" for complaint in complaints)
+def _is_source_file(value: Any) -> bool:
+    """Tell whether the fields of a file fit together."""
+    lines = len(value["coverage"]) if isinstance(value.get("coverage"), list) else 0
+    branches = quadruples(value.get("branches"))
+    return (
+        bool({"source_digest", "source"} & value.keys())
+        and all(1 <= branch[0] <= lines for branch in branches)
+        and ("branches" not in value or len({branch[:3] for branch in branches}) > 0)
+        and len({branch[:3] for branch in branches}) == len(branches)
+    )
 
 
-def _remote_url(value: Any) -> Iterator[str]:
-    yield from _word(value)
-    parts = urlsplit(str(value))
-    if parts.password or (parts.username and parts.scheme in {"http", "https"}):
-        yield "holds credentials"
-    if parts.query or parts.fragment:
-        yield "has a query or a fragment"
-
-
-def _timestamp(value: Any) -> Iterator[str]:
-    if not isinstance(value, str) or not re.match(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d", value):
-        yield "is not RFC 3339"
-        return
+def _is_time(value: Any) -> bool:
     try:
-        moment = datetime.fromisoformat(re.sub("[Zz]$", "+00:00", value))
-    except ValueError:
-        yield "is no point in time"
-    else:
-        if moment.tzinfo is None:
-            yield "has no time zone"
+        return datetime.fromisoformat(re.sub("[Zz]$", "+00:00", value)).tzinfo is not None
+    except (TypeError, ValueError):
+        return False
 
 
-def _branch(value: Any) -> Iterator[str]:
-    yield from _word(value)
-    if value == "HEAD":
-        yield "is HEAD, which is no branch"
-
-
-_text = _written("is not text, or empty", r"(?s).*\S.*")
-_word = _written("is not text of one line without space around it", r"[^\s\x00-\x1f\x7f](.*\S)?")
-_commit = _written("is not the hexadecimal id of a commit", r"[0-9a-f]{7,64}")
-_url = _written("is not an http(s) address", r"https?://\S+")
-_any_text = _is("is not text", lambda value: isinstance(value, str))
+_TEXT = r"(?s).*\S.*"
+_WORD = r"[^\s\x00-\x1f\x7f]([^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?"
+_COMMIT = "[0-9a-f]{7,64}"
+_BRANCH = f"(?!HEAD$){_WORD}"
+_PAGE_URL = r"https?://\S+"
+_REPOSITORY = r"[^\s/]+(/[^\s/]+)+"
+# Without a password, for http without a user, without query and fragment.
+_REMOTE_URL = r"(?!https?://[^/]*@)(?!\w+://[^/]*:[^/]*@)[^?#\x00-\x1f]*[^\s?#]"
+# Relative, with slashes, without a part that is empty or dots.
+_NAME = r"(?!/|[A-Za-z]:)(?!(.*/)?\.{0,2}(/|$))[^\\]+"
 
 # https://docs.coveralls.io/api-jobs-endpoint, and the fields that Coveralls' staff and its
 # official reporter use beyond that page.
-_HEAD: Mapping[str, Rule] = {
-    "id": _commit,
-    "author_name": _text,
-    "author_email": _text,
-    "committer_name": _text,
-    "committer_email": _text,
-    "message": _text,
+_JOB = {
+    "required": ["source_files"],
+    "repo_token": _WORD,
+    "service_name": _WORD,
+    "service_number": _WORD,
+    "service_job_id": _WORD,
+    "service_job_number": _WORD,
+    "service_pull_request": r"\d+",
+    "service_branch": _BRANCH,
+    "service_build_url": _PAGE_URL,
+    "service_job_url": _PAGE_URL,
+    "service_attempt": _WORD,
+    "service_event_type": _WORD,
+    "commit_sha": _COMMIT,
+    "repo_name": _REPOSITORY,
+    "compare_ref": _WORD,
+    "compare_sha": _COMMIT,
+    "flag_name": _WORD,
+    "parallel": lambda value: isinstance(value, bool),
+    "git": {
+        "head": {
+            "required": ["id"],
+            "id": _COMMIT,
+            "author_name": _TEXT,
+            "author_email": _TEXT,
+            "committer_name": _TEXT,
+            "committer_email": _TEXT,
+            "message": _TEXT,
+        },
+        "branch": _BRANCH,
+        "remotes": [{"required": ["name", "url"], "name": _WORD, "url": _REMOTE_URL}],
+    },
+    "run_at": _is_time,
+    "source_files": [
+        {
+            "required": ["name", "coverage"],
+            "name": _NAME,
+            "source_digest": "[0-9a-f]{32}",
+            "source": "(?s).*",  # the one text that may be empty: the file is
+            "coverage": [lambda hits: hits is None or _is_count(hits)],
+            "branches": quadruples,
+        }
+    ],
 }
-_REMOTE: Mapping[str, Rule] = {"name": _word, "url": _remote_url}
-_GIT: Mapping[str, Rule] = {
-    "head": _object(_HEAD, required=("id",)),
-    "branch": _branch,
-    "remotes": _remotes,
-}
-_SOURCE_FILE: Mapping[str, Rule] = {
-    "name": _name,
-    "source_digest": _written("is not an MD5 in hexadecimal", r"[0-9a-f]{32}"),
-    "source": _any_text,  # the one text that may be empty: the file is
-    "coverage": _coverage,
-    "branches": _branches,
-}
-_JOB: Mapping[str, Rule] = {
-    "repo_token": _word,
-    "service_name": _word,
-    "service_number": _word,
-    "service_job_id": _word,
-    "service_job_number": _word,
-    "service_pull_request": _written("is not the number of a pull request, as text", r"\d+"),
-    "service_branch": _branch,
-    "service_build_url": _url,
-    "service_job_url": _url,
-    "service_attempt": _word,
-    "service_event_type": _word,
-    "commit_sha": _commit,
-    "repo_name": _written("is not owner/name", r"[^\s/]+(/[^\s/]+)+"),
-    "compare_ref": _word,
-    "compare_sha": _commit,
-    "flag_name": _word,
-    "parallel": _is("is not true or false", lambda value: isinstance(value, bool)),
-    "git": _object(_GIT),
-    "run_at": _timestamp,
-    "source_files": _source_files,
-}
-_PAYLOAD: Mapping[str, Rule] = {
-    "build_num": _word,
-    "status": _is('is not "done"', lambda value: value == "done"),
-}
-_WEBHOOK: Mapping[str, Rule] = {
-    "repo_token": _word,
-    "repo_name": _JOB["repo_name"],
-    "carryforward": _word,
-    "payload": _object(_PAYLOAD, required=tuple(_PAYLOAD)),
+_WEBHOOK = {
+    **_JOB,
+    "required": ["payload"],
+    "carryforward": _WORD,
+    "payload": {"required": ["build_num", "status"], "build_num": _WORD, "status": "done"},
 }
 
 
 def percentage(files: list[Job]) -> float:
-    """Coveralls' own sum: covered lines and branches of all relevant lines and branches."""
+    """Return Coveralls' own sum: covered lines and branches of all relevant ones."""
     hits = [hits for file in files for hits in file["coverage"] if hits is not None]
     hits += [branch[3] for file in files for branch in quadruples(file.get("branches"))]
     return 100 * sum(map(bool, hits)) / len(hits) if hits else 100.0
