@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import socketserver
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+from faulty import is_whole
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -21,12 +22,8 @@ class Scripted(socketserver.ThreadingTCPServer):
         super().__init__(("127.0.0.1", 0), _OneRequest)
         self.answer = answer
         self.received: list[bytes] = []
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
         self._thread = threading.Thread(target=self.serve_forever, args=(0.01,))
-
-    @property
-    def url(self) -> str:
-        """The address, without a closing slash."""
-        return f"http://127.0.0.1:{self.server_address[1]}"
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -39,10 +36,11 @@ class Scripted(socketserver.ThreadingTCPServer):
 
 
 class _OneRequest(socketserver.BaseRequestHandler):
+    server: Scripted
+
     def handle(self) -> None:
-        assert isinstance(self.server, Scripted)
         received = b""
-        while not _is_whole(received):
+        while not is_whole(received):
             block = self.request.recv(65536)
             if not block:
                 return
@@ -51,13 +49,7 @@ class _OneRequest(socketserver.BaseRequestHandler):
         self.request.sendall(self.server.answer(len(self.server.received)))
 
 
-def _is_whole(received: bytes) -> bool:
-    head, end, body = received.partition(b"\r\n\r\n")
-    length = re.search(rb"(?im)^content-length: *(\d+)", head)
-    return bool(end) and len(body) >= int(length[1] if length else 0)
-
-
 def http(status: int, body: bytes = b"", *headers: str, reason: str = "Said") -> bytes:
-    """The bytes of an answer."""
+    """Return the bytes of an answer."""
     lines = (f"HTTP/1.1 {status} {reason}", f"Content-Length: {len(body)}", "Connection: close")
     return "\r\n".join((*lines, *headers, "", "")).encode("latin-1") + body
