@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import stat
 import tokenize
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -137,13 +138,14 @@ def read(
 
 def _read(path: Path) -> bytes:
     # A test may have left a pipe or a device under the name.
-    if path.exists() and not path.is_file():
+    if not stat.S_ISREG(path.stat().st_mode):
         raise OSError(f"not a regular file: {str(path)!r}")
     return path.read_bytes()
 
 
 def _source_file(name: str, file: FileCoverage, content: bytes) -> SourceFile:
-    lines = count_lines(content)
+    # Of bytes: ended by LF, CR LF or CR only, as coverage.py counts lines.
+    lines = len(content.splitlines())
     hits: list[int | None] = [None] * lines
     for hit, numbers in enumerate((file.missing, file.executed)):
         for number in numbers:
@@ -151,17 +153,6 @@ def _source_file(name: str, file: FileCoverage, content: bytes) -> SourceFile:
                 hits[number - 1] = hit
     digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
     return SourceFile(name, digest, hits, _branches(file, lines))
-
-
-def count_lines(content: bytes) -> int:
-    r"""Count lines as coverage.py does: ended by ``\n``, ``\r\n`` or ``\r`` and nothing else.
-
-    ``str.splitlines`` would also count form feeds and U+2028.
-    """
-    ends = content.count(b"\n")
-    if b"\r" in content:
-        ends += content.count(b"\r") - content.count(b"\r\n")
-    return ends + (not content.endswith((b"\n", b"\r")) and bool(content))
 
 
 def _branches(file: FileCoverage, lines: int) -> list[int]:

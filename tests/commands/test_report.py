@@ -636,3 +636,17 @@ def test_progress_shows_on_a_terminal_alone(
     assert process.returncode == 0, printed
     assert "coveralls: sent 1 file, 100.00% covered -> " in printed
     assert is_terminal or seen == b""
+
+
+def test_an_accepted_report_leaves_no_folder_behind(
+    command: Command, data: Data, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The job was in the temporary directory for as long as it was sent."""
+    temporary = tmp_path_factory.mktemp("temporary")
+    command.monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    data.write(".coverage")
+
+    status, said = command("report")
+
+    assert (status, len(command.server.jobs)) == (0, 1), said
+    assert list(temporary.iterdir()) == []
