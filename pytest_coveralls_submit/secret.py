@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote
 
 HIDDEN = "[secret]"
+MIN_LENGTH = 8  # a shorter value may be any word of the output
 
 
 class Secret:
-    """A text that ``repr``, ``str``, formatting, pickling and a listing of locals do not show.
-
-    Args:
-        text: the value, not empty.
-    """
+    """Hold a text that ``repr``, ``str``, pickling and tracebacks do not show."""
 
     __slots__ = ("_reveal",)
 
@@ -31,23 +27,12 @@ class Secret:
         raise TypeError("a secret is not pickled")
 
     def reveal(self) -> str:
-        """Return the text itself; for the few lines that put it on the wire."""
+        """Return the text itself, for the few lines that send it."""
         return self._reveal()
-
-    def forms(self) -> Iterator[str]:
-        """Yield the text as it may appear in output: plain, JSON-escaped and URL-escaped."""
-        text = self.reveal()
-        yield text
-        for escaped in (json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]):
-            yield escaped
-            yield escaped.replace("/", "\\/")
-        for escaped in (quote(text, safe=""), quote_plus(text)):
-            yield escaped
-            yield re.sub("%..", lambda found: found[0].lower(), escaped)
 
 
 class Environment(dict[str, str]):
-    """A snapshot of environment variables whose ``repr`` shows none of them."""
+    """Hold environment variables without showing them."""
 
     __slots__ = ()
 
@@ -56,15 +41,21 @@ class Environment(dict[str, str]):
 
 
 def redact(text: str, secrets: Iterable[Secret]) -> str:
-    """Return ``text`` with every form of every secret replaced by ``[secret]``."""
-    forms = {form for secret in secrets for form in secret.forms() if form}
-    for form in sorted(forms, key=len, reverse=True):
-        text = text.replace(form, HIDDEN)
+    """Replace every secret in ``text``, plain, JSON- or URL-escaped."""
+    texts = {secret.reveal() for secret in secrets}
+    spellings = {
+        spelling
+        for plain in texts
+        if len(plain) >= MIN_LENGTH
+        for spelling in (plain, json.dumps(plain)[1:-1], quote(plain, safe=""))
+    }
+    for spelling in sorted(spellings, key=len, reverse=True):  # one may be the start of another
+        text = text.replace(spelling, HIDDEN)
     return text
 
 
 def redacted(value: Any, secrets: Sequence[Secret]) -> Any:
-    """Return a text, a tuple, or a frozen dataclass of such, with :func:`redact` done to all."""
+    """Redact a text, a tuple, or a frozen dataclass of these."""
     if isinstance(value, str):
         return redact(value, secrets)
     if isinstance(value, tuple) and not hasattr(value, "_fields"):
