@@ -123,9 +123,9 @@ def _leads_to_a_job(config: pytest.Config, options: Any) -> bool:
     from .context import is_worth_measuring
     from .identity.token import choose_token
     from .measurement.measure import current
-    from .settings.sources import environment, gather
+    from .settings.sources import effective_environment, gather
 
-    env = environment(config.stash[ENVIRONMENT])
+    env = effective_environment(config.stash[ENVIRONMENT])
     settings = gather(config, options, env)
     token = choose_token(settings, Build(service_name=service_name(env)), env)
     return is_worth_measuring(settings, token) and current() is None
@@ -163,10 +163,10 @@ def _register_reporter(config: pytest.Config) -> None:
 
     try:
         from .session.reporter import Reporter, plan_of
-        from .settings.sources import environment
+        from .settings.sources import effective_environment
 
         measures = config.stash.get(MEASURES, False)
-        plan = plan_of(config, environment(config.stash.get(ENVIRONMENT, _loaded_in)))
+        plan = plan_of(config, effective_environment(config.stash.get(ENVIRONMENT, _loaded_in)))
         reporter = Reporter(config, plan, measures=measures)
     except CoverallsError as error:
         raise _usage_error(error) from None

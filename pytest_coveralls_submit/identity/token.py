@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ..ci.detect import Build
 from ..secret import Secret
-from ..settings.table import COVERALLS, Settings, parse_token
+from ..settings.table import COVERALLS, TOKEN, Settings
 
 GITHUB_VARIABLE = "GITHUB_TOKEN"
 # https://github.blog/engineering/platform-security/behind-githubs-new-authentication-token-formats/
@@ -86,6 +86,6 @@ def _token_at_hand(settings: Settings, build: Build, env: Mapping[str, str]) -> 
         return Token(settings.repo_token, str(settings.origins["repo_token"]), is_github)
     if build.service_name == GITHUB_ACTIONS:
         with contextlib.suppress(ValueError):
-            secret = parse_token.parse(env.get(GITHUB_VARIABLE, "").strip())
+            secret = TOKEN.parse(env.get(GITHUB_VARIABLE, "").strip())
             return Token(secret, GITHUB_VARIABLE, is_github=True)
     return None

@@ -17,13 +17,13 @@ from ..errors import SettingsError
 from ..secret import Environment, Secret, redact
 from ..text import is_loopback
 from .table import (
+    BOOLEAN,
     OPTIONS,
     SHORTEST_TOKEN,
+    TOKEN,
     Parser,
     Settings,
     known_variables,
-    parse_boolean,
-    parse_token,
 )
 
 YML = ".coveralls.yml"
@@ -32,10 +32,11 @@ YML_ALIASES = {"endpoint": "host", "coveralls_host": "host", "repo_secret_token"
 NULLS = ("", "~", "null")  # BaseLoader reads them as texts
 PREFIX = "COVERALLS_"
 # Variables that other Coveralls clients read, and that have no counterpart here.
-OTHER_CLIENTS = frozenset(
-    PREFIX + name
-    for name in ("RUN_LOCALLY", "DEBUG", "SOURCE_HEADER", "DEVELOPMENT", "RCFILE", "TIMEOUT")
-) | {"COVERALLS_NOISY", "COVERALLS_SILENT"}  # coveralls-ruby
+OTHER_CLIENTS = {
+    *("COVERALLS_RUN_LOCALLY", "COVERALLS_DEBUG", "COVERALLS_DEVELOPMENT"),
+    *("COVERALLS_SOURCE_HEADER", "COVERALLS_RCFILE", "COVERALLS_TIMEOUT"),
+    *("COVERALLS_NOISY", "COVERALLS_SILENT"),
+}
 TOKENS_OF_CI = ("GITHUB_TOKEN", "CI_JOB_TOKEN")
 MAX_YML = 64 * 1024  # bytes
 MAX_TOKEN_FILE = 8192  # bytes: twice the longest token
@@ -71,13 +72,13 @@ class RawValue(NamedTuple):
 class _Gathered(NamedTuple):
     variables: Environment
     settings: Settings
-    token_files: dict[Path, str]  # a pipe can be read only once
+    token_files: dict[Path, RawValue]  # a pipe can be read only once
 
 
 _GATHERED = pytest.StashKey[_Gathered]()
 
 
-def environment(snapshot: Mapping[str, str]) -> Environment:
+def effective_environment(snapshot: Mapping[str, str]) -> Environment:
     """Return the environment of the start with today's ``COVERALLS_*`` variables.
 
     pytest-env and ``conftest.py`` may set ours; what they do to those of the CI service, for the
@@ -99,7 +100,7 @@ def is_switched_on(config: pytest.Config) -> bool:
     raw = RawValue(
         _ini_text(config, "coveralls"), Origin("ini", "coveralls", config.inipath), config.rootpath
     )
-    return bool(raw.text) and bool(_parsed(raw, parse_boolean, ()))
+    return bool(raw.text) and bool(_parse_value(raw, BOOLEAN, ()))
 
 
 def gather(
@@ -226,7 +227,8 @@ def _known_keys(texts: Mapping[str, str], path: Path) -> tuple[dict[str, RawValu
         if name in names:
             found[name] = RawValue(text, Origin("yml", key, path), path.parent)
         else:
-            notices.append(_unknown(key[:MAX_QUOTED], key, names, f" in {YML}"))
+            hint = _suggestion(key, names)
+            notices.append(f"unknown setting {key[:MAX_QUOTED]} in {YML}{hint}")
     return found, notices
 
 
@@ -237,21 +239,21 @@ def _unknown_variables(env: Mapping[str, str]) -> Iterator[str]:
             yield f"{variable} is for other Coveralls clients and not needed here"
         elif variable not in known:
             names = [name.removeprefix(PREFIX) for name in known]
-            yield _unknown(variable, variable.removeprefix(PREFIX), names, "", PREFIX)
+            hint = _suggestion(variable.removeprefix(PREFIX), names, PREFIX)
+            yield f"unknown setting {variable}{hint}"
 
 
-def _unknown(shown: str, name: str, names: Iterable[str], where: str = "", prefix: str = "") -> str:
+def _suggestion(name: str, names: Iterable[str], prefix: str = "") -> str:
     import difflib
 
     close = difflib.get_close_matches(name, sorted(names), n=1)
-    hint = f"; did you mean {prefix}{close[0]}?" if close else " is ignored"
-    return f"unknown setting {shown}{where}{hint}"
+    return f"; did you mean {prefix}{close[0]}?" if close else " is ignored"
 
 
 def resolve(
     *layers: Mapping[str, RawValue],
     hidden: Iterable[Secret] = (),
-    token_files: dict[Path, str] | None = None,
+    token_files: dict[Path, RawValue] | None = None,
     notices: Iterable[str] = (),
 ) -> Settings:
     """Return the settings that ``layers`` give, the strongest layer first.
@@ -259,7 +261,7 @@ def resolve(
     Args:
         layers: setting name -> text, such as those of flags, variables, ini, yml.
         hidden: what no message may quote, besides the tokens among the settings.
-        token_files: the content of token files that were read before; grows.
+        token_files: token files that were read before; grows.
         notices: what was found worth telling before.
 
     Raises:
@@ -289,7 +291,7 @@ def resolve(
 
 def _counts(name: str, raw: RawValue, notices: list[str]) -> bool:
     text = raw.text.strip()
-    if text and OPTIONS[name].parser is parse_token and len(text) < SHORTEST_TOKEN:
+    if text and OPTIONS[name].parser is TOKEN and len(text) < SHORTEST_TOKEN:
         notices.append(f"{raw.origin} is ignored: a token has at least {SHORTEST_TOKEN} characters")
         return False
     return bool(text)
@@ -298,12 +300,12 @@ def _counts(name: str, raw: RawValue, notices: list[str]) -> bool:
 def _secrets(layers: Iterable[Mapping[str, RawValue]]) -> Iterator[Secret]:
     for layer in layers:
         for name, raw in layer.items():
-            if OPTIONS[name].parser is parse_token:
+            if OPTIONS[name].parser is TOKEN:
                 yield Secret(raw.text.strip())
 
 
 def _value(name: str, raw: RawValue, secrets: Sequence[Secret]) -> Any:
-    value = _parsed(raw, OPTIONS[name].parser, secrets)
+    value = _parse_value(raw, OPTIONS[name].parser, secrets)
     if isinstance(value, Path):
         value = raw.folder / value
     elif isinstance(value, tuple):
@@ -313,7 +315,7 @@ def _value(name: str, raw: RawValue, secrets: Sequence[Secret]) -> Any:
     return value
 
 
-def _parsed(raw: RawValue, parser: Parser, secrets: Sequence[Secret]) -> Any:
+def _parse_value(raw: RawValue, parser: Parser, secrets: Sequence[Secret]) -> Any:
     text = raw.text.strip()
     try:
         return parser.parse(text)
@@ -339,16 +341,17 @@ def _problem_with_file(name: str, value: Any) -> str:
     return f"there is no file {missing[0]}" if missing else ""
 
 
-def _in_token_file(named_by: RawValue, known: dict[Path, str]) -> RawValue:
+def _in_token_file(named_by: RawValue, known: dict[Path, RawValue]) -> RawValue:
     path = named_by.folder / named_by.text.strip()
     origin = Origin("token file", str(named_by.origin), path)
     try:
         if path not in known:
-            known[path] = _content(path, MAX_TOKEN_FILE)
+            text = _content(path, MAX_TOKEN_FILE)
+            known[path] = RawValue(text, origin, named_by.folder)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise SettingsError(f"{named_by.origin}: {path} cannot be read: {reason}") from None
-    return RawValue(known[path], origin, named_by.folder)
+    return known[path]
 
 
 def _content(path: Path, limit: int) -> str:

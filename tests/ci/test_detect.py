@@ -8,7 +8,7 @@ import pytest
 from ci_environments import CASES, HEAD, MERGE
 
 from pytest_coveralls_submit.ci.detect import Build, detect
-from pytest_coveralls_submit.settings.table import parse_pull_request
+from pytest_coveralls_submit.settings.table import PULL_REQUEST
 
 TRAVIS, _ = CASES["travis push"]
 JENKINS, _ = CASES["jenkins multibranch"]
@@ -72,9 +72,9 @@ def test_settings_and_services_read_the_same_number(text: str, number: str | Non
     assert detect({"CI_PULL_REQUEST": text}).service_pull_request == number
     if number is None:
         with pytest.raises(ValueError, match=r".*"):
-            parse_pull_request.parse(text)
+            PULL_REQUEST.parse(text)
     else:
-        assert parse_pull_request.parse(text) == number
+        assert PULL_REQUEST.parse(text) == number
 
 
 def test_the_query_of_an_address_is_no_number() -> None:
