@@ -19,6 +19,7 @@ from .identity.token import Token, choose_token, why_github_token_stays
 from .job import identity as head
 from .job.identity import Identity
 from .job.names import Names
+from .job.tested_commit import find_tested_commit, other_commit_notices, without_other_commit
 from .secret import Environment, Secret
 from .settings.table import Settings
 
@@ -124,8 +125,11 @@ def make_plan(
         SettingsError: the flag's template has a placeholder that is not known.
     """
     build = detect(env)
+    found = git.read((start, root), env)
+    found = find_tested_commit(found, env, build, settings.commit_sha)
+    notices = (*settings.notices, *build.problems, *other_commit_notices(build, found))
+    build = without_other_commit(build, found)
     commit = settings.commit_sha or build.commit_sha
-    found = git.read(root, env, commit=commit, merge=build.merge_sha)
     token = choose_token(settings, build, env)
     flag = head.flag_name(settings, build, env)
     from_gitlab = _ask_gitlab(commit, build, found, env)
@@ -149,7 +153,7 @@ def make_plan(
         git=found,
         temporary=_temporary(),
         base=find_base(settings, build, top=top, env=env, commit=filed),
-        notices=(*settings.notices, *build.problems, *_token_in_git(settings, found, env)),
+        notices=(*notices, *_token_in_git(settings, found, env)),
     )
 
 

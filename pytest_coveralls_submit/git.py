@@ -9,15 +9,16 @@ import hashlib
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from . import child_process
 from .errors import ProcessError
-from .text import commit_id, public_url
+from .text import public_url
 
-SECONDS = 5.0  # one call
+CALL_TIMEOUT = 5.0  # seconds
 MAX_OUTPUT = 4 * 1024 * 1024  # bytes read from a call about commits or configuration
 _LISTED = 64 * 1024 * 1024  # bytes read from the list of files: some 800,000 names
 _MESSAGE = 64 * 1024  # characters of a commit message that are kept
@@ -69,10 +70,10 @@ class Repository:
     top: Path
     program: str
     env: Mapping[str, str] = field(repr=False)
-    seconds: float = SECONDS
+    seconds: float = CALL_TIMEOUT
 
     @classmethod
-    def at(cls, root: Path, env: Mapping[str, str], seconds: float = SECONDS) -> Repository:
+    def at(cls, root: Path, env: Mapping[str, str], seconds: float = CALL_TIMEOUT) -> Repository:
         """Find the one that holds the directory `root`; raises ProcessError where there is none."""
         top = find_repository(root)
         program = child_process.find_program("git", env, not_below=top)
@@ -151,63 +152,59 @@ class Remote:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Git:
-    """What is known about the checkout.
+    """Hold what is known about the checkout.
 
     Attributes:
         top: the work tree's top level, symlinks resolved; known without a git program too.
-        head: the commit that was built, see `read`.
+        checked_out: id of HEAD.
         branch: short name; None when HEAD is detached.
         remotes: in the order of the configuration.
+        head: the commit that was tested, see `job.tested_commit`.
+        is_other: whether that is another commit than the CI service names.
         problem: why git said nothing, or not all, in one line.
     """
 
     top: Path | None = None
-    head: Commit | None = None
+    checked_out: str | None = None
     branch: str | None = None
     remotes: tuple[Remote, ...] = ()
+    head: Commit | None = None
+    is_other: bool = False
     problem: str | None = None
 
 
 def read(
-    root: Path,
-    env: Mapping[str, str],
-    *,
-    commit: str | None = None,
-    merge: str | None = None,
-    seconds: float = SECONDS,
+    directories: Sequence[Path], env: Mapping[str, str], *, seconds: float = CALL_TIMEOUT
 ) -> Git:
-    """Ask git about the repository that holds `root`; what fails is left out, nothing is raised.
+    """Read the facts about the checkout; what fails is left out.
 
     Args:
-        root: a directory.
+        directories: the first one in a repository counts.
         env: the environment in which git is looked for and run.
-        commit: id of the commit that was built, whole or its first digits, as the CI service
-            says. If the repository does not hold it (a shallow checkout), `Git.head` is this id
-            and nothing else. What is not a hexadecimal id is ignored.
-        merge: id of the merge commit that the CI service made for a pull request. If that is what
-            is checked out and no `commit` is given, its second parent was built.
         seconds: for each call; after one that took longer nothing more is asked.
     """
-    built = commit_id(commit)
-    git = Git(head=Commit(id=built) if built else None)
+    git = Git()
     try:
-        git = replace(git, top=find_repository(root))
-        repository = Repository.at(root, env, seconds)
+        top = _first_repository(directories)
+        git = replace(git, top=top)
+        repository = Repository.at(top, env, seconds)
         top, head, branch = _facts(repository)
-        git = replace(git, top=top, branch=branch)
-        if built is None:
-            built = _built(repository, head, commit_id(merge))
-        elif head.startswith(built):
-            built = head
-        git = replace(git, head=Commit(id=built))
-        git = replace(git, head=_commit(repository, built))
+        git = replace(git, top=top, checked_out=head, branch=branch)
         return replace(git, remotes=_remotes(repository))
     except (ProcessError, OSError) as error:
         return replace(git, problem=" ".join(str(error).split()))
 
 
+def _first_repository(directories: Sequence[Path]) -> Path:
+    *others, last = directories
+    for directory in others:
+        with suppress(ProcessError, OSError):
+            return find_repository(directory)
+    return find_repository(last)
+
+
 def tracked(
-    top: Path, env: Mapping[str, str], *, seconds: float = SECONDS
+    top: Path, env: Mapping[str, str], *, seconds: float = CALL_TIMEOUT
 ) -> frozenset[str] | None:
     """The files that git tracks, relative to `top`, as git spells them; None if it cannot say.
 
@@ -218,6 +215,16 @@ def tracked(
     """
     names = _listed(top, env, seconds)
     return None if names is None else frozenset(names)
+
+
+def changed_between(top: Path, env: Mapping[str, str], old: str, new: str) -> frozenset[str]:
+    """Return the files that differ between two commits; empty where git cannot say."""
+    try:
+        said = Repository.at(top, env).run("diff-tree", "-r", "--name-only", "-z", old, new)
+    except (ProcessError, OSError):
+        return frozenset()
+    names = said.stdout.decode("utf-8", "surrogateescape").split("\0")
+    return frozenset(filter(None, names)) if said.status == 0 else frozenset()
 
 
 def is_content(path: Path, blob: str) -> bool:
@@ -248,7 +255,7 @@ def name_if_tracked(path: Path, top: Path, env: Mapping[str, str]) -> str | None
         top: the top level, from `Git.top`.
         env: as for `read`.
     """
-    names = _listed(top, env, SECONDS, "--error-unmatch", "--", os.path.realpath(path))
+    names = _listed(top, env, CALL_TIMEOUT, "--error-unmatch", "--", os.path.realpath(path))
     return names[0] if names else None
 
 
@@ -282,14 +289,6 @@ def _facts(repository: Repository) -> tuple[Path, str, str | None]:
     return top, facts["head"].decode(), _text(facts["branch"] or b"")
 
 
-def _built(repository: Repository, head: str, merge: str | None) -> str:
-    """The id of the commit that was built: HEAD, or what the CI service merged into its target."""
-    if merge is None or not head.startswith(merge):
-        return head
-    _, *merged = parents_of(repository, head) or [head]
-    return merged[0] if merged else head
-
-
 def parents_of(repository: Repository, commit: str) -> list[str]:
     """The ids of a commit's parents, also of those that the repository does not hold.
 
@@ -299,21 +298,21 @@ def parents_of(repository: Repository, commit: str) -> list[str]:
     return [parent.decode() for parent in _PARENT.findall(header)]
 
 
-def _commit(repository: Repository, built: str) -> Commit:
-    """The commit of that id, or the mere id if the repository does not hold it."""
+def read_commit(repository: Repository, commit: str) -> Commit:
+    """Read a commit; its id alone where the repository does not hold it."""
     said = repository.run(
         "log",
         "--no-walk=unsorted",
         "--ignore-missing",
         "--encoding=UTF-8",
         f"--format={_FORMAT}",
-        built,
+        commit,
         "--",
     )
     name, *values = [*said.stdout.split(b"\0"), b"", b"", b"", b"", b""][:6]
     # A branch may be named like an abbreviated id.
-    if not name.startswith(built.encode()):
-        return Commit(id=built)
+    if not name.startswith(commit.encode()):
+        return Commit(id=commit)
     return Commit(
         id=name.decode(),
         author_name=_text(values[0]),

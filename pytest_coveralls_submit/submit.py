@@ -20,6 +20,7 @@ from .job import outbox
 from .job import source_files as files
 from .job.document import Job, build_job, check_job, file_totals, merge_file, to_json
 from .job.names import Names
+from .job.tested_commit import merged_files_notices
 from .measurement.measure import Measurement
 from .outcome import Built, Failed, NotSent, Outcome
 from .text import count_of, one_line, shorten_list, typed_path
@@ -118,6 +119,8 @@ def _read(plan: Plan, measured: Measurement, *, is_for_a_job: bool) -> files.Rea
 
 def _told(plan: Plan, reading: files.Reading, measured: Measurement) -> tuple[str, ...]:
     notices = (*measured.notices, *_left_out(reading, measured, plan.naming), *reading.notices)
+    names = [file.repository_name or file.name for file in reading.files]
+    notices = (*notices, *merged_files_notices(plan.git, plan.env, plan.identity, names))
     untracked = [
         file.name
         for file in reading.files

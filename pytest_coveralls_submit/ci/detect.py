@@ -47,6 +47,8 @@ class Build:
     """The head commit, never a synthetic merge."""
     merge_sha: str | None = None
     """The commit checked out for a pull request when its head is unknown; git finds the head."""
+    head_ref: str | None = None
+    """The branch of the remote that is the pull request's head in the clone."""
     diff_base_sha: str | None = None
     """The commit with which the service compares a pull request; for pull requests only."""
     repo_name: str | None = None
@@ -71,7 +73,7 @@ class Build:
 
 
 _FROM_ROWS = [field.name for field in fields(Build)][1:-1]  # all but service_name and problems
-_OF_PULL_REQUESTS = ("target_branch", "merge_sha", "diff_base_sha")
+_OF_PULL_REQUESTS = ("target_branch", "merge_sha", "head_ref", "diff_base_sha")
 
 
 def detect(env: Mapping[str, str]) -> Build:
@@ -296,6 +298,7 @@ _CLEANERS: dict[str, tuple[_Cleaner, _Cleaner]] = {
     "service_pull_request": (_plain, pull_request_number),
     "service_branch": (_plain, _branch),
     "target_branch": (_plain, _branch),
+    "head_ref": (_plain, _branch),
     "service_build_url": (_in_link, _link),
     "service_job_url": (_in_link, _link),
     "service_attempt": (_plain, _count),

@@ -102,6 +102,10 @@ def _push(template: str, pattern: str = "(.*)") -> Cell:
     return Cell(template, pattern, unless_pull_request=True)
 
 
+_RUN_PAGE = (
+    "{event.workflow_run.html_url}",
+    "{GITHUB_SERVER_URL}/{GITHUB_REPOSITORY}/actions/runs/{GITHUB_RUN_ID}",
+)
 _GITHUB = Service(
     "github-actions",
     when="GITHUB_ACTIONS",
@@ -141,10 +145,8 @@ _GITHUB = Service(
         "{event.merge_group.head_sha}",
     ),
     merge_sha="{GITHUB_SHA}",
-    service_build_url=(
-        "{event.workflow_run.html_url}",
-        "{GITHUB_SERVER_URL}/{GITHUB_REPOSITORY}/actions/runs/{GITHUB_RUN_ID}",
-    ),
+    service_build_url=_RUN_PAGE,
+    service_job_url=_RUN_PAGE,
     service_attempt=("{event.workflow_run.run_attempt}", "{GITHUB_RUN_ATTEMPT}"),
     event_name="{GITHUB_EVENT_NAME}",
     repo_name=("{event.repository.full_name}", "{GITHUB_REPOSITORY}"),
@@ -209,12 +211,14 @@ SERVICES: tuple[Service, ...] = (
         when="FORGEJO_ACTIONS",
         documented_at="https://forgejo.org/docs/latest/user/actions/reference/",
         service_build_url=_RUN_BY_NUMBER,
+        service_job_url=_RUN_BY_NUMBER,
     ),
     _GITHUB.like_this(
         "gitea-actions",
         when="GITEA_ACTIONS",
         documented_at="https://github.com/go-gitea/gitea/issues/24038",
         service_build_url=_RUN_BY_NUMBER,
+        service_job_url=_RUN_BY_NUMBER,
     ),
     _GITHUB,
     Service(
@@ -349,7 +353,10 @@ SERVICES: tuple[Service, ...] = (
             _push("{GIT_COMMIT}"),
         ),
         merge_sha="{GIT_COMMIT}",
+        # The branch sources fetch a pull request's head as refs/remotes/origin/PR-12.
+        head_ref="{BRANCH_NAME}",
         service_build_url="{BUILD_URL}",
+        service_job_url="{BUILD_URL}",
         # With several remotes the git plugin numbers its variables.
         repo_name=(
             "{ghprbGhRepository}",

@@ -45,8 +45,11 @@ def flag_name(settings: Settings, build: Build, env: Mapping[str, str]) -> str |
         problem = f'is "{template}": {{{unknown[0]}}} is not known'
         problem = redact(problem, settings.secrets)
         raise SettingsError(f"{settings.origins['flag_name']} {problem}; it takes {known}")
-    filled = re.sub(r"\{(\w+)\}", lambda found: values[found[1]], template)
-    return filled.strip(" -_/.:,") or None
+    # What an empty placeholder leaves of separators goes; those in a value are its own.
+    used = re.sub(r"\{(\w+)\}", lambda found: found[0] if values[found[1]] else "", template)
+    if used != template:
+        used = used.strip(" -_/.:,")
+    return re.sub(r"\{(\w+)\}", lambda found: values[found[1]], used).strip() or None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -277,7 +277,6 @@ def of_another_commit(lines: list[str]) -> list[str]:
     return [line for line in lines if "the checkout is at commit" in line]
 
 
-@pytest.mark.xfail(strict=True)
 @pytest.mark.parametrize("variables", [{}, {"GIT_COMMIT": "HEAD"}])
 @pytest.mark.parametrize("has_ref", [True, False])
 def test_jenkins_merges_the_target_into_the_head(
@@ -302,7 +301,6 @@ def test_jenkins_merges_the_target_into_the_head(
     assert of_another_commit(lines) == []
 
 
-@pytest.mark.xfail(strict=True)
 @pytest.mark.parametrize("detached", [True, False])
 def test_a_run_that_checks_out_another_commit_is_filed_under_it(
     github: Runner, detached: bool
@@ -349,7 +347,6 @@ def with_submodule(run: Runner, name: str) -> str:
     return git(run.folder / name, "rev-parse", "HEAD")
 
 
-@pytest.mark.xfail(strict=True)
 def test_a_submodules_tests_are_filed_under_its_commit(github: Runner) -> None:
     """Its names mean nothing in the commit of the superproject."""
     inner = with_submodule(github, "libs")
@@ -364,7 +361,6 @@ def test_a_submodules_tests_are_filed_under_its_commit(github: Runner) -> None:
     assert len(of_another_commit(lines)) == 1
 
 
-@pytest.mark.xfail(strict=True)
 def test_the_repository_is_that_of_the_directory_where_pytest_starts(github: Runner) -> None:
     """Pytest takes the folder of `-c` for its root directory."""
     with_submodule(github, "ci")
@@ -376,7 +372,6 @@ def test_the_repository_is_that_of_the_directory_where_pytest_starts(github: Run
     assert [file["name"] for file in job["source_files"]] == NAMES
 
 
-@pytest.mark.xfail(strict=True)
 def test_a_pull_request_names_measured_files_that_its_merge_changed(
     github: Runner, tmp_path: Path
 ) -> None:
@@ -397,7 +392,6 @@ def test_a_pull_request_names_measured_files_that_its_merge_changed(
     assert notice.endswith(": sample/beds.py")
 
 
-@pytest.mark.xfail(strict=True)
 def test_services_that_show_one_page_for_a_run_link_to_it(github: Runner) -> None:
     """The official client sends the run's page as the job's."""
     page = "https://github.com/octo/sample/actions/runs/9001"
@@ -410,7 +404,6 @@ def test_services_that_show_one_page_for_a_run_link_to_it(github: Runner) -> Non
     assert jenkins_job["service_job_url"] == "https://ci.example/job/sample/3/"
 
 
-@pytest.mark.xfail(strict=True)
 def test_a_label_keeps_its_colon(nowhere: Runner) -> None:
     """Buildkite writes emoji so."""
     variables = {"BUILDKITE": "true", "BUILDKITE_LABEL": ":pytest: test"}

@@ -1,0 +1,286 @@
+"""Which commit was tested: the CI service's, its pull request's head, or another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from git_repository import GIT, Repository, fake_git, needs_git, posix
+
+from pytest_coveralls_submit import git
+from pytest_coveralls_submit.ci.detect import Build
+from pytest_coveralls_submit.git import Git
+from pytest_coveralls_submit.job.identity import commit_of, written_by
+from pytest_coveralls_submit.job.tested_commit import (
+    find_tested_commit,
+    other_commit_notices,
+    without_other_commit,
+)
+from pytest_coveralls_submit.settings.table import Settings
+
+ABSENT = "1234567890" * 4
+
+pytestmark = needs_git
+
+
+def build(service: str = "github-actions", **values: str | None) -> Build:
+    """Return what a service says."""
+    return Build(service_name=service, **values)  # type: ignore[arg-type]
+
+
+class Checkout(Repository):
+    """A repository, and which of its commits was tested."""
+
+    def find(self, said: Build, commit_sha: str | None = None) -> Git:
+        """Return the facts with the commit."""
+        return find_tested_commit(git.read([self.path], self.env), self.env, said, commit_sha)
+
+    def tested(self, said: Build) -> tuple[str, bool]:
+        """Return id of the commit, and whether it is another than the service names."""
+        found = self.find(said)
+        assert found.head is not None
+        return found.head.id, found.is_other
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Checkout:
+    """A repository with a commit on `main`."""
+    made = Checkout(tmp_path / "work")
+    made.commit("first")
+    return made
+
+
+class Merge(NamedTuple):
+    """Ids of a pull request's merge and its parents."""
+
+    merge: str
+    head: str
+    target: str
+
+
+@pytest.fixture
+def merged(repository: Checkout) -> Merge:
+    """GitHub's merge of a pull request, checked out by its id."""
+    merge, head, target = repository.merge_request()
+    repository.git("checkout", "--quiet", "--detach", merge)
+    return Merge(merge, head, target)
+
+
+# -- no other commit ---------------------------------------------------------------------------
+
+
+def test_without_a_ci_service_head_was_tested(repository: Checkout) -> None:
+    """Its author and message are read as well."""
+    found = repository.find(Build())
+    assert found.head is not None
+    assert (found.head.id, found.head.message) == (found.checked_out, "first")
+    assert not found.is_other
+
+
+def test_a_short_id_is_completed(repository: Checkout) -> None:
+    """Bitbucket Pipelines gives twelve digits; author and message belong to the whole commit."""
+    sha = repository.commit()
+    said = build("bitbucket", commit_sha=sha[:12])
+    found = repository.find(said)
+    assert commit_of(Settings(), said, found) == sha
+    assert written_by(sha, said, found) == found.head
+
+
+@pytest.mark.parametrize("chosen", [ABSENT, None])
+def test_a_commit_that_the_user_names_was_tested(repository: Checkout, chosen: str | None) -> None:
+    """By a setting, or by the variables that Coveralls documents for all services."""
+    said = build() if chosen else Build(service_name="mine", commit_sha=ABSENT)
+    found = repository.find(said, chosen)
+    assert (found.head, found.is_other) == (git.Commit(id=ABSENT), False)
+
+
+def test_a_run_that_follows_another_tested_what_the_event_names(repository: Checkout) -> None:
+    """The default branch is checked out there."""
+    said = build(commit_sha=ABSENT, event_name="workflow_run")
+    assert repository.tested(said) == (ABSENT, False)
+
+
+@pytest.mark.parametrize("kind", ["no git", "no repository", "a git that hangs"])
+@posix
+def test_without_git_the_ci_service_is_believed(
+    repository: Checkout, tmp_path: Path, kind: str
+) -> None:
+    """An image without git still has the commit."""
+    env, directory = repository.env, repository.path
+    if kind == "no git":
+        env = {"PATH": str(tmp_path)}
+    elif kind == "no repository":
+        directory = tmp_path
+    else:
+        script = f'case "$*" in *" --format=raw "*) exit 1;; esac\nexec {GIT} "$@"'
+        env = fake_git(tmp_path / "bin", script)
+    said = build(commit_sha=repository.git("rev-parse", "HEAD"))
+    found = find_tested_commit(git.read([directory], env), env, said)
+    assert found.head is not None
+    assert (found.head.id, found.is_other) == (said.commit_sha, False)
+
+
+@pytest.mark.parametrize("depth", [0, 1])
+def test_commits_of_the_job_stay_with_the_ci_services(
+    repository: Checkout, tmp_path: Path, depth: int
+) -> None:
+    """A formatter, a version stamp, a merge of the target: nobody else has these commits."""
+    sha = repository.git("rev-parse", "HEAD")
+    clone = repository.clone(tmp_path / "clone", *([f"--depth={depth}"] if depth else []))
+    clone.git("checkout", "--quiet", "-b", "side")
+    side = clone.commit("side", "side.py")
+    clone.git("checkout", "--quiet", "main")
+    clone.commit("format")
+    clone.git("merge", "--quiet", "--no-ff", "--no-edit", side)
+    said = build(commit_sha=sha, service_branch="main")
+    assert clone.tested(said) == (sha, False)
+    clone.git("checkout", "--quiet", "--detach")
+    clone.commit("stamp")
+    clone.git("stash")
+    assert clone.tested(said) == (sha, False)
+
+
+# -- the head of a pull request ----------------------------------------------------------------
+
+NAMES = ("commit_sha", "merge_sha")
+
+
+@pytest.mark.parametrize("named", NAMES)
+@pytest.mark.parametrize("depth", [0, 1, 2])
+@pytest.mark.parametrize("stamped", [True, False])
+def test_githubs_merge_has_the_head_as_second_parent(
+    repository: Checkout, tmp_path: Path, named: str, depth: int, stamped: bool
+) -> None:
+    """A checkout of depth 1 does not hold the parents, but names them."""
+    merge, head, _ = repository.merge_request()
+    checkout = repository.checkout_merge(tmp_path / "checkout", depth)
+    if stamped:
+        checkout.commit("a stamp")
+    ids = {"commit_sha": head, "merge_sha": merge}
+    said = build(service_pull_request="7", service_branch="topic", **{named: ids[named]})
+    found = checkout.find(said)
+    assert found.head is not None
+    assert (found.head.id, found.is_other) == (head, False)
+    assert found.head.message == (None if depth == 1 else "the topic")
+
+
+@pytest.mark.parametrize("ref", ["PR-7", None])
+@pytest.mark.parametrize("named", ["merge_sha", None])
+@pytest.mark.parametrize("has_target", [True, False])
+def test_jenkins_merge_has_the_head_as_first_parent(
+    repository: Checkout, ref: str | None, named: str | None, has_target: bool
+) -> None:
+    """The git plugin merges the target into what it has checked out."""
+    _, head, target = repository.merge_request()
+    repository.git("checkout", "--quiet", "--detach", head)
+    repository.git("merge", "--quiet", "--no-ff", "--no-edit", target)
+    if ref:
+        repository.git("update-ref", f"refs/remotes/origin/{ref}", head)
+    if has_target:
+        repository.git("update-ref", "refs/remotes/origin/main", target)
+    merge = repository.git("rev-parse", "HEAD")
+    said = build(
+        "jenkins",
+        service_pull_request="7",
+        target_branch="main",
+        head_ref="PR-7",
+        **({named: merge} if named else {}),
+    )
+    assert repository.tested(said) == (head, False)
+
+
+@pytest.mark.parametrize("named", ["merge_sha", None])
+def test_a_pull_request_that_ends_in_a_merge_is_its_own_head(
+    repository: Checkout, merged: Merge, named: str | None
+) -> None:
+    """Its author has merged the target; Jenkins had nothing to merge."""
+    repository.git("update-ref", "refs/remotes/origin/PR-7", merged.merge)
+    values = {named: merged.merge} if named else {}
+    said = build("jenkins", service_pull_request="7", head_ref="PR-7", **values)
+    assert repository.tested(said) == (merged.merge, False)
+
+
+@pytest.mark.parametrize("has_target", [True, False])
+def test_ghprb_builds_githubs_merge(repository: Checkout, merged: Merge, has_target: bool) -> None:
+    """The target does not hold the head yet."""
+    if has_target:
+        repository.git("update-ref", "refs/remotes/origin/main", merged.target)
+    said = build("jenkins", service_pull_request="7", target_branch="main", merge_sha=merged.merge)
+    assert repository.tested(said) == (merged.head, False)
+
+
+# -- another commit ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_absent", [True, False])
+def test_another_branch_is_filed_under_its_own_name(repository: Checkout, is_absent: bool) -> None:
+    """Also one that grew out of the commit that the CI service names."""
+    sha = repository.git("rev-parse", "HEAD")
+    repository.git("checkout", "--quiet", "-b", "release")
+    other = repository.commit("a fix")
+    said = build(
+        commit_sha=ABSENT if is_absent else sha,
+        service_branch="main",
+        service_pull_request="7",
+        target_branch="next",
+        author_name="Somebody",
+    )
+
+    found = repository.find(said)
+
+    assert found.is_other
+    assert without_other_commit(said, found) == build(commit_sha=other, service_branch="release")
+    (notice,) = other_commit_notices(said, found)
+    assert notice == (
+        f"the checkout is at commit {other[:7]}, but github-actions names "
+        f"{said.commit_sha[:7] if said.commit_sha else ''}: coverage is filed under "
+        f"{other[:7]} (branch release)"
+    )
+
+
+def test_a_descendant_that_was_checked_out_is_another_commit(
+    repository: Checkout, tmp_path: Path
+) -> None:
+    """The commit that a user has entered may be one on top of the default branch."""
+    sha = repository.git("rev-parse", "HEAD")
+    repository.git("checkout", "--quiet", "-b", "topic")
+    other = repository.commit("a topic")
+    clone = repository.clone(tmp_path / "clone")
+    clone.git("checkout", "--quiet", "--detach", other)
+
+    found = clone.find(build(commit_sha=sha, service_branch="main"))
+
+    assert (found.checked_out, found.is_other, found.branch) == (other, True, "topic")
+
+
+def test_newer_commits_of_the_same_branch_stay_with_the_pull_request(
+    repository: Checkout,
+) -> None:
+    """Somebody has pushed between the event and the checkout of the branch."""
+    repository.git("checkout", "--quiet", "-b", "topic")
+    repository.commit("newer")
+    repository.git("checkout", "--quiet", "-B", "topic")
+    said = build(commit_sha=ABSENT, service_branch="topic", service_pull_request="7")
+    assert without_other_commit(said, repository.find(said)).service_pull_request == "7"
+
+
+def test_the_merge_of_a_pull_request_that_a_comment_asked_for_is_its_head(
+    repository: Checkout, tmp_path: Path
+) -> None:
+    """The event names the default branch, which is the merge's first parent."""
+    _, head, target = repository.merge_request()
+    for depth in (0, 1):
+        checkout = repository.checkout_merge(tmp_path / f"checkout{depth}", depth)
+        assert checkout.tested(build(commit_sha=target, service_branch="main")) == (head, True)
+
+
+def test_a_branch_is_unknown_where_several_end(repository: Checkout) -> None:
+    """A guess would count for the wrong one."""
+    repository.git("checkout", "--quiet", "--detach")
+    for branch in ("a", "b"):
+        repository.git("update-ref", f"refs/remotes/origin/{branch}", "HEAD")
+    assert repository.find(build(commit_sha=ABSENT)).branch is None
+    repository.git("update-ref", "-d", "refs/remotes/origin/b")
+    repository.git("symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/a")
+    assert repository.find(build(commit_sha=ABSENT)).branch == "a"
