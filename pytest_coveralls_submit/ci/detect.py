@@ -233,7 +233,7 @@ def _like(pattern: str) -> _Cleaner:
 _NO_REF = re.compile(r"[\s~^:?*\[\\]|\.\.|@\{|//|^[/-]|/$")
 _TAG_PREFIX = re.compile(r"refs/tags/|(?:refs/heads/|origin/)?tags/")
 _BRANCH_PREFIX = re.compile(r"refs/heads/|refs/remotes/[^/]+/|remotes/[^/]+/|origin/")
-_NO_BRANCH = re.compile(r"HEAD|refs/.*|[0-9a-f]{40}|[0-9a-f]{64}")
+_NO_BRANCH = re.compile(r"HEAD|<default>|refs/.*|[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 _count = _like("[0-9]+")

@@ -6,7 +6,6 @@ Raises nothing: what is wrong with a file becomes a problem to tell.
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -17,9 +16,6 @@ More: TypeAlias = "tuple[dict[str, str], tuple[str, ...]]"
 _LARGEST_FILE = 32 * 1024 * 1024
 """Bytes; GitHub's own limit for an event is 25 MB."""
 _EVENTS_ON_THE_BASE = ("pull_request_target", "workflow_run")
-_CONTINUED = re.compile(r"(?<!\\)((?:\\\\)*)\\\r?\n[ \t]*")
-_PROPERTY = re.compile(r"\s*(?![#!])((?:\\.|[^\\=:\s])+)\s*[=:\s]\s*(.*)")
-_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)")
 
 
 def github_event(env: Mapping[str, str], names: Iterable[str]) -> More:
@@ -82,34 +78,6 @@ def _dig(document: object, path: str) -> str | None:
         # Python refuses to write an integer of thousands of digits; no id has more than twenty.
         return str(document) if abs(document) < 10**20 else None
     return document if isinstance(document, str) else None
-
-
-def teamcity_parameters(env: Mapping[str, str], _: Iterable[str]) -> More:
-    """Return the parameters that TeamCity keeps out of the environment; all names have a dot."""
-    build, problems = _load(env.get("TEAMCITY_BUILD_PROPERTIES_FILE", "").strip(), _properties)
-    parameters: dict[str, str] = build or {}
-    path = parameters.get("teamcity.configuration.properties.file", "").strip()
-    configuration, further = _load(path, _properties)
-    parameters = {**(configuration or {}), **parameters}
-    dotted = {name: value for name, value in parameters.items() if "." in name}
-    return dotted, problems + further
-
-
-def _properties(content: bytes) -> dict[str, str]:
-    """Java's ``.properties`` format: latin-1, ``key=value``, escapes and continued lines."""
-    lines = _CONTINUED.sub(r"\1", content.decode("latin-1")).splitlines()
-    matches = filter(None, map(_PROPERTY.fullmatch, lines))
-    return {_unescaped(match[1]): _unescaped(match[2]) for match in matches}
-
-
-def _unescaped(text: str) -> str:
-    def character(match: re.Match[str]) -> str:
-        escape = match[1]
-        if len(escape) > 1:
-            return chr(int(escape[1:], 16))
-        return {"t": "\t", "n": "\n", "r": "\r", "f": "\f"}.get(escape, escape)
-
-    return _ESCAPE.sub(character, text)
 
 
 def _load(path: str, parse: Callable[[bytes], Any]) -> tuple[Any, tuple[str, ...]]:

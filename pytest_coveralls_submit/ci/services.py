@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from .github_event import github_event, teamcity_parameters
+from .github_event import github_event
 
 PLACEHOLDER = re.compile(r"\{([\w.]+)(\??)\}")
 
@@ -288,7 +288,6 @@ SERVICES: tuple[Service, ...] = (
         repo_name="{CIRCLE_PROJECT_USERNAME}/{CIRCLE_PROJECT_REPONAME}",
         job_name="{CIRCLE_JOB}",
         node_index="{CIRCLE_NODE_INDEX}",
-        remote_url="{CIRCLE_REPOSITORY_URL}",
     ),
     Service(
         "travis-ci",
@@ -308,7 +307,6 @@ SERVICES: tuple[Service, ...] = (
         service_job_url="{TRAVIS_JOB_WEB_URL}",
         repo_name="{TRAVIS_REPO_SLUG}",
         job_name="{TRAVIS_JOB_NAME}",
-        message=_push("{TRAVIS_COMMIT_MESSAGE}"),
     ),
     Service(
         "jenkins",
@@ -364,7 +362,6 @@ SERVICES: tuple[Service, ...] = (
             Cell("{GIT_URL_1}", _REPO_OF_URL),
         ),
         job_name=(Cell("{JOB_NAME}", ".*/([^/]*=[^/]*)"), "{STAGE_NAME}", "{JOB_NAME}"),
-        remote_url=("{GIT_URL}", "{GIT_URL_1}"),
     ),
     Service(
         "azure-pipelines",
@@ -391,8 +388,6 @@ SERVICES: tuple[Service, ...] = (
         repo_name="{BUILD_REPOSITORY_NAME}",
         job_name=("{SYSTEM_JOBDISPLAYNAME}", "{AGENT_JOBNAME}"),
         node_index="{SYSTEM_JOBPOSITIONINPHASE}",
-        message=_push("{BUILD_SOURCEVERSIONMESSAGE}"),
-        remote_url="{BUILD_REPOSITORY_URI}",
     ),
     Service(
         "bitbucket",
@@ -413,7 +408,6 @@ SERVICES: tuple[Service, ...] = (
         service_attempt="{BITBUCKET_STEP_RUN_NUMBER}",
         repo_name="{BITBUCKET_REPO_FULL_NAME}",
         node_index="{BITBUCKET_PARALLEL_STEP}",
-        remote_url="{BITBUCKET_GIT_HTTP_ORIGIN}",
     ),
     Service(
         "buildkite",
@@ -432,10 +426,6 @@ SERVICES: tuple[Service, ...] = (
         repo_name=Cell("{BUILDKITE_REPO}", _REPO_OF_URL),
         job_name=("{BUILDKITE_LABEL}", "{BUILDKITE_STEP_KEY}"),
         node_index="{BUILDKITE_PARALLEL_JOB}",
-        author_name="{BUILDKITE_BUILD_AUTHOR}",
-        author_email="{BUILDKITE_BUILD_AUTHOR_EMAIL}",
-        message="{BUILDKITE_MESSAGE}",
-        remote_url="{BUILDKITE_REPO}",
     ),
     Service(
         "appveyor",
@@ -464,14 +454,6 @@ SERVICES: tuple[Service, ...] = (
         ),
         repo_name="{APPVEYOR_REPO_NAME}",
         job_name="{APPVEYOR_JOB_NAME}",
-        author_name=_push("{APPVEYOR_REPO_COMMIT_AUTHOR}"),
-        author_email=_push("{APPVEYOR_REPO_COMMIT_AUTHOR_EMAIL}"),
-        message=(
-            _push(
-                "{APPVEYOR_REPO_COMMIT_MESSAGE}\n\n{APPVEYOR_REPO_COMMIT_MESSAGE_EXTENDED}",
-            ),
-            _push("{APPVEYOR_REPO_COMMIT_MESSAGE}"),
-        ),
     ),
     Service(
         "semaphore",
@@ -494,7 +476,6 @@ SERVICES: tuple[Service, ...] = (
         repo_name="{SEMAPHORE_GIT_REPO_SLUG}",
         job_name="{SEMAPHORE_JOB_NAME}",
         node_index="{SEMAPHORE_JOB_INDEX}",
-        remote_url="{SEMAPHORE_GIT_URL}",
     ),
     Service(
         "harness",
@@ -517,15 +498,12 @@ SERVICES: tuple[Service, ...] = (
         repo_name=("{CI_REPO}", "{DRONE_REPO}"),
         job_name="{HARNESS_STAGE_ID}",
         node_index="{HARNESS_NODE_INDEX}",
-        author_name=_push("{DRONE_COMMIT_AUTHOR_NAME}"),
-        author_email=_push("{DRONE_COMMIT_AUTHOR_EMAIL}"),
-        message=_push("{DRONE_COMMIT_MESSAGE}"),
-        remote_url="{DRONE_GIT_HTTP_URL}",
     ),
     Service(
         "woodpecker",
         when=("CI=woodpecker", "CI_SYSTEM_NAME=woodpecker"),
         documented_at="woodpecker-ci/woodpecker: docs/docs/20-usage/50-environment.md",
+        ignored=("CI_COMMIT_MESSAGE",),  # of a pull request its title
         service_number=("{CI_PIPELINE_NUMBER}", "{CI_BUILD_NUMBER}"),
         service_job_id=(
             "{CI_PIPELINE_NUMBER}.{CI_WORKFLOW_NUMBER}.{CI_STEP_NUMBER}",
@@ -544,10 +522,6 @@ SERVICES: tuple[Service, ...] = (
         service_attempt="{CI_PIPELINE_RERUNS}",
         repo_name="{CI_REPO}",
         job_name=("{CI_WORKFLOW_NAME}", "{CI_STEP_NAME}"),
-        # CI_COMMIT_AUTHOR is a log-in, not a name.
-        author_email=_push("{CI_COMMIT_AUTHOR_EMAIL}"),
-        message=_push("{CI_COMMIT_MESSAGE}"),
-        remote_url="{CI_REPO_CLONE_URL}",
     ),
     Service(
         "drone",
@@ -572,36 +546,18 @@ SERVICES: tuple[Service, ...] = (
         service_build_url="{DRONE_BUILD_LINK}",
         repo_name="{DRONE_REPO}",
         job_name=("{DRONE_STAGE_NAME}", "{DRONE_STEP_NAME}"),
-        author_name=_push("{DRONE_COMMIT_AUTHOR_NAME}"),
-        author_email=_push("{DRONE_COMMIT_AUTHOR_EMAIL}"),
-        message=_push("{DRONE_COMMIT_MESSAGE}"),
-        remote_url="{DRONE_GIT_HTTP_URL}",
     ),
     Service(
+        # Branch and pull request are in no variable by themselves: docs/services.md.
         "teamcity",
         when="TEAMCITY_VERSION",
-        documented_at="JetBrains/teamcity-documentation: topics/predefined-build-parameters.md, "
-        "pull-requests.md, parallel-tests.md",
-        read_file=teamcity_parameters,
+        documented_at="JetBrains/teamcity-documentation: topics/predefined-build-parameters.md",
         service_number="{BUILD_NUMBER}",
-        service_job_id=("{teamcity.build.id}", "{TEAMCITY_BUILDCONF_NAME}-{BUILD_NUMBER}"),
-        service_pull_request="{teamcity.pullRequest.number}",
-        service_branch=(
-            "{teamcity.pullRequest.source.branch}",
-            _push("{teamcity.build.branch}", "([^<].*)"),
-            _push("{teamcity.build.branch} {vcsroot.branch}", "<default> (.+)"),
-        ),
-        target_branch="{teamcity.pullRequest.target.branch}",
-        commit_sha=("{BUILD_VCS_NUMBER}", "{build.vcs.number}"),
-        service_build_url=(
-            # The old address of a build is nothing without its query, which is cut off.
-            Cell("{BUILD_URL}", "(?!.*/viewLog[.]html$)(.+)"),
-            "{teamcity.serverUrl}/viewLog.html?buildId={teamcity.build.id}",
-        ),
-        repo_name=Cell("{vcsroot.url}", _REPO_OF_URL),
+        service_job_id="{TEAMCITY_BUILDCONF_NAME}-{BUILD_NUMBER}",
+        commit_sha="{BUILD_VCS_NUMBER}",
+        # The old address of a build is nothing without its query, which is cut off.
+        service_build_url=Cell("{BUILD_URL}", "(?!.*/viewLog[.]html$)(.+)"),
         job_name="{TEAMCITY_BUILDCONF_NAME}",
-        node_index="{teamcity.build.parallelTests.currentBatch}",
-        remote_url="{vcsroot.url}",
     ),
     Service(
         "aws-codebuild",
@@ -632,7 +588,6 @@ SERVICES: tuple[Service, ...] = (
         service_build_url="{CODEBUILD_PUBLIC_BUILD_URL}",
         repo_name=Cell("{CODEBUILD_SOURCE_REPO_URL}", _REPO_OF_URL),
         job_name="{CODEBUILD_BATCH_BUILD_IDENTIFIER}",
-        remote_url="{CODEBUILD_SOURCE_REPO_URL}",
     ),
     Service(
         "codefresh",
@@ -649,8 +604,6 @@ SERVICES: tuple[Service, ...] = (
         service_build_url="{CF_BUILD_URL}",
         repo_name="{CF_REPO_OWNER}/{CF_REPO_NAME}",
         job_name="{CF_STEP_NAME}",
-        author_name="{CF_COMMIT_AUTHOR}",
-        message="{CF_COMMIT_MESSAGE}",
     ),
     Service(
         "bitrise",
@@ -671,10 +624,6 @@ SERVICES: tuple[Service, ...] = (
         service_job_url="{BITRISE_BUILD_URL}",
         repo_name="{BITRISEIO_GIT_REPOSITORY_OWNER}/{BITRISEIO_GIT_REPOSITORY_SLUG}",
         node_index="{BITRISE_IO_PARALLEL_INDEX}",
-        author_name=_push("{GIT_CLONE_COMMIT_AUTHOR_NAME}"),
-        author_email=_push("{GIT_CLONE_COMMIT_AUTHOR_EMAIL}"),
-        message=_push("{BITRISE_GIT_MESSAGE}"),  # a pull request's title
-        remote_url="{GIT_REPOSITORY_URL}",
     ),
     Service(
         "xcode-cloud",
@@ -706,7 +655,6 @@ SERVICES: tuple[Service, ...] = (
         commit_sha="{COMMIT_REF}",
         service_build_url="https://app.netlify.com/sites/{SITE_NAME}/deploys/{DEPLOY_ID}",
         repo_name=Cell("{REPOSITORY_URL}", _REPO_OF_URL),
-        remote_url="{REPOSITORY_URL}",
     ),
     Service(
         "vercel",
@@ -718,8 +666,6 @@ SERVICES: tuple[Service, ...] = (
         service_branch="{VERCEL_GIT_COMMIT_REF}",
         commit_sha="{VERCEL_GIT_COMMIT_SHA}",
         repo_name="{VERCEL_GIT_REPO_OWNER}/{VERCEL_GIT_REPO_SLUG}",
-        author_name="{VERCEL_GIT_COMMIT_AUTHOR_NAME}",
-        message="{VERCEL_GIT_COMMIT_MESSAGE}",
     ),
     Service(
         "rwx",
@@ -735,9 +681,6 @@ SERVICES: tuple[Service, ...] = (
         service_job_url="{RWX_TASK_URL}",
         service_attempt="{RWX_TASK_ATTEMPT_NUMBER}",
         repo_name="{RWX_GIT_REPOSITORY_NAME}",
-        committer_name="{RWX_GIT_COMMITTER_NAME}",
-        committer_email="{RWX_GIT_COMMITTER_EMAIL}",
-        message="{RWX_GIT_COMMIT_MESSAGE}",
     ),
     Service(
         # One's own server: a build has no number, and nothing that its jobs share.
@@ -749,7 +692,6 @@ SERVICES: tuple[Service, ...] = (
         commit_sha="{SURF_SHA1}",
         repo_name="{SURF_NWO}",
         job_name="{SURF_BUILD_NAME}",
-        remote_url="{SURF_REPO}",
     ),
     Service(
         "buddy",
@@ -781,16 +723,6 @@ SERVICES: tuple[Service, ...] = (
         commit_sha=("{BUDDY_RUN_COMMIT}", "{BUDDY_EXECUTION_REVISION}"),
         service_build_url=("{BUDDY_RUN_URL}", "{BUDDY_EXECUTION_URL}"),
         repo_name="{BUDDY_REPO_SLUG}",
-        committer_name=(
-            "{BUDDY_RUN_COMMIT_COMMITTER_NAME}",
-            "{BUDDY_EXECUTION_REVISION_COMMITTER_NAME}",
-        ),
-        committer_email=(
-            "{BUDDY_RUN_COMMIT_COMMITTER_EMAIL}",
-            "{BUDDY_EXECUTION_REVISION_COMMITTER_EMAIL}",
-        ),
-        message=("{BUDDY_RUN_COMMIT_MESSAGE}", "{BUDDY_EXECUTION_REVISION_MESSAGE}"),
-        remote_url=("{BUDDY_REPO_SSH_URL}", "{BUDDY_SCM_URL}"),
     ),
     Service(
         "codemagic",
@@ -828,7 +760,6 @@ SERVICES: tuple[Service, ...] = (
         ),
         repo_name=Cell("{GO_MATERIAL_URL}", _REPO_OF_URL),
         job_name="{GO_JOB_NAME}",
-        remote_url="{GO_MATERIAL_URL}",
     ),
     Service(
         "heroku-ci",
@@ -858,7 +789,6 @@ SERVICES: tuple[Service, ...] = (
         service_job_url="{SD_UI_BUILD_URL}",
         repo_name="{SD_PIPELINE_NAME}",
         job_name="{SD_JOB_NAME}",
-        remote_url=("{SCM_URL}", "{GIT_URL}"),
     ),
     Service(
         "sourcehut",
@@ -883,10 +813,6 @@ SERVICES: tuple[Service, ...] = (
         service_build_url="{VELA_BUILD_LINK}",
         repo_name="{VELA_REPO_FULL_NAME}",
         job_name="{VELA_STEP_NAME}",
-        # VELA_BUILD_AUTHOR is a log-in, not a name.
-        author_email=_push("{VELA_BUILD_AUTHOR_EMAIL}"),
-        message=_push("{VELA_BUILD_MESSAGE}"),
-        remote_url=("{VELA_BUILD_CLONE}", "{VELA_REPO_CLONE}"),
     ),
     Service(
         "bamboo",
@@ -907,7 +833,6 @@ SERVICES: tuple[Service, ...] = (
         service_job_url=("{bamboo_buildResultsUrl}", "{bamboo_resultsUrl}"),
         repo_name=Cell("{bamboo_planRepository_repositoryUrl}", _REPO_OF_URL),
         job_name="{bamboo_shortJobName}",
-        remote_url="{bamboo_planRepository_repositoryUrl}",
     ),
     Service(
         "cloudflare-workers",

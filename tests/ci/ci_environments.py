@@ -26,7 +26,8 @@ GITHUB_RUN_ID=1658821493 GITHUB_RUN_NUMBER=17 GITHUB_SERVER_URL=https://github.c
 RUNNER_NAME='GitHub Actions 12'
 => service_name=github-actions service_number=1658821493 service_job_id='tests-GitHub Actions 12'
 service_branch=feature-branch-1
-service_build_url=https://github.com/octocat/Hello-World/actions/runs/1658821493 service_attempt=3
+service_build_url=https://github.com/octocat/Hello-World/actions/runs/1658821493
+service_job_url=https://github.com/octocat/Hello-World/actions/runs/1658821493 service_attempt=3
 event_name=push commit_sha=@HEAD repo_name=octocat/Hello-World job_name=tests
 remote_url=https://github.com/octocat/Hello-World.git
 
@@ -57,13 +58,15 @@ commit_sha= merge_sha=@MERGE
 GITHUB_REF=refs/pull/12/head GITHUB_SERVER_URL=https://codeberg.org GITHUB_SHA=@HEAD
 RUNNER_NAME=runner-1 FORGEJO_ACTIONS=true GITEA_ACTIONS=true
 => service_name=forgejo-actions service_job_id=tests-runner-1
-service_build_url=https://codeberg.org/octocat/Hello-World/actions/runs/17 commit_sha=@HEAD
+service_build_url=https://codeberg.org/octocat/Hello-World/actions/runs/17
+service_job_url=https://codeberg.org/octocat/Hello-World/actions/runs/17 commit_sha=@HEAD
 merge_sha= remote_url=https://codeberg.org/octocat/Hello-World.git
 
 [gitea push < github push]
 GITHUB_SERVER_URL=https://gitea.example.com/ GITEA_ACTIONS=true
 => service_name=gitea-actions
 service_build_url=https://gitea.example.com/octocat/Hello-World/actions/runs/17
+service_job_url=https://gitea.example.com/octocat/Hello-World/actions/runs/17
 remote_url=https://gitea.example.com/octocat/Hello-World.git
 
 [gitlab push]
@@ -123,7 +126,7 @@ CIRCLE_WORKFLOW_JOB_ID=9b1d
 => service_name=circleci service_number=1c7e2ca1 service_job_id=9b1d-1 service_job_number=77
 service_pull_request=34 service_build_url=https://app.circleci.com/pipelines/workflows/1c7e2ca1
 service_job_url=https://circleci.com/gh/octocat/repo/77 commit_sha=@HEAD repo_name=octocat/repo
-job_name=test node_index=1 remote_url=git@github.com:octocat/repo.git
+job_name=test node_index=1
 
 [travis push]
 CI=true TRAVIS=true TRAVIS_BRANCH=main TRAVIS_BUILD_ID=99 TRAVIS_BUILD_NUMBER=4
@@ -134,7 +137,7 @@ TRAVIS_PULL_REQUEST_BRANCH= TRAVIS_PULL_REQUEST_SHA= TRAVIS_REPO_SLUG=octocat/re
 => service_name=travis-ci service_number=4 service_job_id=100 service_job_number=4.1
 service_branch=main service_build_url=https://app.travis-ci.com/octocat/repo/builds/99
 service_job_url=https://app.travis-ci.com/octocat/repo/jobs/100 commit_sha=@HEAD
-repo_name=octocat/repo job_name=py312 message=Subject
+repo_name=octocat/repo job_name=py312
 
 [travis tag < travis push]
 TRAVIS_BRANCH=v1 TRAVIS_TAG=v1
@@ -143,7 +146,7 @@ TRAVIS_BRANCH=v1 TRAVIS_TAG=v1
 [travis pull request < travis push]
 TRAVIS_COMMIT=@MERGE TRAVIS_COMMIT_MESSAGE='Merge a into b' TRAVIS_PULL_REQUEST=56
 TRAVIS_PULL_REQUEST_BRANCH=topic/y TRAVIS_PULL_REQUEST_SHA=@HEAD
-=> service_pull_request=56 service_branch=topic/y target_branch=main message=
+=> service_pull_request=56 service_branch=topic/y target_branch=main
 
 [jenkins multibranch]
 JENKINS_URL=https://ci.example.com/ BUILD_ID=5 BUILD_NUMBER=5 BUILD_TAG=jenkins-repo-main-5
@@ -153,17 +156,19 @@ GIT_COMMITTER_EMAIL=bot@example.com GIT_COMMITTER_NAME=Bot
 GIT_URL=https://user:s3cret@github.com/octocat/repo.git JOB_NAME=repo/main NODE_NAME=agent-1
 STAGE_NAME=py312
 => service_name=jenkins service_number=repo/main-5 service_job_id=repo/main-5-agent-1-0-py312
-service_branch=main service_build_url=https://ci.example.com/job/repo/job/main/5/ commit_sha=@HEAD
-repo_name=octocat/repo job_name=py312 remote_url=https://github.com/octocat/repo.git
+service_branch=main service_build_url=https://ci.example.com/job/repo/job/main/5/
+service_job_url=https://ci.example.com/job/repo/job/main/5/ commit_sha=@HEAD
+repo_name=octocat/repo job_name=py312
 
 [jenkins multibranch pull request < jenkins multibranch]
 BRANCH_NAME=PR-24 GIT_BRANCH=PR-24 GIT_COMMIT=@MERGE CHANGE_AUTHOR_DISPLAY_NAME='Jane Doe'
 CHANGE_BRANCH=topic/y CHANGE_ID=24 CHANGE_TARGET=main
-=> service_pull_request=24 service_branch=topic/y target_branch=main commit_sha= merge_sha=@MERGE
+=> service_pull_request=24 service_branch=topic/y target_branch=main head_ref=PR-24
+commit_sha= merge_sha=@MERGE
 
 [jenkins multibranch pull request's head < jenkins multibranch]
 BRANCH_NAME=PR-24-head CHANGE_BRANCH=topic/y CHANGE_ID=24 CHANGE_TARGET=main
-=> service_pull_request=24 service_branch=topic/y target_branch=main
+=> service_pull_request=24 service_branch=topic/y target_branch=main head_ref=PR-24-head
 
 [jenkins ghprb < jenkins multibranch]
 BRANCH_NAME= GIT_BRANCH=origin/pr/24/merge GIT_COMMIT=@MERGE ghprbActualCommit=@HEAD
@@ -199,7 +204,6 @@ SYSTEM_TEAMFOUNDATIONCOLLECTIONURI=https://dev.azure.com/fabrikam/ SYSTEM_TEAMPR
 service_job_id=12f1170f-54f2-53f3-20dd-22fc7dff55f9 service_branch=topic/y
 service_build_url=https://dev.azure.com/fabrikam/My%20Project/_build/results?buildId=4711
 service_attempt=1 commit_sha=@HEAD repo_name=octocat/repo job_name='Test py312' node_index=1
-message=Subject remote_url=https://github.com/octocat/repo
 
 [azure tag < azure push]
 BUILD_SOURCEBRANCH=refs/tags/v1 BUILD_SOURCEBRANCHNAME=v1
@@ -211,7 +215,7 @@ BUILD_SOURCEVERSIONMESSAGE='Merge pull request 31 from topic/y into main' BUILD_
 SYSTEM_PULLREQUEST_PULLREQUESTID=987654321 SYSTEM_PULLREQUEST_PULLREQUESTNUMBER=31
 SYSTEM_PULLREQUEST_SOURCEBRANCH=refs/heads/topic/y SYSTEM_PULLREQUEST_SOURCECOMMITID=@HEAD
 SYSTEM_PULLREQUEST_TARGETBRANCH=refs/heads/main
-=> service_pull_request=31 target_branch=main message=
+=> service_pull_request=31 target_branch=main
 
 [azure pull request on azure repos < azure pull request on github]
 BUILD_REPOSITORY_NAME=repo
@@ -220,7 +224,6 @@ SYSTEM_PULLREQUEST_PULLREQUESTID=31
 SYSTEM_PULLREQUEST_PULLREQUESTNUMBER=$(System.PullRequest.PullRequestNumber)
 SYSTEM_PULLREQUEST_SOURCECOMMITID=
 => commit_sha= merge_sha=@MERGE repo_name=
-remote_url=https://dev.azure.com/fabrikam/My%20Project/_git/repo
 
 [bitbucket]
 CI=true BITBUCKET_BRANCH=topic/y BITBUCKET_BUILD_NUMBER=33 BITBUCKET_COMMIT=@HEAD
@@ -232,7 +235,6 @@ BITBUCKET_STEP_RUN_NUMBER=1 BITBUCKET_STEP_UUID={22c5}
 service_branch=topic/y target_branch=main
 service_build_url=https://bitbucket.org/team/repo/addon/pipelines/home#!/results/33
 service_attempt=1 commit_sha=@HEAD diff_base_sha=@BASE repo_name=team/repo node_index=0
-remote_url=http://bitbucket.org/team/repo
 
 [buildkite]
 CI=true BUILDKITE=true BUILDKITE_BRANCH=octocat:topic/y BUILDKITE_BUILD_AUTHOR='Carol Danvers'
@@ -245,9 +247,7 @@ BUILDKITE_REPO=git@github.com:acme-inc/my-project.git BUILDKITE_RETRY_COUNT=0 BU
 => service_name=buildkite service_number=1514 service_job_id=e44f9784 service_branch=topic/y
 service_build_url=https://buildkite.com/acme-inc/my-project/builds/1514
 service_job_url=https://buildkite.com/acme-inc/my-project/builds/1514#e44f9784 service_attempt=0
-repo_name=acme-inc/my-project job_name=':python: tests' node_index=0 author_name='Carol Danvers'
-author_email=cdanvers@example.com message='Added a great new feature'
-remote_url=git@github.com:acme-inc/my-project.git
+repo_name=acme-inc/my-project job_name=':python: tests' node_index=0
 
 [appveyor]
 APPVEYOR=True APPVEYOR_ACCOUNT_NAME=octocat APPVEYOR_BUILD_ID=345 APPVEYOR_BUILD_NUMBER=12
@@ -275,7 +275,7 @@ SEMAPHORE_WORKFLOW_NUMBER=8
 service_branch=topic/y target_branch=main
 service_build_url=https://acme.semaphoreci.com/workflows/65c398bb
 service_job_url=https://acme.semaphoreci.com/jobs/a26d42cf commit_sha=@HEAD repo_name=octocat/repo
-job_name=Tests node_index=1 remote_url=git@github.com:octocat/repo.git
+job_name=Tests node_index=1
 
 [drone]
 CI=true DRONE=true DRONE_BRANCH=main DRONE_BUILD_LINK=https://drone.example.com/octocat/repo/42
@@ -287,7 +287,7 @@ DRONE_STEP_NUMBER=2 DRONE_TARGET_BRANCH=main
 => service_name=drone service_number=42 service_job_id=42.1.2 service_job_number=1
 service_pull_request=42 service_branch=topic/y target_branch=main
 service_build_url=https://drone.example.com/octocat/repo/42 commit_sha=@HEAD repo_name=octocat/repo
-job_name=py312 remote_url=https://github.com/octocat/repo.git
+job_name=py312
 
 [woodpecker]
 CI=woodpecker CI_COMMIT_AUTHOR=john-doe CI_COMMIT_AUTHOR_EMAIL=john-doe@example.com
@@ -299,8 +299,7 @@ CI_WORKFLOW_NUMBER=1
 => service_name=woodpecker service_number=8 service_job_id=8.1.0 service_job_number=1
 service_branch=main service_build_url=https://ci.example.com/repos/7/pipeline/8
 service_job_url=https://ci.example.com/repos/7/pipeline/8/1 commit_sha=@HEAD
-repo_name=john-doe/my-repo job_name=release author_email=john-doe@example.com
-message='Initial commit' remote_url=https://git.example.com/john-doe/my-repo.git
+repo_name=john-doe/my-repo job_name=release
 
 [harness]
 CI=true DRONE=true HARNESS_BUILD_ID=42 HARNESS_NODE_INDEX=0 HARNESS_STAGE_ID=build
@@ -318,6 +317,13 @@ BUILD_URL=https://tc.example.com/buildConfiguration/Repo_Tests/4711 BUILD_VCS_NU
 service_build_url=https://tc.example.com/buildConfiguration/Repo_Tests/4711 commit_sha=@HEAD
 job_name=Tests
 
+[teamcity with parameters of the user < teamcity]
+CI_BRANCH=<default> CI_PULL_REQUEST=%teamcity.pullRequest.number%
+
+[teamcity pull request with parameters of the user < teamcity]
+CI_BRANCH=topic/y CI_PULL_REQUEST=16
+=> service_pull_request=16 service_branch=topic/y
+
 [codebuild pull request]
 CODEBUILD_CI=true CODEBUILD_BUILD_ID=codebuild-demo-project:b1e6661e-e4f2-4156-9ab9-82a19EXAMPLE
 CODEBUILD_BUILD_NUMBER=15
@@ -330,7 +336,7 @@ CODEBUILD_WEBHOOK_TRIGGER=pr/18
 service_job_id=codebuild-demo-project:b1e6661e-e4f2-4156-9ab9-82a19EXAMPLE service_pull_request=18
 service_branch=topic/y target_branch=main
 service_build_url=https://eu-west-1.codebuild.aws.amazon.com/project/x commit_sha=@HEAD
-repo_name=octocat/repo remote_url=https://github.com/octocat/repo.git
+repo_name=octocat/repo
 
 [codebuild batch]
 CODEBUILD_BATCH_BUILD_IDENTIFIER=py312 CODEBUILD_BUILD_ID=demo:b1e6661e CODEBUILD_BUILD_NUMBER=15
@@ -362,7 +368,7 @@ CF_PULL_REQUEST_NUMBER=4 CF_PULL_REQUEST_TARGET=main CF_REPO_NAME=repo CF_REPO_O
 CF_REVISION=@HEAD CF_STEP_NAME=MyUnitTests
 => service_name=codefresh service_number=5b3a service_job_id=5b3a-MyUnitTests service_pull_request=4
 service_branch=topic/y target_branch=main service_build_url=https://g.codefresh.io/build/5b3a
-commit_sha=@HEAD repo_name=octocat/repo job_name=MyUnitTests author_name=octocat message=Subject
+commit_sha=@HEAD repo_name=octocat/repo job_name=MyUnitTests
 
 [bitrise]
 CI=true BITRISE_IO=true BITRISEIO_GIT_BRANCH_DEST=main BITRISEIO_GIT_REPOSITORY_OWNER=octocat
@@ -381,8 +387,7 @@ BITRISE_GIT_COMMIT=@SHORT BITRISE_GIT_MESSAGE=Subject
 GIT_REPOSITORY_URL=git@github.com:octocat/repo.git
 => service_name=bitrise service_number=9d0e service_job_id=c2f2
 service_build_url=https://app.bitrise.io/app/a/pipelines/9d0e
-service_job_url=https://app.bitrise.io/build/c2f2 tag=v1 commit_sha=@SHORT message=Subject
-remote_url=git@github.com:octocat/repo.git
+service_job_url=https://app.bitrise.io/build/c2f2 tag=v1 commit_sha=@SHORT
 
 [xcode cloud]
 CI=TRUE CI_XCODE_CLOUD=TRUE CI_XCODE_PROJECT=Example.xcodeproj CI_BRANCH=main CI_BUILD_ID=f0e1
@@ -401,7 +406,7 @@ PULL_REQUEST=true REPOSITORY_URL=https://x-access-token:ghs_s3cret@github.com/oc
 REVIEW_ID=11 SITE_NAME=petsof
 => service_name=netlify service_number=5d4a service_pull_request=11 service_branch=topic/y
 service_build_url=https://app.netlify.com/sites/petsof/deploys/5e5b commit_sha=@HEAD
-repo_name=octocat/repo remote_url=https://github.com/octocat/repo
+repo_name=octocat/repo
 
 [vercel]
 CI=1 VERCEL=1 VERCEL_DEPLOYMENT_ID=dpl_7Gw5 VERCEL_GIT_COMMIT_AUTHOR_NAME='Jane Doe'
@@ -409,8 +414,7 @@ VERCEL_GIT_COMMIT_MESSAGE=Subject VERCEL_GIT_COMMIT_REF=improve-about-page
 VERCEL_GIT_COMMIT_SHA=@HEAD VERCEL_GIT_PULL_REQUEST_ID=23 VERCEL_GIT_REPO_OWNER=acme
 VERCEL_GIT_REPO_SLUG=my-site
 => service_name=vercel service_number=dpl_7Gw5 service_pull_request=23
-service_branch=improve-about-page commit_sha=@HEAD repo_name=acme/my-site author_name='Jane Doe'
-message=Subject
+service_branch=improve-about-page commit_sha=@HEAD repo_name=acme/my-site
 
 [rwx]
 CI=true RWX=true RWX_GIT_COMMITTER_EMAIL=jane@example.com RWX_GIT_COMMITTER_NAME='Jane Doe'
@@ -421,13 +425,13 @@ RWX_TASK_URL=https://cloud.rwx.com/mint/acme/tasks/9f2d
 => service_name=rwx service_number=7e1c service_job_id=9f2d service_branch=topic/y
 service_build_url=https://cloud.rwx.com/mint/acme/runs/7e1c
 service_job_url=https://cloud.rwx.com/mint/acme/tasks/9f2d service_attempt=1 commit_sha=@HEAD
-repo_name=octocat/repo committer_name='Jane Doe' committer_email=jane@example.com message=Subject
+repo_name=octocat/repo
 
 [surf]
 SURF_BUILD_NAME=surf SURF_NWO=octocat/repo SURF_PR_NUM=14 SURF_REF=refs/heads/topic/y
 SURF_REPO=https://github.com/octocat/repo SURF_SHA1=@HEAD
 => service_name=surf service_pull_request=14 service_branch=topic/y commit_sha=@HEAD
-repo_name=octocat/repo job_name=surf remote_url=https://github.com/octocat/repo
+repo_name=octocat/repo job_name=surf
 
 [buddy]
 CI=true BUDDY=true BUDDY_WORKSPACE_ID=1 BUDDY_PIPELINE_ID=170873 BUDDY_ACTION_ID=38252
@@ -438,11 +442,9 @@ BUDDY_EXECUTION_REVISION_COMMITTER_EMAIL=jane@example.com
 BUDDY_EXECUTION_URL=https://app.buddy.works/o/repo/pipelines/pipeline/170873/execution/5d6d
 BUDDY_REPO_SLUG=octocat/repo BUDDY_SCM_URL=https://github.com/octocat/repo
 => service_name=buddy service_number=170873-5d6d49db service_job_id=5d6d49db-38252
-service_pull_request=17
-service_branch=topic/y target_branch=main
+service_pull_request=17 service_branch=topic/y target_branch=main
 service_build_url=https://app.buddy.works/o/repo/pipelines/pipeline/170873/execution/5d6d
-commit_sha=@HEAD repo_name=octocat/repo committer_name='Jane Doe' committer_email=jane@example.com
-message=Subject remote_url=https://github.com/octocat/repo
+commit_sha=@HEAD repo_name=octocat/repo
 
 [buddy today < buddy]
 BUDDY_EXECUTION_ID= BUDDY_RUN_ID=12 BUDDY_RUN_PR_NO= BUDDY_RUN_PR_HEAD_BRANCH=
@@ -452,7 +454,6 @@ BUDDY_EXECUTION_REVISION_COMMITTER_NAME= BUDDY_RUN_COMMIT_COMMITTER_NAME='Jane D
 BUDDY_EXECUTION_REVISION_COMMITTER_EMAIL= BUDDY_RUN_COMMIT_COMMITTER_EMAIL=jane@example.com
 BUDDY_SCM_URL= BUDDY_REPO_SSH_URL=git@github.com:octocat/repo.git
 => service_number=170873-12 service_job_id= service_pull_request= target_branch=
-remote_url=git@github.com:octocat/repo.git
 
 [buddy tag < buddy today]
 BUDDY_RUN_HASH=6e7f BUDDY_RUN_BRANCH= BUDDY_RUN_TAG=v1
@@ -479,7 +480,6 @@ GO_MATERIAL_URL=https://github.com/octocat/repo.git GO_TRIGGER_USER=changes
 service_branch=topic/y service_build_url=https://go.example.com:8154/go/pipelines/repo/19/test/2
 service_job_url=https://go.example.com:8154/go/tab/build/detail/repo/19/test/2/py312-runInstance-1
 commit_sha=@HEAD repo_name=octocat/repo job_name=py312-runInstance-1
-remote_url=https://github.com/octocat/repo.git
 
 [heroku ci]
 CI=true CI_NODE_INDEX=1 CI_NODE_TOTAL=2 HEROKU_TEST_RUN_BRANCH=topic/y
@@ -497,7 +497,7 @@ SD_UI_BUILD_URL=https://cd.screwdriver.cd/pipelines/259/builds/173
 service_branch=topic/y target_branch=main
 service_build_url=https://cd.screwdriver.cd/pipelines/259/events/91
 service_job_url=https://cd.screwdriver.cd/pipelines/259/builds/173 commit_sha=@HEAD
-repo_name=octocat/repo job_name=PR-12:main remote_url=git@github.com:octocat/repo
+repo_name=octocat/repo job_name=PR-12:main
 
 [sourcehut]
 CI_NAME=sourcehut JOB_ID=484504 JOB_URL=https://builds.sr.ht/~octocat/job/484504
@@ -513,8 +513,7 @@ VELA_BUILD_LINK=https://vela.example.com/octocat/repo/8 VELA_BUILD_MESSAGE=Subje
 VELA_REPO_FULL_NAME=octocat/repo VELA_STEP_NAME=test VELA_STEP_NUMBER=3
 => service_name=vela service_number=8 service_job_id=8.3 service_branch=main
 service_build_url=https://vela.example.com/octocat/repo/8 commit_sha=@HEAD repo_name=octocat/repo
-job_name=test author_email=octocat@example.com message=Subject
-remote_url=https://github.com/octocat/repo.git
+job_name=test
 
 [bamboo]
 bamboo_buildKey=REPO-TEST4-PY bamboo_buildNumber=8 bamboo_buildResultKey=REPO-TEST4-PY-8
@@ -527,7 +526,7 @@ bamboo_shortJobName=py312
 service_pull_request=33 service_branch=topic/y target_branch=main
 service_build_url=https://bamboo.example.com/browse/REPO-TEST4-PY-8
 service_job_url=https://bamboo.example.com/browse/REPO-TEST4-PY-8 commit_sha=@HEAD
-repo_name=octocat/repo job_name=py312 remote_url=git@github.com:octocat/repo.git
+repo_name=octocat/repo job_name=py312
 
 [generic]
 CI_NAME=my-ci CI_AUTHOR_EMAIL=jane@example.com CI_AUTHOR_NAME='Jane Doe'

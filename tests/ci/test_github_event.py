@@ -1,4 +1,4 @@
-"""What the files of CI services add to a build, and what odd files do: nothing but a notice."""
+"""What GitHub's event file adds to a build, and what odd files do: nothing but a notice."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sound_builds import assert_sound
 
-from pytest_coveralls_submit.ci.detect import detect, service_name
+from pytest_coveralls_submit.ci.detect import detect
 
 GITHUB, GITHUB_BUILD = CASES["github push"]
 GITHUB_PULL_REQUEST, WITHOUT_EVENT = CASES["github pull request"]
@@ -93,6 +93,7 @@ def test_a_workflow_run_is_the_run_that_it_follows(tmp_path: Path) -> None:
         service_name=github-actions service_number=4242 service_job_id='tests-GitHub Actions 12'
         service_pull_request=12 service_branch=topic/y target_branch=main
         service_build_url=https://github.com/octocat/Hello-World/actions/runs/4242
+        service_job_url=https://github.com/octocat/Hello-World/actions/runs/4242
         service_attempt=2 event_name=workflow_run commit_sha=@HEAD repo_name=octocat/Hello-World
         job_name=tests author_name=Jane author_email=j@e.org message=Subject
         remote_url=https://github.com/octocat/Hello-World.git
@@ -255,83 +256,3 @@ def test_no_event_raises_or_gives_a_wrong_kind_of_value(
     env = with_event(GITHUB_PULL_REQUEST, tmp_path_factory.getbasetemp(), event)
 
     assert_sound(detect(env))
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_the_name_of_the_service_needs_no_file(tmp_path: Path, case: str) -> None:
-    """It is asked before it is known whether anything will be sent."""
-    env, expected = CASES[case]
-    missing = str(tmp_path / "missing")
-    named = {**env, "GITHUB_EVENT_PATH": missing, "TEAMCITY_BUILD_PROPERTIES_FILE": missing}
-
-    assert service_name(named) == expected.service_name
-
-
-# --- TeamCity's parameter files -------------------------------------------------------------------
-
-PULL = "teamcity.pullRequest"
-PARAMETERS = r"""! a comment
-
-teamcity.serverUrl=https\://tc.example.com
-vcsroot.url = https\://user\:s3cret@github.com/\
-    octocat/repo.git
-vcsroot.branch: refs/heads/main
-no value
-\
-"""
-
-
-def teamcity(path: Path, configuration: str) -> dict[str, str]:
-    """An agent's environment, with its two files in Java's format."""
-    parameters = path / "configuration.properties"
-    parameters.write_text(PARAMETERS + configuration, encoding="latin-1")
-    properties = path / "build.properties"
-    escaped = str(parameters).replace("\\", "\\\\").replace(":", "\\:")
-    properties.write_text(
-        f"#TeamCity build properties\nteamcity.configuration.properties.file={escaped}\n"
-        "teamcity.build.id=4711\nBUILD_NUMBER=1\n",
-        encoding="latin-1",
-    )
-    old = "https://tc.example.com/viewLog.html?buildId=4711&buildTypeId=Repo_Tests"
-    named = {"TEAMCITY_BUILD_PROPERTIES_FILE": str(properties), "BUILD_URL": old}
-    return CASES["teamcity"][0] | named
-
-
-TEAMCITY_BUILD = build(
-    """
-    service_name=teamcity service_number=71 service_job_id=4711 service_branch=topic/y
-    service_build_url='https://tc.example.com/viewLog.html?buildId=4711' commit_sha=@HEAD
-    repo_name=octocat/repo job_name=Tests remote_url=https://github.com/octocat/repo.git
-    """
-)
-
-
-@pytest.mark.parametrize(
-    ("parameters", "expected"),
-    [
-        (r"teamcity.build.branch=topic/y", {}),
-        (r"teamcity.build.branch=t\u006fpic/y", {}),
-        (r"teamcity.build.branch=<default>", {"service_branch": "main"}),
-        (
-            f"{PULL}.number=16\n{PULL}.source.branch=topic/y\n{PULL}.target.branch=refs/heads/main",
-            {"service_pull_request": "16", "target_branch": "main"},
-        ),
-    ],
-    ids=["branch", "escaped", "default", "pull request"],
-)
-def test_teamcity_tells_branch_and_pull_request_in_its_files(
-    tmp_path: Path, parameters: str, expected: dict[str, Any]
-) -> None:
-    """Its environment has neither; the files that it names have both."""
-    assert detect(teamcity(tmp_path, parameters)) == replace(TEAMCITY_BUILD, **expected)
-
-
-def test_teamcity_files_that_are_missing_are_said(tmp_path: Path) -> None:
-    """Without the files the environment alone is asked."""
-    env, expected = CASES["teamcity"]
-    missing = str(tmp_path / "missing")
-
-    detected = detect(env | {"TEAMCITY_BUILD_PROPERTIES_FILE": missing})
-
-    problem = f"the file {missing!r} cannot be read: there is no such file"
-    assert detected == replace(expected, problems=(problem,))
