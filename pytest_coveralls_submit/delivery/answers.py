@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..secret import Secret, redact
+from ..text import more_about
 from .sender import PROBLEM_LIMIT, Answer
 
 GITHUB_ACTIONS, GITHUB, TRAVIS = "github-actions", "github", "travis-ci"
@@ -277,7 +278,7 @@ def _common_rules(it: _Refusal) -> Iterator[Advice]:
         yield "processing-error", f"{it.server} had trouble with this job; {UNAFFECTED}"
     # psf/requests#2703, #3516, #6585, pypa/pip#6555, #9190, mozilla/bugbot#1909, #2002
     proxy = it.answer.proxy or "the proxy"
-    if it.has(407) or it.failed("407"):
+    if it.has(407) or it.failed(r"\b407\b"):
         advice = "http://USER:PASSWORD@HOST:PORT"
         yield "proxy", f"put user and password into the variable of {proxy}: {advice}"
     if it.answer.proxy and it.failed("(?i)proxy|SOCKS"):
@@ -366,6 +367,8 @@ def _judge(
         advice.append("is it down for everybody? https://status.coveralls.io")
     if answer.ambiguous:
         advice.append(doubt.format(refusal.server))
+    if anchor and (link := more_about(anchor)):
+        advice.append(link)
     return Verdict(False, _reason(answer, message), tuple(advice), anchor, message=message)
 
 

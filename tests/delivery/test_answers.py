@@ -318,6 +318,52 @@ def test_an_answer_from_a_server_is_explained(sent: bytes, reason: str, anchor: 
     assert (verdict.reason, verdict.anchor) == (reason, anchor)
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [
+        *(http(status, PAGE.encode()) for status in (400, 403, 407, 502)),
+        *(b"", b"HTTP/1.1 200 OK\r\n\r\n", b"SSH-2.0-OpenSSH_9.6\r\n\r\n"),
+    ],
+)
+def test_a_proxy_in_the_way_is_named_with_its_variable(
+    sent: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Scripted(lambda _: sent) as proxy:
+        address = proxy.url.replace("//", "//user:hunter%2322@")
+        answer, verdict = through(address, monkeypatch)
+
+    assert verdict.anchor == "proxy"
+    assert f"the variable of {proxy.url} (from HTTPS_PROXY)" in verdict.advice[0]
+    assert "hunter" not in repr((answer, verdict))
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("http://user:hunter2#x@squid.example:3128", "http://squid.example:3128"),
+        ("htp://user:hunter2@squid.example", "htp://squid.example"),
+        ("socks5://user:hunter2@squid.example:1080", "socks5://squid.example:1080"),
+        ("http://127.0.0.1:1", "http://127.0.0.1:1"),
+    ],
+)
+def test_an_address_of_no_proxy_is_named_without_its_password(
+    address: str, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer, verdict = through(address, monkeypatch)
+
+    assert verdict.anchor == "proxy"
+    assert f"the variable of {shown} (from HTTPS_PROXY)" in verdict.advice[0]
+    assert "hunter" not in repr((answer, verdict))
+
+
+def through(proxy: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Answer, Verdict]:
+    """Deliver a job through a proxy."""
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    call = Call(method="POST", url="https://coveralls.io/api/v1/jobs", form="json_file")
+    answer = transport.deliver(call, b"{}", Policy(connect_timeout=5), lambda _: None)
+    return answer, judge_job(answer, FACTS)
+
+
 # --- before the first test -------------------------------------------------------------------
 
 
