@@ -312,7 +312,7 @@ def test_an_entry_quotes_the_server(case: Case) -> None:
 def test_an_answer_from_a_server_is_explained(sent: bytes, reason: str, anchor: str) -> None:
     with Scripted(lambda _: sent) as server:
         call = Call(method="POST", url=f"{server.url}/api/v1/jobs", form="json_file")
-        answer = transport.deliver(call, b"{}", Policy(), lambda _: None)
+        answer = transport.deliver(call, b"{}", Policy(), print)
 
     verdict = judge_job(answer, FACTS)
     assert (verdict.reason, verdict.anchor) == (reason, anchor)
