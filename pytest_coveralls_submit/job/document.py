@@ -197,7 +197,7 @@ def load_job(path: Path) -> Job:
         JobError: it cannot be read, is too large, or ``check_job`` refuses it; names the file.
     """
     try:
-        job = json.loads(_read(path))
+        job = json.loads(_file_content(path))
         if isinstance(job, dict):
             job.pop("repo_token", None)
         return check_job(job)
@@ -210,7 +210,7 @@ def load_job(path: Path) -> Job:
     raise JobError(escaped(f"{path}{problem}")) from None
 
 
-def _read(path: Path) -> bytes:
+def _file_content(path: Path) -> bytes:
     if str(path) != "-":
         with path.open("rb") as file:
             content = file.read(SIZE_LIMIT + 1)

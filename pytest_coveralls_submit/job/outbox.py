@@ -61,16 +61,27 @@ def keep(job_bytes: bytes, folders: Iterable[Path], stem: str) -> Path | None:
         with suppress(OSError):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             _check_owner(folder)
-            part = _write_part(job_bytes, folder)
-            path = folder / f"{stem}.json"
+            path = _take_name(folder, stem)
             try:
-                path.touch(mode=0o600, exist_ok=False)  # takes the name
+                write(job_bytes, path)
             except OSError:
-                path = folder / f"{stem}-{part.name.removeprefix(PART)}.json"
-            part.replace(path)
+                path.unlink()
+                raise
             _remove_old(folder, path)
             return path
     return None
+
+
+def _take_name(folder: Path, stem: str) -> Path:
+    """Make an empty file under a name that was free."""
+    path = folder / f"{stem}.json"
+    try:
+        path.touch(mode=0o600, exist_ok=False)
+    except FileExistsError:
+        handle, name = tempfile.mkstemp(prefix=f"{stem}-", suffix=".json", dir=folder)
+        os.close(handle)
+        return Path(name)
+    return path
 
 
 def _check_owner(folder: Path) -> None:
@@ -85,17 +96,6 @@ def _check_owner(folder: Path) -> None:
         if status.st_uid != os.getuid():
             raise PermissionError(f"{folder} belongs to another user")
         folder.chmod(0o700)
-
-
-def _write_part(job_bytes: bytes, folder: Path) -> Path:
-    handle, name = tempfile.mkstemp(prefix=PART, dir=folder)  # mode 0600
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(job_bytes)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    return Path(name)
 
 
 def _remove_old(folder: Path, newest: Path) -> None:
@@ -183,8 +183,11 @@ def write(job_bytes: bytes, path: Path) -> None:
         path.write_bytes(job_bytes)
         return
     target = Path(os.path.realpath(path))
-    part = _write_part(job_bytes, target.parent)
+    handle, name = tempfile.mkstemp(prefix=PART, dir=target.parent)  # mode 0600
+    part = Path(name)
     try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(job_bytes)
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)

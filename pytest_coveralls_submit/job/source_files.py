@@ -116,7 +116,7 @@ def read(
             continue
         name = as_sent(in_repository)
         try:
-            content = _read(Path(file.path))
+            content = _file_bytes(Path(file.path))
             entry = _source_file(name, file, content)
             if include_source:
                 entry = replace(entry, source=_decode(file.path, content))
@@ -136,7 +136,7 @@ def read(
     return Reading(files, tuple(outside), unreadable, tuple(notices))
 
 
-def _read(path: Path) -> bytes:
+def _file_bytes(path: Path) -> bytes:
     # A test may have left a pipe or a device under the name.
     if not stat.S_ISREG(path.stat().st_mode):
         raise OSError(f"not a regular file: {str(path)!r}")
@@ -177,7 +177,7 @@ def add_text(file: SourceFile, checkout: Path) -> SourceFile:
         path = (checkout / file.name).resolve()
         # The name may come from a fork: it must not lead to another file of this machine.
         if path.is_relative_to(checkout.resolve()):
-            return replace(file, source=_decode(file.name, _read(path)))
+            return replace(file, source=_decode(file.name, _file_bytes(path)))
     except (OSError, ValueError, SyntaxError, RuntimeError):
         pass
     return file
