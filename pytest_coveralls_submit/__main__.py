@@ -1,4 +1,4 @@
-"""``python -m pytest_coveralls_submit``: the commands beside ``pytest --coveralls``."""
+"""Run the commands: ``python -m pytest_coveralls_submit``."""
 
 import os
 import sys
@@ -6,7 +6,7 @@ import sys
 import pytest_coveralls_submit
 
 # `python -m` looks for modules in the current directory first: an `argparse.py` there, perhaps of a
-# pull request, would run with the token at hand. Both modules above are loaded already, and
+# pull request, would run with the token in reach. Both modules above are already loaded, and
 # `__future__` is not.
 if __name__ == "__main__" and not getattr(sys.flags, "safe_path", False):
     try:
@@ -17,7 +17,7 @@ if __name__ == "__main__" and not getattr(sys.flags, "safe_path", False):
         pass
     pytest_coveralls_submit.SYS_PATH = pytest_coveralls_submit.import_path()
 
-from .commands.command_line import main
+from .cli import main
 
 __all__ = ["main"]
 

@@ -1,97 +1,72 @@
-"""What is known before the first test runs, as one value."""
+"""Everything known before the tests: settings, CI service, git and token, as values."""
 
 from __future__ import annotations
 
 import tempfile
 import time
-from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from . import git
 from .changed_lines import Base, NoBase, find_base
-from .ci import gitlab
 from .ci.detect import Build, detect
-from .delivery import sender
-from .delivery.answers import RunFacts
-from .delivery.sender import Answer, Call, Policy
-from .identity.token import Token, choose_token, why_github_token_stays
-from .job import identity as head
+from .delivery.answers import RunFacts, token_mismatch
+from .job import identity as job_identity
 from .job.identity import Identity
-from .job.names import Names
 from .job.tested_commit import find_tested_commit, other_commit_notices, without_other_commit
+from .outcome import NotSent
 from .secret import Environment, Secret
 from .settings.table import Settings
-
-GITLAB = "gitlab-ci"
+from .settings.token import (
+    GITHUB_ACTIONS,
+    Token,
+    choose_token,
+    why_github_token_stays,
+    why_withheld,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What is known before the first test runs."""
+class SendContext:
+    """Hold what sending a job needs: settings, CI service and token."""
 
     settings: Settings
     env: Environment
     """The environment of session start."""
     start: Path
     """The directory of session start."""
-    root: Path
-    """Pytest's root directory."""
-    started: float
-    """When the session began, in seconds since the epoch."""
-    top: Path
-    """What names are relative to: git's top level, else pytest's root directory."""
-    token: Token | None
-    identity: Identity
     build: Build
-    git: git.Git
-    temporary: Path | None
-    """Where temporary files lie; None where no directory takes any."""
-    base: Base | NoBase = field(default_factory=NoBase)
-    """What the changed lines are counted from."""
+    token: Token | None
     notices: tuple[str, ...] = ()
 
-    @cached_property
-    def tracked(self) -> frozenset[str] | None:
-        """The names of the files that git tracks, None where it cannot say."""
-        can_say = self.git.top is not None and self.git.problem is None
-        return git.tracked(self.top, self.env) if can_say else None
-
-    @cached_property
-    def naming(self) -> Names:
-        """Gives measured files their names."""
-        settings = self.settings
-        return Names(
-            self.top,
-            self.tracked,
-            near=(self.root, self.start),
-            base_dir=settings.base_dir,
-            src_dir=settings.src_dir,
-        )
-
     @property
-    def leads_to_a_job(self) -> bool:
-        """Whether a job would be sent, saved or shown."""
-        return leads_to_a_job(self.settings, self.token)
+    def will_send(self) -> bool:
+        """Tell whether a job will be sent."""
+        return self.token is not None and not self.settings.dry_run
 
     @property
     def secrets(self) -> tuple[Secret, ...]:
-        """All that must not be shown."""
+        """Return all values that must not be printed."""
         token = () if self.token is None else (self.token.secret,)
         own = (self.settings.repo_token, self.settings.gitlab_token)
         return (*token, *(secret for secret in own if secret is not None))
 
-    @property
-    def facts(self) -> RunFacts:
-        """What an answer may have to be explained with."""
+    def facts(self, number: str | None, service_name: str | None) -> RunFacts:
+        """Return the facts that explain an answer.
+
+        Args:
+            number: of the build that is sent to.
+            service_name: of the job that is sent.
+        """
         token, settings = self.token, self.settings
         name, bundle = (settings.origins.get(key) for key in ("service_name", "ca_bundle"))
         return RunFacts(
             host=settings.host,
-            service_number=self.identity.service_number,
-            repo_name=self.identity.repo_name or self.build.repo_name,
+            service_number=number,
+            repo_name=settings.repo_name or self.build.repo_name,
             ci=self.build.service_name,
-            service_name=self.identity.service_name,
+            service_name=service_name,
             service_name_source=str(name) if name is not None else None,
             has_github_token=token is not None and token.is_github,
             token_source=token.origin if token else None,
@@ -104,104 +79,169 @@ class Plan:
         )
 
 
-def make_plan(
-    settings: Settings,
-    env: Environment,
-    *,
-    root: Path,
-    start: Path,
-    compares: bool = False,
-) -> Plan:
-    """Ask CI service and git what is tested, before the tests can change anything.
+@dataclass(frozen=True, kw_only=True)
+class RunContext(SendContext):
+    """Hold what building a job needs, too: git, identity, base."""
+
+    started: float
+    """In seconds since the epoch."""
+    root: Path
+    """pytest's root directory."""
+    top: Path
+    """git's top level, else pytest's root directory."""
+    git: git.Git
+    identity: Identity
+    base: Base | NoBase
+
+
+def make_send_context(settings: Settings, env: Environment, start: Path) -> SendContext:
+    """Detect the CI service and choose the token.
 
     Args:
         settings: of the user.
         env: the environment of session start.
-        root: pytest's root directory.
         start: the directory of session start.
-        compares: whether something is measured whose changed lines can be counted.
-
-    Raises:
-        SettingsError: the flag's template has a placeholder that is not known.
     """
     build = detect(env)
-    found = git.read((start, root), env)
-    found = find_tested_commit(found, env, build, settings.commit_sha)
-    notices = (*settings.notices, *build.problems, *other_commit_notices(build, found))
-    build = without_other_commit(build, found)
-    commit = settings.commit_sha or build.commit_sha
-    token = choose_token(settings, build, env)
-    flag = head.flag_name(settings, build, env)
-    from_gitlab = _ask_gitlab(commit, build, found, env)
-    started = time.time()
-    run_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started))
-    # What git has not answered so far it will not answer now, after another five seconds.
-    top = found.top if compares and not found.problem else None
-    filed = head.commit_of(settings, build, found)
-    return Plan(
+    return SendContext(
         settings=settings,
         env=env,
         start=start,
-        root=root,
-        started=started,
-        top=found.top or root,
-        token=token,
-        identity=head.compose(
-            settings, build, found, token, flag=flag, run_at=run_at, from_gitlab=from_gitlab
-        ),
         build=build,
-        git=found,
-        temporary=_temporary(),
-        base=find_base(settings, build, top=top, env=env, commit=filed),
-        notices=(*notices, *_token_in_git(settings, found, env)),
+        token=choose_token(settings, build.service_name, env),
+        notices=(*settings.notices, *build.problems),
     )
 
 
-def _temporary() -> Path | None:
-    try:
-        return Path(tempfile.gettempdir())
-    except OSError:  # all is read-only
-        return None
+def make_run_context(sending: SendContext, root: Path, *, with_base: bool = False) -> RunContext:
+    """Ask git what is tested, before the tests can change anything.
+
+    Args:
+        sending: see :func:`make_send_context`.
+        root: pytest's root directory.
+        with_base: whether changed lines may be counted.
+
+    Raises:
+        SettingsError: the flag's template has an unknown placeholder.
+    """
+    settings, env = sending.settings, sending.env
+    flag = job_identity.flag_name(settings, sending.build, env)
+    found = git.read((sending.start, root), env)
+    found = find_tested_commit(found, env, sending.build, settings.commit_sha)
+    notices = other_commit_notices(sending.build, found)
+    build = without_other_commit(sending.build, found)
+    started = time.time()
+    run_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started))
+    identity = job_identity.compose(
+        settings, build, found, sending.token, flag=flag, run_at=run_at, from_gitlab=None
+    )
+    common = {field.name: getattr(sending, field.name) for field in fields(SendContext)}
+    common["build"] = build
+    common["notices"] += (*notices, *_token_in_git(settings, found, env))
+    return RunContext(
+        **common,
+        started=started,
+        root=root,
+        top=found.top or root,
+        git=found,
+        identity=identity,
+        base=find_base(
+            settings,
+            build,
+            # What git has not answered so far would take another five seconds each.
+            top=found.top if with_base and not found.problem else None,
+            env=env,
+            commit=job_identity.commit_of(settings, build, found),
+        ),
+    )
 
 
 def _token_in_git(settings: Settings, found: git.Git, env: Environment) -> tuple[str, ...]:
-    """Return a notice where the token stands in a file that git tracks."""
+    """Warn of a token in a file that git tracks."""
     origin = settings.origins.get("repo_token")
     if found.top is None or origin is None or origin.file is None:
         return ()
-    in_repository = git.name_if_tracked(origin.file, found.top, env)
-    if in_repository is None:
-        return ()
-    return (f"the token stands in {in_repository}, which git tracks: everybody can read it there",)
+    name = git.name_if_tracked(origin.file, found.top, env)
+    return () if name is None else (f"the token is in {name}, which git tracks: keep it elsewhere",)
 
 
-def _ask_gitlab(
-    commit: str | None, build: Build, found: git.Git, env: Environment
-) -> git.Commit | None:
-    """Ask GitLab who wrote the commit, where neither git nor the job's variables say."""
-    if build.service_name != GITLAB or commit is None:
-        return None
-    if all(asdict(head.written_by(commit, build, found)).values()):
-        return None
-    return gitlab.fill(commit, env, asker(env))
-
-
-def asker(env: Environment, *secrets: Secret) -> gitlab.Ask:
-    """Return what asks GitLab: apart from this process, once, and for 5 seconds at most."""
-    policy = Policy(connect_timeout=5.0, read_timeout=5.0, deadline=5.0)
-    hidden = (*secrets, *(Secret(env[name]) for name in ("CI_JOB_TOKEN",) if env.get(name)))
-
-    def ask(call: Call, body: bytes) -> Answer:
-        return sender.send(call, [body], policy, env=env, say=lambda _: None, secrets=hidden)
-
-    return ask
-
-
-def leads_to_a_job(settings: Settings, token: Token | None) -> bool:
-    """Tell whether a job would be sent, saved or shown."""
+def is_job_wanted(settings: Settings, token: Token | None) -> bool:
+    """Tell whether a job will be sent, saved or built for a dry run."""
     return token is not None or settings.dry_run or settings.save is not None
 
 
 def is_worth_measuring(settings: Settings, token: Token | None) -> bool:
-    """Tell whether to measure where nobody else asked for it."""
-    return leads_to_a_job(settings, token) or settings.changed_fail_under is not None
+    """Tell whether to measure although nobody asked for coverage."""
+    return is_job_wanted(settings, token) or settings.changed_fail_under is not None
+
+
+def temporary_folder() -> Path | None:
+    """Return the directory for temporary files, if one is writable."""
+    try:
+        return Path(tempfile.gettempdir())
+    except OSError:
+        return None
+
+
+# --- problems, before the first test -----------------------------------------------------------
+
+
+def startup_warnings(sending: SendContext) -> Iterator[str]:
+    """Yield what to tell the user of settings and token."""
+    yield from sending.notices
+    if sending.settings.skip_ssl_verify:
+        yield f"TLS is not verified for {sending.settings.host}: others can read the token"
+
+
+def startup_problems(context: RunContext) -> Iterator[str]:
+    """Yield all problems that are known before the first test."""
+    yield from startup_warnings(context)
+    identity, settings = context.identity, context.settings
+    is_fork = _may_lack_secrets(context.build)  # nothing can be done about it there
+    if context.token is None and not settings.dry_run and not is_fork:
+        yield why_no_token(context).full_reason
+    elif hidden := _hidden_by_tox(context):
+        yield hidden
+    if mismatch := token_mismatch(context.facts(identity.service_number, identity.service_name)):
+        yield mismatch
+    if settings.parallel and identity.service_number is None:
+        yield "parallel needs a build number for `finish`: set service_number"
+
+
+def why_no_job(context: RunContext) -> NotSent | None:
+    """Return the outcome of a run that builds no job."""
+    return None if is_job_wanted(context.settings, context.token) else why_no_token(context)
+
+
+def why_no_token(sending: SendContext) -> NotSent:
+    """Return the outcome of a run without a token."""
+    return NotSent(reason="no token", remedy=_token_remedy(sending))
+
+
+def _token_remedy(sending: SendContext) -> str:
+    build = sending.build
+    on_github = build.service_name == GITHUB_ACTIONS
+    if hidden := _hidden_by_tox(sending):
+        return hidden
+    if withheld := why_withheld(sending.settings, build.service_name, sending.env):
+        return withheld
+    if _may_lack_secrets(build):
+        hint = "; GITHUB_TOKEN: ${{ github.token }} works there" if on_github else ""
+        return f"pull requests from forks and Dependabot get no secrets{hint}"
+    also = " or GITHUB_TOKEN: ${{ github.token }}" if on_github else ""
+    return f"set COVERALLS_REPO_TOKEN (from the repository's page on Coveralls){also}"
+
+
+def _may_lack_secrets(build: Build) -> bool:
+    return build.service_pull_request is not None and not build.is_workflow_run
+
+
+def _hidden_by_tox(sending: SendContext) -> str | None:
+    """Return the remedy where tox seems to hide the CI service's variables."""
+    build = sending.build
+    if build.service_name or build.service_number or not sending.env.get("TOX_ENV_NAME"):
+        return None
+    return (
+        "tox hides the variables of a CI service; let them through in tox.ini: "
+        "pass_env = CI, CI_*, GITHUB_*, GITLAB_*, COVERALLS_*"
+    )

@@ -1,149 +1,176 @@
-"""What became of a job: sent, built only, not sent, or failed."""
+"""The outcome of a job: sent, built only, not sent, or failed."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class FileTotal(NamedTuple):
-    """How much of a source file is covered."""
+    """Count the covered lines and branches of a file."""
 
     name: str
     covered: int
-    """Lines and branches that are covered."""
+    """Lines and branches."""
     relevant: int
-    """Lines and branches that could be."""
+    """Lines and branches."""
     covered_lines: int = 0
     lines: int = 0
-    """Lines that could be covered, without branches."""
+    """Relevant lines, without branches."""
 
     @property
     def percent(self) -> float:
-        """Share of what is covered, 0 to 100; 100 for a file with nothing to cover."""
+        """Return the covered share, 0 to 100; 100 without relevant lines."""
         return 100.0 * self.covered / self.relevant if self.relevant else 100.0
 
 
 class ChangedFile(NamedTuple):
-    """What a change left untested in one file."""
+    """Count the covered changed lines of a file."""
 
     name: str
     covered: int
-    """Changed lines that coverage counts and that ran."""
     total: int
     """Changed lines that coverage counts."""
     missed: tuple[tuple[int, int], ...] = ()
-    """First and last line of each run of missed lines; what coverage does not count between two
-    missed changed lines joins them."""
+    """First and last line of each run; uncounted lines in between do not end one."""
     partial: tuple[int, ...] = ()
-    """Covered lines of which a branch was not taken."""
+    """Covered lines with a branch not taken."""
     repository_name: str = ""
-    """What the file is called in the repository; empty where that is the name."""
+    """Its name in the repository, where that differs."""
 
 
 @dataclass(frozen=True)
 class ChangedLines:
-    """How many of the changed lines are covered; files that have any, sorted by name."""
+    """Count the covered changed lines of all files."""
 
     files: tuple[ChangedFile, ...] = ()
+    """Files with changed lines, sorted by name."""
 
     @property
     def covered(self) -> int:
-        """Changed lines that ran."""
+        """Return the number of covered changed lines."""
         return sum(file.covered for file in self.files)
 
     @property
     def total(self) -> int:
-        """Changed lines that coverage counts."""
+        """Return the number of changed lines that coverage counts."""
         return sum(file.total for file in self.files)
 
     @property
     def percent(self) -> float:
-        """Share of the changed lines that ran, 0 to 100; 100 where none is counted."""
+        """Return the covered share, 0 to 100; 100 without changed lines."""
         return 100.0 * self.covered / self.total if self.total else 100.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class BuildResult:
-    """What the server made of the whole build."""
+    """Report the server's own result of the whole build."""
 
     url: str
     percent: float | None
-    """None while it is still being processed, or where it may not be asked."""
+    """None while unknown; ``problem`` says why."""
     change: float | None = None
     """Percentage points against the build before."""
     problem: str = ""
-    """Why there is no percentage, in one line."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """Base of the four outcomes."""
+class Findings:
+    """Sum up a measured run, whatever becomes of its job."""
 
     percent: float | None = None
-    """coverage.py's own total; None where nothing was measured, or is not known."""
+    """coverage.py's own total; None where nothing was measured."""
     changed: ChangedLines | None = None
-    """None where no base is known, or it was not asked for."""
+    """None where no base is known, or nobody asked."""
     shortfall: str = ""
-    """Why too few of the changed lines are covered for exit status 0."""
-    saved: Path | None = None
-    """Where the user has the job now."""
-
+    """The reason why ``changed_fail_under`` fails the run."""
     notices: tuple[str, ...] = ()
-    """Worth knowing in any case, a line each."""
     details: tuple[str, ...] = ()
-    """For ``-v``: sizes, times, files that were left out."""
+    """Printed with ``-v``."""
+
+    def with_notices(self, notices: Iterable[str]) -> Self:
+        """Return a copy with further notices."""
+        return replace(self, notices=(*self.notices, *notices))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome(Findings):
+    """Base of the four outcomes."""
+
+    saved: Path | None = None
+    """Where the user had the job written."""
+
+    @classmethod
+    def of(
+        cls,
+        findings: Findings,
+        *,
+        notices: tuple[str, ...] = (),
+        details: tuple[str, ...] = (),
+        **own: Any,
+    ) -> Self:
+        """Build an outcome from the findings and its own fields."""
+        common = {field.name: getattr(findings, field.name) for field in fields(Findings)}
+        common["notices"] += notices
+        common["details"] += details
+        return cls(**common, **own)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Built(Outcome):
-    """The job was built and checked, and on purpose not sent (``dry_run``)."""
+    """Report a job that was built but, on purpose, not sent (``dry_run``)."""
 
     files: tuple[FileTotal, ...]
     percent: float
-    """coverage.py's own total."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sent(Built):
-    """The server accepted the job."""
+    """Report a job that the server accepted."""
 
     url: str | None
-    """The job's page, where the server named one."""
+    """The job's page, if the server named one."""
     message: str = ""
     build: BuildResult | None = None
-    """What the build came to, where the user waits for it."""
     finish: str | None = None
-    """For a parallel build: the command that closes it."""
+    """The command that closes a parallel build."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NotSent(Outcome):
-    """There was nothing to send, or no way to; the exit status is not touched."""
+    """Report that there was nothing to send, or no way to."""
 
     reason: str
     remedy: str = ""
-    """What to do about it; not said again where the header has said it."""
+    """Left out where the header has printed it."""
+    is_expected: bool = False
+    """Whether ``strict`` accepts it: nothing was meant to be sent."""
 
     @property
     def full_reason(self) -> str:
-        """The reason, and what to do about it."""
+        """Return reason and remedy in one line."""
         return f"{self.reason}: {self.remedy}" if self.remedy else self.reason
 
 
 @dataclass(frozen=True, kw_only=True)
 class Failed(Outcome):
-    """The job could not be built, or was not accepted."""
+    """Report a job that could not be built, or was not accepted."""
 
     reason: str
     advice: tuple[str, ...] = ()
     kept: Path | None = None
-    """Where the job waits to be sent again."""
+    """The job on disk."""
+    command: str = ""
+    """Sends the kept job."""
     traceback: str = ""
-    """Of an internal fault; for ``-v``."""
+    """Of an internal error; printed with ``-v``."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Interrupted(Failed):
-    """The user interrupted it."""
+    """Report that the user interrupted it."""

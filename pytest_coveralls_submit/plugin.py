@@ -1,7 +1,6 @@
-"""pytest's hooks, thin: the options, asking pytest-cov to measure, registering a reporter.
+"""pytest's hooks: the options, measuring, and registering a session.
 
-Loaded in every pytest run, so that all else is imported once it is switched on. No exception of
-ours gets past it.
+Loaded in every pytest run, so everything else is imported once it is switched on.
 """
 
 from __future__ import annotations
@@ -17,10 +16,12 @@ if TYPE_CHECKING:
     from .errors import CoverallsError
 
 MEASURES = pytest.StashKey[bool]()
-"""Whether pytest-cov measures because we asked it to."""
+"""Whether the plugin made pytest-cov measure."""
 ENVIRONMENT = pytest.StashKey[Mapping[str, str]]()
-"""The environment when pytest loaded the plugin, before other plugins and conftests change it."""
+"""The environment when pytest loaded the plugin, before plugins and conftests change it."""
 _loaded_in: Mapping[str, str] = {}
+NO_SESSION = ("showfixtures", "show_fixtures_per_test", "markers", "cacheshow", "version", "help")
+"""Options of pytest that run no session."""
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -54,16 +55,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_load_initial_conftests(
     early_config: pytest.Config, args: list[str]
 ) -> Generator[None, object, object]:
-    """Ask pytest-cov to measure where nobody did and a job could be sent.
+    """Make pytest-cov measure if nobody asked it to and a job could be sent.
 
     A wrapper, to come before pytest-cov's own ``tryfirst`` implementation.
     """
     early_config.stash[ENVIRONMENT] = _loaded_in
     options = early_config.known_args_namespace
-    if _is_said(early_config, options):
-        from .session import nesting
+    if _is_mentioned(early_config, options):
+        from . import partial_run
 
-        if nesting.outer() is None:
+        if partial_run.outer_session() is None:
             from . import child_process  # noqa: F401  before a conftest.py changes what it needs
         if _should_measure(early_config, options):
             options.cov_source = [True]
@@ -73,8 +74,8 @@ def pytest_load_initial_conftests(
     return result
 
 
-def _is_said(config: pytest.Config, options: Any) -> bool:
-    """Tell whether flag or ini file name the switch; cheap, where they do not."""
+def _is_mentioned(config: pytest.Config, options: Any) -> bool:
+    """Tell whether flag or ini file mention the switch; cheap if they do not."""
     if options.coveralls is not None:
         return bool(options.coveralls)
     try:
@@ -88,15 +89,15 @@ def _should_measure(config: pytest.Config, options: Any) -> bool:
     is_off = getattr(options, "no_cov", False) or getattr(options, "collectonly", False)
     if asked is None or asked or is_off:
         return False
-    from .session import nesting
+    from . import partial_run
 
-    if nesting.outer() is not None:  # a worker does as its session, a run inside of one does not
-        return nesting.is_measuring_worker()
+    if partial_run.outer_session() is not None:
+        return partial_run.is_measuring_worker()
     if not _is_on(config, options):
         return False
     try:
         return _leads_to_a_job(config, options)
-    except Exception:  # noqa: BLE001  pytest_configure meets it again, and says so
+    except Exception:  # noqa: BLE001  pytest_configure meets it again, and reports it
         return False
 
 
@@ -119,20 +120,20 @@ def _usage_error(error: CoverallsError) -> pytest.UsageError:
 
 
 def _leads_to_a_job(config: pytest.Config, options: Any) -> bool:
-    from .ci.detect import Build, service_name
+    from .ci.detect import service_name
     from .context import is_worth_measuring
-    from .identity.token import choose_token
     from .measurement.measure import current
     from .settings.sources import effective_environment, gather
+    from .settings.token import choose_token
 
     env = effective_environment(config.stash[ENVIRONMENT])
     settings = gather(config, options, env)
-    token = choose_token(settings, Build(service_name=service_name(env)), env)
+    token = choose_token(settings, service_name(env), env)
     return is_worth_measuring(settings, token) and current() is None
 
 
 def _take_back_warning(options: Any, args: list[str]) -> None:
-    """Undo pytest-cov's warning of options after ``--no-cov``, where it took ours for its own."""
+    """Undo pytest-cov's warning of options after ``--no-cov``, if it took ours for its own."""
     if getattr(options, "no_cov_should_warn", False):
         words = [str(word) for word in args]
         after = words[words.index("--no-cov") + 1 :] if "--no-cov" in words else words
@@ -143,57 +144,63 @@ def _take_back_warning(options: Any, args: list[str]) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Register a reporter where this session is the one that submits.
+    """Register a session where this process is the one that sends.
 
-    The last, because others may set our variables.
+    The last, because other plugins may set ``COVERALLS_*`` variables.
     """
-    if not _is_said(config, config.option):
+    options = config.option
+    if not _is_mentioned(config, options) or any(getattr(options, n, False) for n in NO_SESSION):
         return
-    from .session import nesting
+    from . import partial_run
 
     if hasattr(config, "workerinput"):
-        if config.option.coveralls or nesting.outer() is not None:
-            nesting.enter_worker()
-    elif _is_on(config, config.option):
-        _register_reporter(config)
+        if options.coveralls or partial_run.outer_session() is not None:
+            partial_run.enter_worker()
+    elif _is_on(config, options):
+        _register_session(config)
 
 
-def _register_reporter(config: pytest.Config) -> None:
+def _register_session(config: pytest.Config) -> None:
+    from .context import make_run_context, make_send_context
     from .errors import CoverallsError
+    from .partial_run import outer_session
+    from .session import CoverallsSession
+    from .settings.sources import effective_environment, gather
 
     try:
-        from .session.reporter import Reporter, plan_of
-        from .settings.sources import effective_environment
-
+        env = effective_environment(config.stash.get(ENVIRONMENT, _loaded_in))
+        settings = gather(config, config.option, env)
+        sending = make_send_context(settings, env, config.invocation_params.dir)
+        is_outermost = outer_session() is None
+        context = make_run_context(sending, config.rootpath, with_base=is_outermost)
         measures = config.stash.get(MEASURES, False)
-        plan = plan_of(config, effective_environment(config.stash.get(ENVIRONMENT, _loaded_in)))
-        reporter = Reporter(config, plan, measures=measures)
+        session = CoverallsSession(config, context, measures=measures)
     except CoverallsError as error:
         raise _usage_error(error) from None
     except KeyboardInterrupt:
         raise KeyboardInterrupt from None  # our frames have seen the environment
-    except Exception as error:  # noqa: BLE001  a fault of ours stops no test
-        config.pluginmanager.register(Mishap(error), "coveralls_mishap")
+    except Exception as error:  # noqa: BLE001  no exception of ours reaches pytest
+        config.pluginmanager.register(FailedSession(error), "coveralls_failed_session")
     else:
-        config.pluginmanager.register(reporter, "coveralls_reporter")
+        config.pluginmanager.register(session, "coveralls_session")
 
 
-class Mishap:
-    """Stands in for a reporter that could not be made; tells so once."""
+class FailedSession:
+    """Report that a session could not be prepared."""
 
     def __init__(self, error: Exception) -> None:
         import traceback
         from pathlib import Path
 
-        # Type and place alone: what must not be shown is not known yet.
+        # Only type and place: the secrets that a message may hold are not known yet.
         frames = traceback.extract_tb(error.__traceback__)
         where = f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}"
-        self.line = f"failed: internal fault: {type(error).__name__} in {where}"
+        self.line = f"failed: internal error: {type(error).__name__} in {where}"
         self.traceback = "Traceback (most recent call last):\n" + "".join(frames.format())
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Print the line, and with ``-v`` where it was."""
+        """Print the line, and with ``-v`` the traceback."""
         details = self.traceback if terminalreporter.verbosity > 0 else ""
         for line in (self.line, *details.splitlines()):
             terminalreporter.write_line(f"coveralls: {line}", yellow=True)

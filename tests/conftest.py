@@ -16,9 +16,9 @@ from inner import Inner
 from running import Runner
 from standin import StandIn
 
-from pytest_coveralls_submit.session.nesting import SESSION_MARK
+from pytest_coveralls_submit.partial_run import SESSION_MARK
 
-pytest_plugins = ["pytester", "commanding", "story"]
+pytest_plugins = ["pytester", "commanding"]
 
 # All else could be a CI service's, a proxy, a certificate store or a setting.
 PASSED_ON = (

@@ -127,7 +127,7 @@ def test_a_hook_that_damages_the_job_costs_one_line(hooked: Hooked, body: str, s
     (job,) = hooked.server.jobs
     assert "flag_name" not in job
     assert len(job["source_files"]) == 2
-    notices = [line for line in run.lines if "the hook pytest_coveralls_job is not heeded" in line]
+    notices = [line for line in run.lines if "the hook pytest_coveralls_job is ignored" in line]
     assert len(notices) == 1
     assert said in notices[0]
     assert "INTERNALERROR" not in run.output

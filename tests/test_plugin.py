@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import coverage
 import pytest
@@ -15,13 +14,9 @@ from inner import GARDEN, Ended, Inner
 from running import NO_TOKEN
 from standin import COVERALLS_TOKEN
 
-from pytest_coveralls_submit.context import make_plan
-from pytest_coveralls_submit.errors import MeasurementError
 from pytest_coveralls_submit.job.outbox import own_folder
-from pytest_coveralls_submit.secret import Environment
-from pytest_coveralls_submit.session.nesting import SESSION_MARK
-from pytest_coveralls_submit.session.reporter import Reporter
-from pytest_coveralls_submit.settings.table import Settings
+from pytest_coveralls_submit.partial_run import SESSION_MARK
+from pytest_coveralls_submit.session import CoverallsSession
 
 RED = "def test_bad():\n    assert False\n\n\ndef test_good():\n    pass\n"
 SENT = "sent 1 file, 66.67% covered -> "
@@ -149,7 +144,7 @@ def test_problems_stand_in_the_header(inner: Inner) -> None:
 
     said = "unknown setting COVERALLS_PARALEL; did you mean COVERALLS_PARALLEL?"
     assert run.lines[0] == said
-    assert run.lines[1].startswith("parallel, but no build number is known")
+    assert run.lines[1].startswith("parallel needs a build number")
 
 
 def test_a_parallel_run_tells_how_to_close_the_build(inner: Inner) -> None:
@@ -158,8 +153,8 @@ def test_a_parallel_run_tells_how_to_close_the_build(inner: Inner) -> None:
 
     assert inner.server.jobs[0]["parallel"] is True
     assert run.lines[-1] == (
-        "when all jobs of the build are in, close it with: python -m pytest_coveralls_submit "
-        f"finish --coveralls-service-number=77 --coveralls-host={inner.server.url}"
+        "when all jobs of the build have arrived, close it with: python -m pytest_coveralls_submit "
+        f"finish --coveralls-host={inner.server.url} --coveralls-service-number=77"
     )
 
 
@@ -351,7 +346,7 @@ def test_what_becomes_of_a_narrowed_run_can_be_said(inner: Inner, mode: str, sen
     assert (run.status, run.passed, len(inner.server.jobs)) == (0, 1, sent)
     said = {
         "warn": ["not all tests ran, because of --lf: coverage may look lower"],
-        "skip": ["not sent: the run was narrowed by --lf (on_partial = skip)"],
+        "skip": ["not sent: not all tests ran, because of --lf (on_partial = skip)"],
     }
     assert [line for line in run.lines if "--lf" in line] == said.get(mode, [])
 
@@ -366,25 +361,13 @@ def test_a_run_that_nothing_was_left_out_of_is_not_called_narrowed(
     assert [line[: len(SENT)] for line in run.lines] == [SENT]
 
 
-def test_a_conftest_that_deselects_narrows_the_run(inner: Inner) -> None:
-    """Whoever does it, the tests did not run."""
-    inner.pytester.makeconftest(
-        "def pytest_collection_modifyitems(config, items):\n"
-        "    config.hook.pytest_deselected(items=items[1:])\n    del items[1:]\n"
-    )
-
-    assert inner("--coveralls").lines[-1] == (
-        "not all tests ran, because of the deselection of 1 test: coverage may look lower"
-    )
-
-
 def test_a_run_that_measured_nothing_says_so(inner: Inner) -> None:
     """Without pytest-cov and without ``coverage run``."""
     inner.measured.clear()
 
     run = inner("--coveralls")
 
-    reason = "pytest-cov is not loaded, so that nothing was measured"
+    reason = "pytest-cov is not loaded, so nothing was measured"
     assert (run.status, run.lines) == (0, [f"not sent: {reason}"])
 
 
@@ -448,8 +431,8 @@ def test_a_child_that_a_test_forked_sends_nothing(inner: Inner) -> None:
     class Forked:
         @pytest.hookimpl(tryfirst=True)
         def pytest_sessionfinish(self, session: pytest.Session) -> None:
-            reporter = session.config.pluginmanager.get_plugin("coveralls_reporter")
-            assert isinstance(reporter, Reporter)
+            reporter = session.config.pluginmanager.get_plugin("coveralls_session")
+            assert isinstance(reporter, CoverallsSession)
             self.reporter, self.pid, reporter.pid = reporter, reporter.pid, -1
 
         @pytest.hookimpl(tryfirst=True)
@@ -519,7 +502,7 @@ def changed(inner: Inner) -> Inner:
 @needs_git
 @pytest.mark.parametrize(
     ("words", "lines"),
-    [([], [MISSED]), (["-v"], [MISSED, "partly taken: garden.py:2"]), (["-q"], [])],
+    [([], [MISSED]), (["-v"], [MISSED, "partly covered: garden.py:2"]), (["-q"], [])],
     ids=["plain", "-v", "-q"],
 )
 def test_changed_lines_are_told(changed: Inner, words: list[str], lines: list[str]) -> None:
@@ -586,24 +569,6 @@ def test_missed_changed_lines_are_marked_on_github(changed: Inner) -> None:
 # -- jobs on disk ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("words", "told"), [([], False), (["-v"], True)])
-def test_a_run_that_sends_nothing_tells_of_waiting_jobs_where_it_is_asked_to(
-    inner: Inner, words: list[str], told: bool
-) -> None:
-    """``-v``: with the command that sends them."""
-    prepare(inner, "no token")
-    folder = inner.folder / ".pytest_cache/d/coveralls"
-    folder.mkdir(parents=True)
-    (folder / "job-1.json").write_text("{}")
-
-    place = ".pytest_cache/d/coveralls"
-    line = (
-        f"1 job of an earlier run waits in {place}; "
-        f"send with: python -m pytest_coveralls_submit send {place}"
-    )
-    assert (line in inner("--coveralls", *words).lines) == told
-
-
 def test_a_job_that_is_not_accepted_is_kept_in_pytests_cache(inner: Inner) -> None:
     """With the command that sends it."""
     prepare(inner, "down")
@@ -612,7 +577,7 @@ def test_a_job_that_is_not_accepted_is_kept_in_pytests_cache(inner: Inner) -> No
 
     name = ".pytest_cache/d/coveralls/job-77.json"
     assert lines[0].startswith("failed: 503 ")
-    again = f"python -m pytest_coveralls_submit send {name}"
+    again = f"python -m pytest_coveralls_submit send --coveralls-host={inner.server.url} {name}"
     assert f"kept in {name}; send it with: {again}" in lines
     assert (inner.folder / name).is_file()
 
@@ -668,7 +633,7 @@ def test_a_fault_of_ours_is_one_line(inner: Inner, error: Exception) -> None:
     run = end_with(inner, error)
 
     assert (run.status, run.passed, len(run.lines)) == (0, 2, 1)
-    assert run.lines[0].startswith(f"failed: internal fault: {type(error).__name__}")
+    assert run.lines[0].startswith(f"failed: internal error: {type(error).__name__}")
 
 
 def test_a_fault_of_ours_has_a_traceback_for_who_asks(inner: Inner) -> None:
@@ -689,89 +654,6 @@ def test_an_interruption_at_the_end_ends_the_run_as_interrupted(inner: Inner) ->
 
 
 # -- the hooks by themselves ---------------------------------------------------------------------
-
-
-class Terminal:
-    """What pytest's terminal reporter is to the plugin."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def ensure_newline(self) -> None:
-        """Lines are lines here."""
-
-    def write_line(self, line: str, **_: bool) -> None:
-        """Keep the line."""
-        self.lines.append(line)
-
-
-@pytest.fixture
-def unmarked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No run is around this one, and none afterwards."""
-    monkeypatch.delenv(SESSION_MARK, raising=False)
-
-
-def reporter_of(folder: Path, **plugins: object) -> Reporter:
-    """A reporter whose configuration has these plugins and no more."""
-    manager = SimpleNamespace(get_plugin=plugins.get, hasplugin=plugins.__contains__)
-    config = SimpleNamespace(
-        pluginmanager=manager,
-        get_verbosity=lambda: 0,
-        option=SimpleNamespace(),
-        stash=pytest.Stash(),
-    )
-    made = make_plan(Settings(), Environment(), root=folder, start=folder)
-    return Reporter(cast("pytest.Config", config), made)
-
-
-@pytest.mark.usefixtures("unmarked")
-def test_what_pytest_cov_will_report_with_is_listened_to(tmp_path: Path) -> None:
-    """From before its report; without pytest-cov there is nothing to listen to yet."""
-    cov = coverage.Coverage(data_file=None, config_file=False)
-    controller = SimpleNamespace(cov=object(), combining_cov=cov)
-    kept = []
-
-    for plugins in ({"_cov": SimpleNamespace(cov_controller=controller)}, {}):
-        reporter = reporter_of(tmp_path, **plugins)
-        next(reporter.pytest_runtestloop())
-        reporter.pytest_unconfigure()
-        kept.append(reporter.recorder)
-
-    assert kept[0] is not None
-    assert kept[0].cov is cov
-    assert kept[1] is None
-
-
-@pytest.mark.usefixtures("unmarked")
-def test_coverages_object_is_let_go_of_without_whole_data(tmp_path: Path) -> None:
-    """pytest-cov may still use it; nothing of ours stays in it."""
-    cov = coverage.Coverage(data_file=None, config_file=False)
-    controller = SimpleNamespace(cov=object(), combining_cov=cov)
-    reporter = reporter_of(tmp_path, _cov=SimpleNamespace(cov_controller=controller))
-    next(reporter.pytest_runtestloop())
-    assert "_analyze" in vars(cov)
-
-    with pytest.raises(MeasurementError):
-        reporter.measure()
-    reporter.pytest_unconfigure()
-
-    assert "_analyze" not in vars(cov)
-
-
-@pytest.mark.usefixtures("unmarked")
-def test_what_happens_while_sending_is_said_where_somebody_listens(tmp_path: Path) -> None:
-    """Cleaned, and nowhere without a terminal."""
-    terminal = Terminal()
-
-    for plugins in ({"terminalreporter": terminal}, {}):
-        reporter = reporter_of(tmp_path, **plugins)
-        reporter.say("attempt 1\x1b")
-        reporter.pytest_unconfigure()
-
-    assert terminal.lines == ["coveralls: attempt 1\\x1b"]
-
-
-# -- pytest-cov --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,15 @@ import re
 from collections.abc import Iterator, Sequence
 
 from ..outcome import Built, ChangedFile, Failed, FileTotal, Outcome, Sent
-from ..output.lines import RANGES, build_line, changed_line, headline, linked, listed, span
+from ..output import (
+    RANGES,
+    build_line,
+    changed_lines_line,
+    first_of,
+    headline,
+    line_range,
+    with_link,
+)
 from ..text import escaped, percentage
 
 LEAST_COVERED_ROWS = 10
@@ -38,7 +46,7 @@ def _paragraphs(outcome: Outcome) -> Iterator[str]:
     if isinstance(outcome, Failed):
         yield from map(_plain, outcome.advice)
     if outcome.changed is not None:
-        yield _plain(changed_line(outcome.changed))
+        yield _plain(changed_lines_line(outcome.changed))
     if outcome.shortfall:
         yield f"**failed: {_plain(outcome.shortfall)}**"
     if sent and sent.build is not None:
@@ -49,7 +57,7 @@ def _changed_table(files: Sequence[ChangedFile]) -> str:
     """Return the changed files as a table, most missed lines first."""
     rows = ["| Changed file | Covered | Changed | Missed lines |", "| --- | ---: | ---: | --- |"]
     for file in sorted(files, key=lambda file: file.covered - file.total)[:CHANGED_ROWS]:
-        missed = listed([span(*lines) for lines in file.missed], RANGES)
+        missed = first_of([line_range(*lines) for lines in file.missed], RANGES)
         rows.append(f"| {_plain(file.name)} | {file.covered} | {file.total} | {missed} |")
     if len(files) > CHANGED_ROWS:
         rows.append(f"\nand {len(files) - CHANGED_ROWS} more")
@@ -65,7 +73,7 @@ def _least_covered_table(files: Sequence[FileTotal]) -> str:
 
 
 def _with_link(text: str, url: str | None) -> str:
-    return linked(_plain(text), f"<{escaped(url)}>" if url else None)
+    return with_link(_plain(text), f"<{escaped(url)}>" if url else None)
 
 
 def _plain(text: str) -> str:

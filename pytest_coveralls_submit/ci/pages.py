@@ -12,7 +12,7 @@ from urllib.parse import quote
 from .. import child_process
 from ..errors import ProcessError
 from ..outcome import Built, Failed, Outcome, Sent
-from ..output.lines import span
+from ..output import line_range
 from ..text import escaped, percentage
 from .markdown import markdown
 
@@ -89,7 +89,7 @@ def _github_commands(outcome: Outcome, *, annotate: bool) -> Iterator[str]:
         ]
         for name, first, last in missed[:MAX_ANNOTATIONS]:
             place = f"file={_github_property(name)},line={first},endLine={last}"
-            text = f"not covered by tests: {span(first, last)}"
+            text = f"not covered by tests: {line_range(first, last)}"
             yield f"::notice {place},title=Coveralls::{text}"
 
 

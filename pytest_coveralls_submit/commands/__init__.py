@@ -1,1 +1,82 @@
-"""The commands, a file each; ``command_line`` tells which one runs."""
+"""The commands, a module each, and what they share: context, printing, exit status."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from ..ci.pages import pages
+from ..context import SendContext
+from ..outcome import Built, Interrupted, Outcome
+from ..output import PREFIX, closing_lines
+from ..secret import redact, redacted
+from ..text import escaped
+
+ACCEPTED, REFUSED, USAGE, INTERRUPTED = 0, 1, 2, 130
+"""Exit statuses."""
+
+
+@dataclass(frozen=True)
+class Console:
+    """Hold a command's options and context, and print for it."""
+
+    options: argparse.Namespace
+    context: SendContext
+    root: Path
+    """pytest's root directory."""
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        print_line(redact(PREFIX + escaped(text), self.context.secrets))
+
+    def complain(self, text: str) -> None:
+        """Print a line on standard error."""
+        print_line(redact(PREFIX + escaped(text), self.context.secrets), sys.stderr)
+
+    def report(
+        self, outcome: Outcome, *, known: Collection[str] = (), is_trusted: bool = True
+    ) -> None:
+        """Print an outcome, and show it on the CI service's pages.
+
+        Args:
+            outcome: of a job.
+            known: problems that were printed before.
+            is_trusted: whether the job was measured in this checkout.
+        """
+        context, shown = self.context, redacted(outcome, self.context.secrets)
+        commands = pages(
+            shown,
+            context.env,
+            annotate=context.settings.annotate,
+            is_trusted=is_trusted,
+        )
+        lines = closing_lines(shown, self.options.verbose, context.start, known)
+        for line in (*lines, *commands):
+            print_line(redact(line, context.secrets))
+
+
+def print_line(text: str, stream: TextIO | None = None) -> None:
+    """Print a line at once, also where nobody reads it any more."""
+    stream = sys.stdout if stream is None else stream
+    try:
+        print(text, file=stream, flush=True)
+    except ValueError:  # the stream is closed
+        return
+    except OSError:
+        # Python would fail once more when it flushes at exit:
+        # https://docs.python.org/3/library/signal.html#note-on-sigpipe
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+def exit_status(outcome: Outcome) -> int:
+    """Return the exit status for a job that was to be sent."""
+    if isinstance(outcome, Interrupted):
+        return INTERRUPTED
+    return ACCEPTED if isinstance(outcome, Built) else REFUSED

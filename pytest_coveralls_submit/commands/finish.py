@@ -1,86 +1,103 @@
-"""``finish`` closes a parallel build once all its jobs are in."""
+"""``finish``: close a parallel build once all its jobs have arrived."""
 
 from __future__ import annotations
 
 import argparse
 import json
 
-from ..context import Plan
-from ..delivery import answers
+from ..context import make_run_context, startup_warnings, why_no_token
+from ..delivery import answers, sender
+from ..delivery.sender import Call
 from ..errors import ProcessError, SettingsError
-from ..hints import warnings, why_no_token
+from ..job.identity import Identity
 from ..outcome import Failed
-from ..output.lines import build_line, linked
-from ..upload import post, result
-from .console import ACCEPTED, REFUSED, Console
+from ..output import build_line, with_link
+from ..submit import build_result, send_policy
+from ..text import count_of
+from . import ACCEPTED, REFUSED, Console
 
 HELP = "close a parallel build once all jobs are in"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add nothing: all that it takes are settings."""
+    """Add nothing: it takes only settings."""
 
 
 def run(console: Console) -> int:
     """Close the build; return the exit status.
 
     Raises:
-        SettingsError: no build number is known.
+        SettingsError: the build number is unknown.
     """
-    plan = console.plan
-    number = plan.identity.service_number
-    for warning in warnings(plan):
+    context = make_run_context(console.context, console.root)
+    settings, identity, token = context.settings, context.identity, context.token
+    for warning in startup_warnings(context):
         console.say(warning)
+    number = identity.service_number
     if number is None:
         raise SettingsError(
-            "there is no build number: set --coveralls-service-number to the number that the "
-            "header of the test runs shows"
+            "there is no build number: set --coveralls-service-number to the number in the header "
+            "of the test runs"
         )
-    if plan.token is None:
-        console.say(f"not closed: {why_no_token(plan).full_reason}")
-        return REFUSED
-    if plan.settings.dry_run:
-        console.say(f"would close build {number} on {plan.settings.host}; this is a dry run")
+    if token is None:
+        console.say(f"not closed: {why_no_token(context).full_reason}")
+        return REFUSED if settings.strict else ACCEPTED
+    if settings.dry_run:
+        console.say(f"would close build {number} on {settings.host}; this is a dry run")
         return ACCEPTED
-    body = json.dumps(_webhook(plan, number)).encode()
+    body = json.dumps(_webhook(identity, number, token.secret.reveal(), settings.carryforward))
     try:
-        answer = post(plan, "/webhook", [body], console, is_repeatable=True)
+        answer = sender.send(
+            Call(method="POST", url=f"{settings.host}/webhook", form="json"),
+            [body.encode()],
+            send_policy(settings, is_repeatable=True),
+            env=context.env,
+            say=console.say,
+            secrets=context.secrets,
+        )
     except ProcessError as error:
-        console.tell(Failed(reason=f"build {number} was not closed: {error}"))
+        console.report(Failed(reason=f"build {number} was not closed: {error}"))
         return REFUSED
-    verdict = answers.judge_webhook(answer, plan.facts)
-    # An attempt whose answer was lost may have closed it: then the next one finds it closed.
+    verdict = answers.judge_webhook(answer, context.facts(number, identity.service_name))
+    # An attempt whose answer was lost may have closed it; the next one then finds it closed.
     if verdict.accepted or (answer.ambiguous and "closed" in verdict.message):
-        _closed(console, number, verdict)
+        _say_closed(console, number, verdict, identity.commit_sha)
         return ACCEPTED
-    outcome = Failed(
-        reason=f"build {number} was not closed: {verdict.reason}", advice=verdict.advice
-    )
-    console.tell(outcome)
+    reason = f"build {number} was not closed: {verdict.reason}"
+    console.report(Failed(reason=reason, advice=verdict.advice))
     return REFUSED
 
 
-def _closed(console: Console, number: str, verdict: answers.Verdict) -> None:
-    plan, jobs = console.plan, verdict.jobs
-    counted = "" if jobs is None else ", 1 job" if jobs == 1 else f", {jobs} jobs"
-    console.say(linked(f"closed build {number} on {plan.settings.host}{counted}", verdict.url))
+def _webhook(
+    identity: Identity, number: str, token: str, carryforward: str | None
+) -> dict[str, object]:
+    """Return the body that closes a build.
+
+    https://docs.coveralls.io/parallel-builds; the CI fields and ``git`` let Coveralls make a build
+    of carried-forward flags alone (coverallsapp/coverage-reporter#94).
+    """
+    fields = identity.as_json()
+    for name in ("parallel", "flag_name", "run_at"):
+        fields.pop(name, None)
+    return {
+        **fields,
+        "repo_token": token,
+        **({"carryforward": carryforward} if carryforward else {}),
+        "payload": {"build_num": number, "status": "done"},
+    }
+
+
+def _say_closed(
+    console: Console, number: str, verdict: answers.Verdict, commit: str | None
+) -> None:
+    host, jobs = console.context.settings.host, verdict.jobs
+    counted = "" if jobs is None else f", {count_of(jobs, 'job')}"
+    console.say(with_link(f"closed build {number} on {host}{counted}", verdict.url))
     if jobs == 0:
         console.say(
             "the build has no jobs: they were not sent, are still on their way, or have another "
             f"service number than {number}"
         )
-    build = result(plan, verdict.url, console, plan.identity.commit_sha)
-    if build is not None:
-        console.say(linked(build_line(build), build.url))
-
-
-def _webhook(plan: Plan, number: str) -> dict[str, object]:
-    """Return what closes a build: https://docs.coveralls.io/parallel-builds."""
-    assert plan.token is not None
-    fields = {
-        "repo_token": plan.token.secret.reveal(),
-        "repo_name": plan.identity.repo_name,
-        "carryforward": plan.settings.carryforward,
-        "payload": {"build_num": number, "status": "done"},
-    }
-    return {name: value for name, value in fields.items() if value}
+    result = build_result(console.context, verdict.url, commit)
+    if result is not None:
+        console.say(with_link(build_line(result), result.url))

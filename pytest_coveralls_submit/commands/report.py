@@ -1,75 +1,88 @@
-"""``report`` builds a job from coverage data files and sends it, without a run of pytest."""
+"""``report``: build a job from coverage data files and send it, without a test run."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
+from ..changed_lines import count_changed_lines, needs_counting
+from ..context import RunContext, make_run_context, startup_problems, why_no_job
+from ..errors import JobError, MeasurementError
 from ..measurement.data_files import measure_data_files
-from ..measurement.measure import Measurement
 from ..outcome import NotSent, Outcome
-from ..submit import Edit, submit
-from .console import ACCEPTED, REFUSED, Console, status_of
+from ..output import header
+from ..submit import (
+    build_job,
+    folders_for_jobs,
+    kept_before,
+    names_in,
+    not_measured,
+    not_sent,
+    read_files,
+    submit,
+    sum_up,
+    without_job,
+)
+from . import ACCEPTED, REFUSED, Console, exit_status, print_line
 
 HELP = "build a job from coverage data files and send it"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what the command takes beside settings."""
+    """Add the data files."""
     parser.add_argument(
         "data",
         metavar="DATA",
         nargs="*",
         type=Path,
-        help="data files, or folders of them; by default what coverage's configuration names",
+        help="data files, or folders of them; by default those that coverage's configuration names",
     )
     parser.add_argument("--rcfile", type=Path, help="coverage's configuration file")
 
 
 def run(console: Console) -> int:
     """Build the job and send it; return the exit status."""
-    known = console.introduce() if console.plan.leads_to_a_job else ()
-    outcome = submit(console.plan, DataRun(console.options, console.plan))
-    console.tell(outcome, known=known)
-    return _exit_status(outcome, console)
-
-
-def _exit_status(outcome: Outcome, console: Console) -> int:
+    context = make_run_context(console.context, console.root, with_base=True)
+    problems: tuple[str, ...] = ()
+    if why_no_job(context) is None:
+        problems = tuple(startup_problems(context))
+        for line in header(context, problems):
+            print_line(line)
+    outcome = _submit(console, context)
+    console.report(outcome, known=problems)
     if outcome.shortfall:
         return REFUSED
-    if isinstance(outcome, NotSent) and console.plan.token is None and outcome.remedy:
-        return REFUSED if console.plan.settings.strict else ACCEPTED
-    return status_of(outcome)
+    if isinstance(outcome, NotSent) and context.token is None and outcome.remedy:
+        return REFUSED if context.settings.strict else ACCEPTED
+    return exit_status(outcome)
 
 
-class DataRun(Console):
-    """What was measured before, as a submission asks for it."""
-
-    narrowed: str | None = None
-    skipped: str | None = None
-    edit: Edit | None = None
-
-    def measure(self) -> Measurement:
-        """Combine the data files and let coverage analyse what they name.
-
-        Raises:
-            MeasurementError: a data file cannot be used, or there is none.
-        """
-        options, plan = self.options, self.plan
-        with self.progress() as show:
-            return measure_data_files(
-                options.data,
-                # Under workflow_run what lies here may be a fork's.
-                config_file=not plan.build.is_workflow_run and (options.rcfile or True),
-                start=plan.start,
-                top=plan.top,
-                list_names=lambda: plan.naming.files,
-                allow_empty=plan.settings.allow_empty,
-                begin=lambda count: show(
-                    f"coveralls: analysing {count:,} file" + "s" * (count > 1)
-                ),
-            )
-
-    def folder(self) -> Path | None:
-        """Return None: without pytest there is no cache of its."""
-        return None
+def _submit(console: Console, context: RunContext) -> Outcome:
+    skip = why_no_job(context)
+    if skip is not None and not needs_counting(context.base, context.settings):
+        return skip
+    names = names_in(context)
+    try:
+        coverage = measure_data_files(
+            console.options.data,
+            # Under workflow_run the files here may come from a fork.
+            config_file=not context.build.is_workflow_run and (console.options.rcfile or True),
+            start=context.start,
+            top=context.top,
+            list_names=lambda: names.files,
+            allow_empty=context.settings.allow_empty,
+        )
+    except MeasurementError as error:
+        return not_measured(skip, error, context.settings)
+    files = read_files(coverage, names, context)
+    changed = count_changed_lines(context.base, files.files, context.settings)
+    findings = sum_up(coverage, files, changed)
+    if skip is not None:
+        return not_sent(findings, skip)
+    try:
+        job, _ = build_job(context, files)
+    except (JobError, MeasurementError) as error:
+        return without_job(findings, error)
+    folders = folders_for_jobs(context)
+    findings = findings.with_notices(kept_before(context, folders))
+    return submit(job, findings, context, say=console.say, keep_in=folders)

@@ -12,9 +12,9 @@ from typing import Any
 from ..ci.detect import Build
 from ..errors import SettingsError
 from ..git import Commit, Git, Remote
-from ..identity.token import GITHUB_ACTIONS, GITHUB_SERVICE, Token
 from ..secret import redact
 from ..settings.table import Settings
+from ..settings.token import GITHUB_ACTIONS, GITHUB_SERVICE, Token
 
 PLACEHOLDERS = ("python", "os", "arch", "toxenv", "job", "node_index")
 SYSTEMS = {"linux": "linux", "darwin": "macos", "win32": "windows", "cygwin": "windows"}

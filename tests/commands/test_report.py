@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import select
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -15,8 +14,7 @@ from typing import Any
 import coverage
 import pytest
 from commanding import DIGEST, GITHUB, Command
-from git_repository import Repository, needs_git, posix
-from running import PATIENCE
+from git_repository import Repository, needs_git
 from standin import COVERALLS_TOKEN, StandIn
 
 BED = "def bed(sunny):\n    if sunny:\n        return 1\n    return 2\n"
@@ -601,41 +599,6 @@ class Plugin(coverage.CoveragePlugin):
 def coverage_init(registry, options):
     registry.add_file_tracer(Plugin())
 """
-
-
-@posix
-@pytest.mark.parametrize("is_terminal", [True, False])
-def test_progress_shows_on_a_terminal_alone(
-    command: Command, data: Data, is_terminal: bool
-) -> None:
-    """Work that takes more than a second: here it takes until the line was seen."""
-    (command.folder / "slow.py").write_text(SLOW)
-    (command.folder / ".coveragerc").write_text("[run]\nplugins = slow\n")
-    stored = coverage.CoverageData(str(command.folder / ".coverage"))
-    stored.add_lines({str(data.module): [1]})
-    stored.add_file_tracers({str(data.module): "slow.Plugin"})
-    written(stored)
-    shown, terminal = os.openpty() if is_terminal else os.pipe()
-    with subprocess.Popen(
-        [sys.executable, "-m", "pytest_coveralls_submit", "report"],
-        env={**os.environ, "PYTHONPATH": str(command.folder)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=terminal,
-        text=True,
-    ) as process:
-        os.close(terminal)
-        seen = b""
-        while is_terminal and b"coveralls: analysing 1 file" not in seen:
-            assert select.select([shown], [], [], PATIENCE)[0]
-            seen += os.read(shown, 1024)
-        printed, _ = process.communicate(timeout=PATIENCE)
-        with io.FileIO(shown) as rest:
-            seen += b"" if is_terminal else rest.read()
-
-    assert process.returncode == 0, printed
-    assert "coveralls: sent 1 file, 100.00% covered -> " in printed
-    assert is_terminal or seen == b""
 
 
 def test_an_accepted_report_leaves_no_folder_behind(

@@ -14,11 +14,11 @@ from standin import check as check_as_server
 from pytest_coveralls_submit.ci.detect import Build, detect
 from pytest_coveralls_submit.errors import SettingsError
 from pytest_coveralls_submit.git import Commit, Git, Remote
-from pytest_coveralls_submit.identity.token import Token
 from pytest_coveralls_submit.job import identity as head
 from pytest_coveralls_submit.secret import Secret
 from pytest_coveralls_submit.settings.sources import Origin, RawValue, resolve
 from pytest_coveralls_submit.settings.table import Settings
+from pytest_coveralls_submit.settings.token import Token
 
 SHA, OTHER = "a" * 40, "b" * 40
 NOW = "2026-02-18T00:52:48Z"

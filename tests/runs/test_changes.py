@@ -65,7 +65,7 @@ def test_a_pull_request_is_compared_with_what_it_goes_into(tmp_path: Path, serve
     lines = told(result.stdout)
     line = "coveralls: changed lines: 3 of 4 covered (75.00%); missed: sample/plants.py:4"
     assert line in lines, result.stdout
-    assert "coveralls: partly taken: sample/plants.py:2" in lines
+    assert "coveralls: partly covered: sample/plants.py:2" in lines
     (job,) = server.jobs
     assert (job["commit_sha"], job["service_pull_request"]) == (head, "7")
 

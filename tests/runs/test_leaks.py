@@ -287,7 +287,7 @@ def test_a_fault_of_ours_shows_nothing(
         *("-p", "breaker"), **source(scene), BREAK=where, ECHO=echo, PYTHONPATH=str(scene.folder)
     )
 
-    assert "internal fault: RuntimeError" in result.stdout
+    assert "internal error: RuntimeError" in result.stdout
     assert ("<[secret]>" in result.stdout) == bool(echo)
     scene.assert_silent(result)
 
@@ -403,5 +403,5 @@ def test_a_fault_in_a_command_shows_nothing(scene: Scene) -> None:
         check=False,
     )
     assert result.returncode == 1
-    assert "coveralls: failed: internal fault: RuntimeError" in result.stdout
+    assert "coveralls: failed: internal error: RuntimeError" in result.stdout
     scene.assert_silent(result)

@@ -16,10 +16,9 @@ from running import CI, outcomes, to, told
 from standin import StandIn
 
 # Loaded here, lest each run inside this process loads them anew: classes must stay the same.
-from pytest_coveralls_submit import hookspecs  # noqa: F401
+from pytest_coveralls_submit import hookspecs, session  # noqa: F401
 from pytest_coveralls_submit.delivery import sender  # noqa: F401
 from pytest_coveralls_submit.measurement import measure  # noqa: F401
-from pytest_coveralls_submit.session import reporter  # noqa: F401
 from pytest_coveralls_submit.settings import sources  # noqa: F401
 
 GARDEN = "def bed(sunny):\n    if sunny:\n        return 1\n    return 2\n"

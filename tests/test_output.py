@@ -12,11 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_coveralls_submit.changed_lines import NoBase
 from pytest_coveralls_submit.ci.detect import Build
-from pytest_coveralls_submit.context import Plan
+from pytest_coveralls_submit.context import RunContext, startup_problems
 from pytest_coveralls_submit.git import Commit, Git
-from pytest_coveralls_submit.hints import problems
-from pytest_coveralls_submit.identity.token import Token
 from pytest_coveralls_submit.job.identity import Identity
 from pytest_coveralls_submit.outcome import (
     BuildResult,
@@ -30,9 +29,15 @@ from pytest_coveralls_submit.outcome import (
     Outcome,
     Sent,
 )
-from pytest_coveralls_submit.output.lines import changed_line, header, lines
+from pytest_coveralls_submit.output import (
+    changed_lines_line,
+    closing_lines,
+    command_to_send,
+    header,
+)
 from pytest_coveralls_submit.secret import Environment, Secret
 from pytest_coveralls_submit.settings.table import Settings
+from pytest_coveralls_submit.settings.token import Token
 from pytest_coveralls_submit.text import percentage, typed_path
 
 START = Path("/home/me/project")
@@ -47,6 +52,7 @@ FAILED = Failed(
     reason="503 Service Unavailable",
     advice=("coveralls.io is down",),
     kept=KEPT,
+    command=f"python -m pytest_coveralls_submit send {KEPT_NAME}",
     traceback="Traceback\n  File x\nBoom",
     **COMMON,
 )
@@ -54,18 +60,19 @@ FAILED = Failed(
 
 def told(outcome: Outcome, verbosity: int = 0) -> list[str]:
     """The closing lines without the word in front of each."""
-    printed = lines(outcome, verbosity, START)
+    printed = closing_lines(outcome, verbosity, START)
     assert all(text.startswith("coveralls: ") for text in printed)
     return [text.removeprefix("coveralls: ") for text in printed]
 
 
-def a_plan(**changes: Any) -> Plan:
+def a_plan(**changes: Any) -> RunContext:
     """What is known before the tests of an ordinary run."""
     values: dict[str, Any] = {
         "settings": Settings(),
         "env": Environment(),
         "start": START,
         "started": 0.0,
+        "root": START,
         "top": START,
         "token": Token(Secret("c0fee"), "COVERALLS_REPO_TOKEN", is_github=False),
         "identity": Identity(
@@ -76,14 +83,14 @@ def a_plan(**changes: Any) -> Plan:
         ),
         "build": Build(),
         "git": Git(),
-        "temporary": Path("/tmp"),
+        "base": NoBase(),
     }
-    return Plan(**{**values, **changes})
+    return RunContext(**{**values, **changes})
 
 
-def shown_before(plan: Plan) -> list[str]:
+def shown_before(plan: RunContext) -> list[str]:
     """The header of a run."""
-    return header(plan, problems(plan))
+    return header(plan, startup_problems(plan))
 
 
 # -- before the tests --------------------------------------------------------------------------
@@ -132,14 +139,11 @@ def test_the_header_says_what_goes_where(changes: dict[str, Any], expected: str)
         ({"notices": ("COVERALLS_X is no setting",)}, "COVERALLS_X is no setting"),
         (
             {"settings": Settings({"host": "https://cov.example.com", "skip_ssl_verify": True})},
-            (
-                "TLS is not verified for https://cov.example.com: "
-                "anybody in between can read the token"
-            ),
+            ("TLS is not verified for https://cov.example.com: others can read the token"),
         ),
         (
             {"settings": Settings({"parallel": True}), "identity": Identity()},
-            "parallel, but no build number is known to close it by: set service_number",
+            "parallel needs a build number for `finish`: set service_number",
         ),
         ({"settings": Settings({"parallel": True})}, None),
     ],
@@ -159,7 +163,7 @@ def test_problems_are_said_at_once(changes: dict[str, Any], expected: str | None
         (
             Sent(files=FILES[:1], percent=80.0, url=None, finish="python -m x finish", **COMMON),
             "sent 1 file, 80.00% covered",
-            ["when all jobs of the build are in, close it with: python -m x finish"],
+            ["when all jobs of the build have arrived, close it with: python -m x finish"],
         ),
         (
             Built(files=FILES, percent=57.142857, saved=Path("/elsewhere/job.json"), **COMMON),
@@ -206,7 +210,7 @@ def test_a_failure_says_what_to_do(kind: type[Failed]) -> None:
 
 def test_gitlabs_regex_finds_the_percentage() -> None:
     r"""``coverage: '/coveralls: .* (\d+(?:\.\d+)?)% covered/'`` in ``.gitlab-ci.yml``."""
-    (line,) = lines(Sent(files=FILES, percent=96.3078, url=URL), -1, START)
+    (line,) = closing_lines(Sent(files=FILES, percent=96.3078, url=URL), -1, START)
 
     found = re.search(r"coveralls: .* (\d+(?:\.\d+)?)% covered", line)
 
@@ -218,7 +222,7 @@ def test_what_the_header_has_said_to_do_is_not_said_again() -> None:
     """The reason is."""
     outcome = NotSent(reason="no token", remedy="set it")
 
-    assert lines(outcome, 0, START, ("TLS is off", "no token: set it")) == [
+    assert closing_lines(outcome, 0, START, ("TLS is off", "no token: set it")) == [
         "coveralls: not sent: no token"
     ]
 
@@ -240,7 +244,7 @@ CHANGED_LINE = "changed lines: 42 of 45 covered (93.33%); missed: pkg/a.py:10-11
 def test_changed_lines_are_told_whatever_became_of_the_job(outcome: Outcome) -> None:
     """In one line; branches with ``-v``, nothing with ``-q``."""
     outcome = replace(outcome, changed=CHANGED)
-    partial = "partly taken: pkg/a.py:7, pkg/b.py:1, pkg/b.py:2"
+    partial = "partly covered: pkg/a.py:7, pkg/b.py:1, pkg/b.py:2"
 
     assert told(outcome, -1) == told(replace(outcome, changed=None), -1)
     assert told(outcome).count(CHANGED_LINE) == 1
@@ -262,7 +266,7 @@ def test_changed_lines_are_told_whatever_became_of_the_job(outcome: Outcome) -> 
 )
 def test_changed_lines_in_one_line(changed: ChangedLines, expected: str) -> None:
     """Counts, and each missed range as an editor finds it."""
-    assert changed_line(changed) == f"changed lines: {expected}"
+    assert changed_lines_line(changed) == f"changed lines: {expected}"
 
 
 def test_a_long_list_of_missed_ranges_is_cut() -> None:
@@ -270,7 +274,7 @@ def test_a_long_list_of_missed_ranges_is_cut() -> None:
     missed = tuple((line, line) for line in range(1, 25, 2))
     changed = ChangedLines((ChangedFile("a.py", 0, 12, missed=missed),))
 
-    assert changed_line(changed).endswith(" a.py:19 and 2 more")
+    assert changed_lines_line(changed).endswith(" a.py:19 and 2 more")
     assert told(replace(SENT, changed=changed), 1)[1].endswith(" a.py:19, a.py:21, a.py:23")
 
 
@@ -314,9 +318,9 @@ def test_every_line_of_ours_is_cleaned() -> None:
 
 def test_paths_are_shown_as_one_would_type_them() -> None:
     """Relative where that is shorter, quoted in a command."""
-    outcome = Failed(reason="no", kept=START / "my cache" / "job.json")
+    command = command_to_send(Settings(), START / "my cache" / "job.json", START)
 
-    assert told(outcome)[1].endswith("send 'my cache/job.json'")
+    assert command == "python -m pytest_coveralls_submit send 'my cache/job.json'"
     assert typed_path(START / "a" / "b.json", START) == str(Path("a") / "b.json")
     assert typed_path(Path("/elsewhere/b.json"), START) == str(Path("/elsewhere/b.json"))
 

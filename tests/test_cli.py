@@ -113,9 +113,7 @@ def test_unverified_tls_is_warned_of(command: Command, build: Build, words: list
 
     assert status == 0
     url = command.server.url
-    assert said[0] == (
-        f"coveralls: TLS is not verified for {url}: anybody in between can read the token"
-    )
+    assert said[0] == (f"coveralls: TLS is not verified for {url}: others can read the token")
 
 
 def test_an_interruption_is_one_line(command: Command) -> None:

@@ -1,1 +1,0 @@
-"""Who built what: CI service, git, GitLab, token."""

@@ -1,0 +1,188 @@
+"""The header, the closing lines, and the commands to type."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from .context import RunContext
+from .outcome import BuildResult, Built, ChangedLines, Failed, NotSent, Outcome, Sent
+from .settings.table import COVERALLS, OPTIONS, Settings
+from .text import escaped, percentage, typed_path
+
+PREFIX = "coveralls: "
+RANGES = 10
+"""Ranges of missed lines listed without ``-v``."""
+SENDING = (
+    *("repo_token_file", "ca_bundle", "skip_ssl_verify", "compress", "retries"),
+    *("connect_timeout", "read_timeout", "deadline"),
+)
+"""Settings repeated in printed commands where they were given as flags."""
+
+
+# --- commands to type -------------------------------------------------------------------------
+
+
+def command_to_send(settings: Settings, path: Path, start: Path) -> str:
+    """Return the command that sends kept jobs.
+
+    Args:
+        settings: of the run.
+        path: of a job or a folder.
+        start: the current directory.
+    """
+    return _command(settings, "send", *_sending_flags(settings), typed_path(path, start))
+
+
+def command_to_finish(settings: Settings, number: str) -> str:
+    """Return the command that closes a build."""
+    flag = f"--coveralls-service-number={number}"
+    return _command(settings, "finish", flag, *_sending_flags(settings))
+
+
+def _command(settings: Settings, *words: str) -> str:
+    host = [] if settings.host == COVERALLS else [f"--coveralls-host={settings.host}"]
+    name, *rest = words
+    return shlex.join(["python", "-m", "pytest_coveralls_submit", name, *host, *rest])
+
+
+def _sending_flags(settings: Settings) -> Iterator[str]:
+    for name in SENDING:
+        origin, value = settings.origins.get(name), getattr(settings, name)
+        if origin is None or origin.kind != "flag":
+            continue
+        flag = OPTIONS[name].flag
+        if isinstance(value, bool):
+            yield flag if value else flag.replace("--", "--no-", 1)
+        else:
+            yield f"{flag}={value:g}" if isinstance(value, float) else f"{flag}={value}"
+
+
+# --- header -----------------------------------------------------------------------------------
+
+
+def header(context: RunContext, problems: Iterable[str]) -> list[str]:
+    """Return the header lines: target, job, problems."""
+    identity = context.identity
+    facts = [
+        f"{label} {value}"
+        for label, value in (
+            ("branch", identity.service_branch),
+            ("commit", (identity.commit_sha or "")[:7]),
+            ("flag", identity.flag_name),
+        )
+        if value
+    ]
+    facts.append(f"token from {context.token.origin}" if context.token else "no token")
+    service, number = identity.service_name, identity.service_number
+    named = (f" as {service}" if service else "") + (f" #{number}" if number else "")
+    main = f"{context.settings.host}{named} ({', '.join(facts)})"
+    return [PREFIX + escaped(line) for line in (main, *problems)]
+
+
+# --- closing lines ----------------------------------------------------------------------------
+
+
+def closing_lines(
+    outcome: Outcome, verbosity: int, start: Path, known: Collection[str] = ()
+) -> list[str]:
+    """Return the lines that report an outcome.
+
+    Args:
+        outcome: with no secret in it.
+        verbosity: pytest's; below 0 one line, above 0 details too.
+        start: the directory that paths are shown relative to.
+        known: problems in the header; their remedy is not repeated.
+    """
+    if isinstance(outcome, NotSent) and outcome.full_reason in known:
+        outcome = replace(outcome, remedy="")
+    first, *more = _main_lines(outcome, start)
+    if verbosity < 0:
+        kept = outcome.kept if isinstance(outcome, Failed) else None
+        also = (f"kept in {typed_path(kept, start)}" if kept else "", outcome.shortfall)
+        texts = ["; ".join(filter(None, (first, *also)))]
+    else:
+        texts = [first, *more, *_results(outcome, verbosity), *outcome.notices]
+    if verbosity > 0:
+        texts += outcome.details
+        texts += outcome.traceback.splitlines() if isinstance(outcome, Failed) else []
+    return [PREFIX + escaped(text) for text in texts]
+
+
+def _main_lines(outcome: Outcome, start: Path) -> Iterator[str]:
+    yield with_link(headline(outcome), outcome.url if isinstance(outcome, Sent) else None)
+    if isinstance(outcome, Sent) and outcome.finish:
+        yield f"when all jobs of the build have arrived, close it with: {outcome.finish}"
+    if isinstance(outcome, Failed):
+        yield from outcome.advice
+        if outcome.kept:
+            path = shlex.quote(typed_path(outcome.kept, start))
+            yield f"kept in {path}; send it with: {outcome.command}"
+    if outcome.saved:
+        yield f"saved in {typed_path(outcome.saved, start)}"
+
+
+def _results(outcome: Outcome, verbosity: int) -> Iterator[str]:
+    if outcome.changed is not None:
+        yield changed_lines_line(outcome.changed, limit=None if verbosity > 0 else RANGES)
+        partial = [f"{file.name}:{line}" for file in outcome.changed.files for line in file.partial]
+        if verbosity > 0 and partial:
+            yield f"partly covered: {', '.join(partial)}"
+    if outcome.shortfall:
+        yield f"failed: {outcome.shortfall}"
+    if isinstance(outcome, Sent) and outcome.build is not None:
+        yield with_link(build_line(outcome.build), outcome.build.url)
+
+
+def headline(outcome: Outcome) -> str:
+    """Return the outcome in one line, without its link."""
+    if isinstance(outcome, Failed):
+        return f"failed: {outcome.reason}"
+    if isinstance(outcome, NotSent):
+        return f"not sent: {outcome.full_reason}"
+    assert isinstance(outcome, Built)
+    count = f"{len(outcome.files)} file" + "s" * (len(outcome.files) != 1)
+    totals = f"{count}, {percentage(outcome.percent)}% covered"
+    if isinstance(outcome, Sent):
+        return f"sent {totals}"
+    return f"built {totals}; not sent, this is a dry run"
+
+
+def changed_lines_line(changed: ChangedLines, limit: int | None = RANGES) -> str:
+    """Return the changed lines in one line, with ``limit`` missed ranges."""
+    if not changed.total:
+        return "changed lines: none measured"
+    covered = f"changed lines: {changed.covered} of {changed.total} covered"
+    missed = [
+        f"{file.name}:{line_range(*lines)}" for file in changed.files for lines in file.missed
+    ]
+    also = f"; missed: {first_of(missed, limit)}" if missed else ""
+    return f"{covered} ({percentage(changed.percent)}%){also}"
+
+
+def build_line(build: BuildResult) -> str:
+    """Return the result of the whole build, without its link."""
+    if build.percent is None:
+        return f"build: {build.problem or 'still processing'}"
+    # Adding 0.0 makes -0.0 positive.
+    change = "" if build.change is None else f", {round(build.change, 2) + 0.0:+.2f}%"
+    return f"build: {percentage(build.percent)}% covered{change}"
+
+
+def with_link(text: str, url: str | None) -> str:
+    """Append a link, if there is one."""
+    return f"{text} -> {url}" if url else text
+
+
+def first_of(texts: Sequence[str], limit: int | None) -> str:
+    """Join the first ``limit`` texts and count the rest."""
+    shown = ", ".join(texts[:limit])
+    hidden = 0 if limit is None else max(len(texts) - limit, 0)
+    return f"{shown} and {hidden} more" if hidden else shown
+
+
+def line_range(first: int, last: int) -> str:
+    """Return a range of lines: ``10-11``, or ``3`` alone."""
+    return str(first) if first == last else f"{first}-{last}"

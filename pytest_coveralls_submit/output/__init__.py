@@ -1,1 +1,0 @@
-"""What is printed, and what a CI service shows of its own."""

@@ -1,0 +1,222 @@
+"""Whether a session ran as a whole: stopped, selected, nested; the state of pytest-cov."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from typing import Any
+
+import pytest
+
+from .errors import MeasurementError
+from .measurement.measure import current
+from .outcome import NotSent
+from .settings.table import Settings
+
+SESSION_MARK = "PYTEST_COVERALLS_SUBMIT_PID"
+"""Variable set while a session runs that sends a job."""
+_MEASURES = " measures"
+
+
+# --- nested sessions --------------------------------------------------------------------------
+
+
+def outer_session() -> str | None:
+    """Return the mark of the session around this process."""
+    return os.environ.get(SESSION_MARK)
+
+
+def is_measuring_worker() -> bool:
+    """Tell whether this xdist worker belongs to a session that measures."""
+    mark = outer_session() or ""
+    return "PYTEST_XDIST_WORKER" in os.environ and mark.endswith(_MEASURES)
+
+
+def enter_session(*, measures: bool) -> None:
+    """Mark this process as the sending one, unless another does.
+
+    Args:
+        measures: whether the session made pytest-cov measure.
+    """
+    os.environ.setdefault(SESSION_MARK, f"{os.getpid()}{_MEASURES if measures else ''}")
+
+
+def enter_worker() -> None:
+    """Mark this worker, so that runs inside it do not measure."""
+    os.environ[SESSION_MARK] = str(os.getpid())
+
+
+def leave_session() -> None:
+    """Remove the mark."""
+    os.environ.pop(SESSION_MARK, None)
+
+
+# --- stopped, failed --------------------------------------------------------------------------
+
+NO_TESTS_RUN = {
+    "collectonly": "--collect-only runs no tests",
+    "setuponly": "--setup-only runs no tests",
+    "setupplan": "--setup-plan runs no tests",
+}
+
+
+def why_nothing_was_measured(session: pytest.Session, exitstatus: int) -> NotSent | None:
+    """Return the reason why the session's coverage is incomplete.
+
+    Args:
+        session: at its end.
+        exitstatus: of pytest.
+    """
+    option = session.config.option
+    for name, reason in NO_TESTS_RUN.items():
+        if getattr(option, name, False):
+            return NotSent(reason=reason, is_expected=True)
+    if getattr(option, "no_cov", False):
+        return NotSent(reason="--no-cov switched coverage off", is_expected=True)
+    stopped = _why_stopped(session, exitstatus)
+    return None if stopped is None else NotSent(reason=stopped)
+
+
+def _is_loop(config: pytest.Config) -> bool:
+    plugins = {type(plugin).__name__ for plugin in config.pluginmanager.get_plugins()}
+    return bool(getattr(config.option, "looponfail", False)) or "WorkerFailSession" in plugins
+
+
+def _why_stopped(session: pytest.Session, exitstatus: int) -> str | None:
+    # The state that each kind of ending leaves: pytest 8 and 9, pytest-cov 5 to 7, also on xdist.
+    if _is_loop(session.config):
+        return "--looponfail runs the tests again and again"
+    if session.shouldfail:
+        return f"the run was stopped early: {session.shouldfail}"
+    if session.shouldstop:
+        return f"the run was interrupted: {session.shouldstop}"
+    if exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
+        return None
+    known: dict[int, str] = {
+        pytest.ExitCode.INTERRUPTED: "the run was interrupted: not all tests could be collected",
+        pytest.ExitCode.NO_TESTS_COLLECTED: "no tests ran",
+    }
+    return known.get(exitstatus, f"pytest ended with exit status {exitstatus}")
+
+
+def why_skipped(
+    session: pytest.Session, settings: Settings, selection: str | None
+) -> NotSent | None:
+    """Return the reason why the user wants nothing sent.
+
+    Args:
+        session: at its end.
+        settings: of the user.
+        selection: what selected a part of the tests, see :func:`selected_by`.
+    """
+    no_cov_on_fail = getattr(session.config.option, "no_cov_on_fail", False)
+    if (settings.on_failure == "skip" or no_cov_on_fail) and _have_tests_failed(session):
+        return NotSent(reason="tests failed (on_failure = skip)", is_expected=True)
+    if selection and settings.on_partial == "skip":
+        reason = f"not all tests ran, because of {selection} (on_partial = skip)"
+        return NotSent(reason=reason, is_expected=True)
+    return None
+
+
+def _have_tests_failed(session: pytest.Session) -> bool:
+    # pytest-cov counts a total below --cov-fail-under as one more failed test.
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None:
+        return bool(session.testsfailed)
+    return bool(reporter.stats.get("failed") or reporter.stats.get("error"))
+
+
+# --- selected ---------------------------------------------------------------------------------
+
+
+def selection_arguments(config: pytest.Config) -> Any:
+    """Return pytest's own arguments, without the ini file's ``addopts``."""
+    words = [
+        *shlex.split(os.environ.get("PYTEST_ADDOPTS", "")),
+        *map(str, config.invocation_params.args),
+    ]
+    return config._parser.parse_known_args(words)  # noqa: SLF001  no public way
+
+
+def will_rerun_failed(config: pytest.Config) -> bool:
+    """Tell, before the tests, whether ``--lf`` will leave some out."""
+    plugin = config.pluginmanager.get_plugin("lfplugin")
+    return bool(getattr(config.option, "lf", False) and getattr(plugin, "lastfailed", True))
+
+
+def selected_by(
+    config: pytest.Config, arguments: Any, deselected: int, *, reruns_failed: bool
+) -> str | None:
+    """Return the arguments that left tests out, as typed.
+
+    Args:
+        config: of the run.
+        arguments: see :func:`selection_arguments`.
+        deselected: the number of deselected tests.
+        reruns_failed: see :func:`will_rerun_failed`.
+    """
+    # Under xdist the workers deselect, and this process does not see it.
+    has_left_out = bool(deselected) or config.pluginmanager.hasplugin("dsession")
+    causes = {
+        _with_value("-k", arguments, "keyword"): has_left_out,
+        _with_value("-m", arguments, "markexpr"): has_left_out,
+        "--deselect": has_left_out and getattr(arguments, "deselect", None),
+        "--lf": reruns_failed and getattr(arguments, "lf", False),
+        "node ids": any("::" in str(word) for word in getattr(arguments, "file_or_dir", ())),
+        # Neither calls pytest_deselected; `--picked=first` only changes the order.
+        "--testmon": getattr(arguments, "testmon", False)
+        and not getattr(arguments, "testmon_noselect", False),
+        "--picked": getattr(arguments, "picked", None) not in {None, False, "first"},
+    }
+    return " and ".join(cause for cause, is_given in causes.items() if cause and is_given) or None
+
+
+def _with_value(flag: str, arguments: Any, name: str) -> str:
+    value = getattr(arguments, name, "")
+    return f"{flag} {shlex.quote(value)}" if value else ""
+
+
+# --- pytest-cov's private state ---------------------------------------------------------------
+
+
+def coverage_controller(config: pytest.Config) -> Any:
+    """Return pytest-cov's controller, or None if it does not measure."""
+    plugin = config.pluginmanager.get_plugin("_cov")
+    if plugin is None or getattr(plugin, "_disabled", False):
+        return None
+    return getattr(plugin, "cov_controller", None)
+
+
+def reporting_coverage(controller: Any) -> Any:
+    """Return the Coverage object that pytest-cov reports with."""
+    return getattr(controller, "combining_cov", None) or controller.cov
+
+
+def finished_coverage(config: pytest.Config) -> Any:
+    """Return the Coverage object with complete data.
+
+    Raises:
+        MeasurementError: nothing was measured, or data is missing.
+    """
+    controller = coverage_controller(config)
+    if controller is None:
+        return _outside_coverage(config)
+    if getattr(controller, "failed_workers", None):
+        raise MeasurementError("a worker crashed, so its coverage is missing")
+    cov = reporting_coverage(controller)
+    if getattr(controller, "started", False) or controller.cov is not cov:
+        raise MeasurementError("the run was cut short before pytest-cov combined its data")
+    return controller.cov
+
+
+def _outside_coverage(config: pytest.Config) -> Any:
+    cov = current()
+    if cov is not None and config.pluginmanager.hasplugin("dsession"):
+        raise MeasurementError(
+            "`coverage run` does not measure the workers of xdist: use --cov instead"
+        )
+    if cov is None and not config.pluginmanager.hasplugin("pytest_cov"):
+        raise MeasurementError("pytest-cov is not loaded, so nothing was measured")
+    if cov is None:
+        raise MeasurementError("nothing was measured: add --cov")
+    return cov

@@ -1,0 +1,248 @@
+"""One test session that sends a job: from pytest's header to the outcome."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from . import partial_run
+from .changed_lines import count_changed_lines, needs_counting
+from .ci.pages import pages
+from .context import RunContext, startup_problems, why_no_job
+from .errors import JobError, MeasurementError
+from .measurement.measure import Measurement, measure
+from .measurement.recorder import Recorder
+from .outcome import Built, Failed, Interrupted, NotSent, Outcome
+from .output import PREFIX, closing_lines, header
+from .secret import redact, redacted
+from .submit import (
+    JobHook,
+    build_job,
+    failure,
+    folders_for_jobs,
+    kept_before,
+    names_in,
+    not_measured,
+    not_sent,
+    read_files,
+    submit,
+    sum_up,
+    without_job,
+)
+from .text import escaped, one_line
+
+_Hook = TypeVar("_Hook", bound=Callable[..., Any])
+
+
+def _guarded(hook: _Hook) -> _Hook:
+    """Print an exception in one line: the tests matter more."""
+
+    @functools.wraps(hook)
+    def run(self: CoverallsSession, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return hook(self, *args, **kwargs)
+        except Exception as error:  # noqa: BLE001  no exception of ours reaches pytest
+            self.say(f"internal error: {one_line(error)}")
+            return None
+
+    return run  # type: ignore[return-value]
+
+
+class CoverallsSession:
+    """Follow one session and send its coverage at the end.
+
+    Args:
+        config: of the run.
+        context: known before the tests.
+        measures: whether the plugin made pytest-cov measure.
+    """
+
+    def __init__(self, config: pytest.Config, context: RunContext, *, measures: bool) -> None:
+        self.config, self.context = config, context
+        self.pid = os.getpid()
+        self.is_nested = partial_run.outer_session() is not None
+        self.arguments = partial_run.selection_arguments(config)
+        self.reruns_failed = partial_run.will_rerun_failed(config)
+        self.deselected = 0
+        self.interruption: str | None = None
+        self.problems: tuple[str, ...] = ()  # printed in the header
+        self.recorder: Recorder | None = None
+        self.session: pytest.Session | None = None
+        partial_run.enter_session(measures=measures)
+
+    @_guarded
+    def pytest_report_header(self) -> list[str]:
+        """Say what will be sent where."""
+        self.problems = tuple(startup_problems(self.context))
+        lines = header(self.context, self.problems)
+        return [redact(line, self.context.secrets) for line in lines]
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Note the interruption; pytest.exit may give it any exit status."""
+        self.interruption = str(excinfo.value) or excinfo.typename
+
+    def pytest_deselected(self, items: list[pytest.Item]) -> None:
+        """Count the deselected tests."""
+        self.deselected += len(items)
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_runtestloop(self) -> Generator[None, object, object]:
+        """Record the analyses of pytest-cov's report, which follows this hook."""
+        self._start_recording()
+        return (yield)
+
+    @_guarded
+    def _start_recording(self) -> None:
+        controller = partial_run.coverage_controller(self.config)
+        if controller is not None:
+            self.recorder = Recorder(partial_run.reporting_coverage(controller))
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
+        """Send the job where no summary was printed."""
+        self.session = session
+        try:
+            return (yield)
+        finally:
+            self._finish()
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_terminal_summary(self) -> Generator[None, object, object]:
+        """Send the job after pytest has printed its failures."""
+        result = yield
+        self._finish()
+        return result
+
+    def _finish(self) -> None:
+        """Send the job, report the outcome, set the exit status; once."""
+        session, self.session = self.session, None
+        if session is None or os.getpid() != self.pid:  # a test forked, and the child got here
+            return
+        try:
+            outcome = self._submit(session)
+        except KeyboardInterrupt:
+            outcome = Interrupted(reason="interrupted")
+        except Exception as error:  # noqa: BLE001  no exception of ours reaches pytest
+            outcome = Failed(**failure(error))
+        outcome = redacted(outcome, self.context.secrets)
+        try:
+            self._report(outcome)
+        except KeyboardInterrupt:
+            outcome = Interrupted(reason="interrupted")
+        self._set_exit_status(session, outcome)
+
+    def _submit(self, session: pytest.Session) -> Outcome:
+        context = self.context
+        nothing = self._why_nothing(session)
+        if nothing is not None:
+            return nothing
+        selection = partial_run.selected_by(
+            self.config, self.arguments, self.deselected, reruns_failed=self.reruns_failed
+        )
+        skip = partial_run.why_skipped(session, context.settings, selection) or why_no_job(context)
+        if skip is not None and not needs_counting(context.base, context.settings):
+            return skip
+        try:
+            coverage = self._measure()
+        except MeasurementError as error:
+            return not_measured(skip, error, context.settings)
+        files = read_files(coverage, names_in(context), context)
+        changed = count_changed_lines(
+            context.base,
+            files.files,
+            context.settings,
+            may_fail=skip is None or not skip.is_expected,
+        )
+        findings = sum_up(coverage, files, changed, self._warning(selection))
+        if skip is not None:
+            return not_sent(findings, skip)
+        try:
+            job, notices = build_job(context, files, self._job_hook())
+        except (JobError, MeasurementError) as error:
+            return without_job(findings, error)
+        folders = folders_for_jobs(context, self._cache_folder() if context.will_send else None)
+        notices += kept_before(context, folders)
+        return submit(job, findings.with_notices(notices), context, say=self.say, keep_in=folders)
+
+    def _why_nothing(self, session: pytest.Session) -> NotSent | None:
+        if self.is_nested:
+            reason = "this pytest run is inside another one that submits"
+            return NotSent(reason=reason, is_expected=True)
+        if self.interruption is not None:
+            return NotSent(reason=f"the run was interrupted: {self.interruption}")
+        return partial_run.why_nothing_was_measured(session, int(session.exitstatus))
+
+    def _measure(self) -> Measurement:
+        context = self.context
+        with self.recorder or contextlib.nullcontext():
+            cov = partial_run.finished_coverage(self.config)
+            return measure(cov, start=context.start, recorder=self.recorder)
+
+    def _warning(self, selection: str | None) -> str:
+        if selection is None or self.context.settings.on_partial != "warn":
+            return ""
+        return f"not all tests ran, because of {selection}: coverage may look lower"
+
+    def _job_hook(self) -> JobHook | None:
+        hook = self.config.hook.pytest_coveralls_job
+        return functools.partial(hook, config=self.config) if hook.get_hookimpls() else None
+
+    def _cache_folder(self) -> Path | None:
+        cache = getattr(self.config, "cache", None)
+        try:
+            return None if cache is None else cache.mkdir("coveralls")
+        except OSError:
+            return None
+
+    def _report(self, outcome: Outcome) -> None:
+        """Call the hook, print the lines, write the CI service's pages."""
+        try:
+            self.config.hook.pytest_coveralls_outcome(config=self.config, outcome=outcome)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001  a conftest.py may also fail, skip or exit
+            self.say(f"the hook pytest_coveralls_outcome failed: {one_line(error)}")
+        self._print(outcome)
+
+    @_guarded
+    def _print(self, outcome: Outcome) -> None:
+        context = self.context
+        commands = pages(outcome, context.env, annotate=context.settings.annotate)
+        reporter = self.config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is None:
+            return
+        reporter.ensure_newline()
+        verbosity = self.config.get_verbosity()
+        for line in closing_lines(outcome, verbosity, context.start, self.problems):
+            reporter.write_line(line, yellow=isinstance(outcome, Failed))
+        for command in commands:
+            reporter.write_line(command)
+
+    def say(self, text: str) -> None:
+        """Print a line at once, unless the run is quiet."""
+        reporter = self.config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None and self.config.get_verbosity() >= 0:
+            reporter.ensure_newline()
+            reporter.write_line(PREFIX + escaped(redact(text, self.context.secrets)), yellow=True)
+
+    def _set_exit_status(self, session: pytest.Session, outcome: Outcome) -> None:
+        if isinstance(outcome, Interrupted):
+            session.exitstatus = pytest.ExitCode.INTERRUPTED
+            return
+        is_accepted = isinstance(outcome, Built) or (
+            isinstance(outcome, NotSent) and outcome.is_expected
+        )
+        fails = (self.context.settings.strict and not is_accepted) or bool(outcome.shortfall)
+        if fails and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_unconfigure(self) -> None:
+        """Leave the environment as it was."""
+        if os.getpid() == self.pid and not self.is_nested:
+            partial_run.leave_session()

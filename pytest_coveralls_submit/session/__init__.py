@@ -1,1 +1,0 @@
-"""One session of pytest: is it whole, nested, cut short; its hooks' work."""

@@ -1,0 +1,96 @@
+"""The token of a job, and the hosts it may be sent to."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ..secret import Secret
+from .table import COVERALLS, TOKEN, Settings
+
+GITHUB_VARIABLE = "GITHUB_TOKEN"
+# https://github.blog/engineering/platform-security/behind-githubs-new-authentication-token-formats/
+GITHUB_PREFIX = re.compile(r"gh[a-z]_|github_pat_")
+GITHUB_URL = "https://github.com"
+GITHUB_ACTIONS = "github-actions"
+# With this service name Coveralls takes the token for GitHub's (lemurheavy/coveralls-public#1515).
+GITHUB_SERVICE = "github"
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """Hold the token of a job and its source."""
+
+    secret: Secret
+    origin: str
+    is_github: bool
+    """Decides the service name."""
+
+    @property
+    def github_prefix(self) -> str:
+        """Return the prefix of a GitHub token, or an empty text."""
+        found = GITHUB_PREFIX.match(self.secret.reveal())
+        return found[0] if found else ""
+
+
+def choose_token(
+    settings: Settings, service_name: str | None, env: Mapping[str, str]
+) -> Token | None:
+    """Return the Coveralls token, else on GitHub Actions ``GITHUB_TOKEN``.
+
+    None also where :func:`why_withheld` gives a reason.
+    """
+    if why_withheld(settings, service_name, env) is not None:
+        return None
+    return _find_token(settings, service_name, env)
+
+
+def why_withheld(
+    settings: Settings, service_name: str | None, env: Mapping[str, str]
+) -> str | None:
+    """Explain why the token may not be sent to the host.
+
+    A GitHub token may open far more than Coveralls. It goes to coveralls.io, or to a host set by
+    flag or variable, never to one from a file: a pull request can change that.
+    """
+    token = _find_token(settings, service_name, env)
+    if token is None or not token.is_github:
+        return None
+    return why_github_token_stays(settings, env, token.origin)
+
+
+def why_github_token_stays(
+    settings: Settings, env: Mapping[str, str], origin: str = GITHUB_VARIABLE
+) -> str | None:
+    """Explain why a GitHub token may not be sent to the host."""
+    host = settings.origins.get("host")
+    is_variable = origin == GITHUB_VARIABLE
+    if settings.host != COVERALLS and (host is None or host.kind in {"ini", "yml"}):
+        token = GITHUB_VARIABLE if is_variable else f"the GitHub token from {origin}"
+        other = "COVERALLS_REPO_TOKEN" if is_variable else "a Coveralls token"
+        return (
+            f"{token} is not sent to {settings.host}, a host set in a file; "
+            f"set COVERALLS_HOST, or {other}"
+        )
+    server = env.get("GITHUB_SERVER_URL", "").strip().rstrip("/") or GITHUB_URL
+    if is_variable and settings.host == COVERALLS and server.lower() != GITHUB_URL:
+        return (
+            f"GITHUB_TOKEN belongs to {server} and is not valid elsewhere; set COVERALLS_REPO_TOKEN"
+        )
+    return None
+
+
+def _find_token(
+    settings: Settings, service_name: str | None, env: Mapping[str, str]
+) -> Token | None:
+    if settings.repo_token is not None:
+        text = settings.repo_token.reveal()
+        is_github = bool(GITHUB_PREFIX.match(text)) or text == env.get(GITHUB_VARIABLE, "").strip()
+        return Token(settings.repo_token, str(settings.origins["repo_token"]), is_github)
+    if service_name == GITHUB_ACTIONS:
+        with contextlib.suppress(ValueError):
+            secret = TOKEN.parse(env.get(GITHUB_VARIABLE, "").strip())
+            return Token(secret, GITHUB_VARIABLE, is_github=True)
+    return None
