@@ -6,8 +6,8 @@ and statuses are those seen from coveralls.io; where none is known a comment say
 
 from __future__ import annotations
 
-import contextlib
 import gzip
+import itertools
 import json
 import re
 import socket
@@ -17,13 +17,10 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
-from urllib.parse import parse_qs
 
 from faulty import shut
 from pytest_httpserver import HTTPServer
 from werkzeug.datastructures import Headers
-from werkzeug.http import parse_options_header
-from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 from werkzeug.wrappers import Response
 
@@ -39,6 +36,8 @@ CF_RAY = "8f00aa11bb22cc33-FRA"
 REQUEST_ID = "GHx5kV0Yb1Jq0zQAAAAB"
 
 NOT_PARSED = "JSON file not found or failed to parse."
+# Whatever is wrong with a job, OpenCov's answer is this text, which is no object.
+OPENCOV_ERROR = "Server internal error"
 NO_REPOSITORY = "Couldn't find a repository matching this job."
 
 Job: TypeAlias = "dict[str, Any]"
@@ -73,40 +72,17 @@ class Received:
     def of(cls, request: Request) -> Received:
         """Keep what the tests look at."""
         body = request.get_data()
-        return cls(
-            method=request.method,
-            path=request.path,
-            query=request.query_string.decode("latin-1"),
-            headers=Headers(request.headers),
-            body=body,
-            parts=tuple(_parts(request.headers.get("Content-Type", ""), body)),
-        )
+        parts = [Part(name, None, Headers(), text.encode()) for name, text in request.form.items()]
+        for name, file in request.files.items():
+            with file.stream:
+                parts.append(Part(name, file.filename, file.headers, file.stream.read()))
+        query = request.query_string.decode("latin-1")
+        headers = Headers(request.headers)
+        return cls(request.method, request.path, query, headers, body, tuple(parts))
 
     def part(self, name: str) -> Part | None:
         """Find a part of the form by its name."""
         return next((part for part in self.parts if part.name == name), None)
-
-    def parameter(self, name: str) -> str | None:
-        """Find a parameter in the query of the URL."""
-        return parse_qs(self.query).get(name, [None])[0]
-
-
-def _parts(content_type: str, body: bytes) -> Iterator[Part]:
-    boundary = parse_options_header(content_type)[1].get("boundary")
-    if not boundary:
-        return
-    decoder = MultipartDecoder(boundary.encode("latin-1", "replace"))
-    decoder.receive_data(body)
-    decoder.receive_data(None)
-    with contextlib.suppress(ValueError):  # cut short, or no form at all
-        while not isinstance(event := decoder.next_event(), Epilogue):
-            if isinstance(event, Field | File):
-                head, held = event, bytearray()
-            elif isinstance(event, Data):
-                held += event.data
-                if not event.more_data:
-                    filename = head.filename if isinstance(head, File) else None
-                    yield Part(head.name, filename, head.headers, bytes(held))
 
 
 @dataclass
@@ -117,12 +93,6 @@ class Build:
     jobs: list[Job] = field(default_factory=list)
     closed: bool = False
     carryforward: str | None = None
-
-
-@dataclass(frozen=True)
-class _Scripted:
-    response: Callable[[], Response]
-    stored: bool
 
 
 class _RefusedError(Exception):
@@ -182,10 +152,11 @@ class StandIn(HTTPServer):
         self.pages: dict[str, list[Any]] = {}
         self.replaced: list[Job] = []
         self.findings: list[str] = []
-        self._scripted: deque[_Scripted] = deque()
+        self._scripted: deque[tuple[Callable[[], Response], bool]] = deque()
         self._lock = threading.RLock()
         self._arrived = threading.Condition(self._lock)
-        self._connections = _Connections()
+        self._open: set[socket.socket] = set()
+        self._stopped = threading.Event()
 
     @property
     def url(self) -> str:
@@ -211,9 +182,8 @@ class StandIn(HTTPServer):
             stored: take in what is sent nevertheless, as behind a gateway that timed out.
         """
         prepared = dict(headers or {})
-        scripted = _Scripted(lambda: _answer(status, body, prepared), stored)
         with self._lock:
-            self._scripted.extend([scripted] * times)
+            self._scripted.extend([(lambda: _answer(status, body, prepared), stored)] * times)
 
     def wait_for(self, *, requests: int, timeout: float = 10) -> bool:
         """Wait until so many requests have come; whether they have within `timeout` seconds."""
@@ -226,19 +196,16 @@ class StandIn(HTTPServer):
         with self._lock:
             self.requests.append(received)
             self._arrived.notify_all()
-            self._note_exposed_secrets(received)
-            scripted = self._scripted.popleft() if self._scripted else None
-        if scripted is None:
+            if "token" in received.query:
+                self.findings.append(f"{received.path}: the token stands in the URL")
+            if "Authorization" in received.headers:
+                self.findings.append(f"{received.path}: an Authorization header was sent")
+            response, stored = self._scripted.popleft() if self._scripted else (None, False)
+        if response is None:
             return self._usual(received) or super().dispatch(request)
-        if scripted.stored:
+        if stored:
             self._usual(received)
-        return scripted.response()
-
-    def _note_exposed_secrets(self, received: Received) -> None:
-        if "token" in received.query:
-            self.findings.append(f"{received.path}: the token stands in the URL")
-        if "Authorization" in received.headers:
-            self.findings.append(f"{received.path}: an Authorization header was sent")
+        return response()
 
     def _usual(self, received: Received) -> Response | None:
         if received.method == "GET" and (said := self.pages.get(received.path)):
@@ -257,88 +224,66 @@ class StandIn(HTTPServer):
         except _RefusedError as refused:
             return refused.response
 
-    # A job, in the order in which Coveralls can refuse it.
-
     def _take_job(self, received: Received) -> Response:
-        _pass_web_server(received, self.size_limit)
-        job = _read_job(received)
-        self._find_repository(job)
-        self._refuse_repeated_travis_job(job)
-        self._refuse_closed_build(job)
+        """Refuse in the order in which Coveralls does."""
+        if 'boundary="' in received.headers.get("Content-Type", ""):
+            return _page(400)
+        if len(received.body) > self.size_limit:
+            return _page(413)
+        part = received.part("json_file")
+        job = _decoded(_plain(part)) if part and part.filename else None
+        if not isinstance(job, dict):
+            raise _refused(NOT_PARSED)
+        service, job_id = job.get("service_name"), job.get("service_job_id")
+        if service == "travis-ci" and job_id and not job.get("repo_token"):
+            if any(job_id == earlier.get("service_job_id") for earlier in self.jobs):
+                unique = f"service_job_id ({job_id}) must be unique for Travis Jobs"
+                raise _refused(f"{unique} not supplying a Coveralls Repo Token")
+        elif not self._knows(job, service or ""):
+            raise _refused(NO_REPOSITORY)
+        known = self.builds.get(str(job.get("service_number")))
+        if known is not None and known.closed:
+            closed = "Can't add a job to a build that is already closed. "
+            more = f"Build {known.number} is closed. See docs.coveralls.io/parallel-builds"
+            raise _refused(closed + more)
         if not isinstance(job.get("source_files"), list):
-            raise _refused(422, NOT_PARSED)  # required by the documentation; the text is a guess
+            raise _refused(NOT_PARSED)  # required by the documentation; the text is a guess
         build = self._store(job)
-        return _json(
-            200,
-            {
-                "message": f"Job #{build.number}.{len(build.jobs)}",
-                "url": f"{self.url}/jobs/{105971881 + len(self.jobs)}",
-            },
-        )
+        url = f"{self.url}/jobs/{105971881 + len(self.jobs)}"
+        return _json(200, {"message": f"Job #{build.number}.{len(build.jobs)}", "url": url})
 
-    def _find_repository(self, job: Job) -> None:
-        token, service = job.get("repo_token"), job.get("service_name")
-        if service == "github":
-            known = self._is_github_token(token) and bool(job.get("repo_name"))
-        elif service == "travis-ci" and not token:
-            known = bool(job.get("service_job_id"))
-        else:
-            known = self._is_coveralls_token(token)
-        if not known:
-            raise _refused(422, NO_REPOSITORY)
-
-    def _is_coveralls_token(self, token: object) -> bool:
-        return isinstance(token, str) and token in self.tokens
-
-    def _is_github_token(self, token: object) -> bool:
-        return isinstance(token, str) and (
-            token.startswith(GITHUB_TOKEN_STARTS) or token in self.github_tokens
-        )
-
-    def _refuse_repeated_travis_job(self, job: Job) -> None:
-        if job.get("repo_token"):
-            return
-        job_id = job["service_job_id"]
-        if any(job_id == earlier.get("service_job_id") for earlier in self.jobs):
-            raise _refused(
-                422,
-                f"service_job_id ({job_id}) must be unique for Travis Jobs "
-                "not supplying a Coveralls Repo Token",
-            )
-
-    def _refuse_closed_build(self, job: Job) -> None:
-        build = self.builds.get(str(job.get("service_number")))
-        if build is not None and build.closed:
-            raise _refused(
-                422,
-                "Can't add a job to a build that is already closed. "
-                f"Build {build.number} is closed. See docs.coveralls.io/parallel-builds",
-            )
+    def _knows(self, document: Job, service: str | None = None) -> bool:
+        """Tell whether token and repository are known, and the token's kind fits the service."""
+        token = document.get("repo_token")
+        if not isinstance(token, str):
+            return False
+        is_github = token.startswith(GITHUB_TOKEN_STARTS) or token in self.github_tokens
+        if service is not None and is_github != (service == "github"):
+            return False
+        return bool(document.get("repo_name")) if is_github else token in self.tokens
 
     def _store(self, job: Job) -> Build:
         self.jobs.append(job)
         self.findings += [f"job {len(self.jobs)}: {finding}" for finding in check(job)]
-        number = str(job.get("service_number") or self._next_number())
+        # A job without a number is a build of its own, numbered chronologically.
+        free = (str(number) for number in itertools.count(1) if str(number) not in self.builds)
+        number = str(job.get("service_number") or next(free))
         build = self.builds.setdefault(number, Build(number))
-        earlier = next((other for other in build.jobs if _same_job(other, job)), None)
-        if earlier is not None:
-            build.jobs.remove(earlier)
-            self.replaced.append(earlier)
+        # By job id and flag; without a job id they were seen to pile up.
+        key = (job.get("service_job_id"), job.get("flag_name"))
+        for earlier in build.jobs:
+            if key[0] and key == (earlier.get("service_job_id"), earlier.get("flag_name")):
+                build.jobs.remove(earlier)
+                self.replaced.append(earlier)
+                break
         build.jobs.append(job)
         return build
-
-    def _next_number(self) -> str:
-        """A job without a number is a build of its own, numbered chronologically."""
-        numbers = (str(number) for number in range(1, len(self.builds) + 2))
-        return next(number for number in numbers if number not in self.builds)
-
-    # The webhook that closes a parallel build.
 
     def _take_webhook(self, received: Received) -> Response:
         document = _decoded(received.body)
         if not isinstance(document, dict) or not isinstance(document.get("payload"), dict):
             return _json(400, {"error": "no payload"})  # neither status nor text is documented
-        if not self._may_close(document, received.parameter("repo_token")):
+        if not self._knows(document):
             return _json(422, {"error": NO_REPOSITORY})  # likewise
         number = str(document["payload"].get("build_num"))
         self.findings += [f"webhook: {finding}" for finding in check_webhook(document)]
@@ -352,30 +297,28 @@ class StandIn(HTTPServer):
         url = f"{self.url}/builds/{number}"
         return _json(200, {"done": True, "url": url, "jobs": len(build.jobs)})
 
-    def _may_close(self, document: Job, url_token: str | None) -> bool:
-        token = document.get("repo_token") or url_token
-        if self._is_github_token(token):
-            return bool(document.get("repo_name"))
-        return self._is_coveralls_token(token)
-
     # OpenCov (danhper/opencov at d3983d5), as it answered on loopback.
 
     def _take_opencov_job(self, received: Received) -> Response:
-        job = _decoded(_opencov_json(received))
+        part = received.part("json") or received.part("json_file")
+        if part is None:
+            error = "request should have 'json' or 'json_file' parameter"
+            return _opencov(400, {"error": error})
+        job = _decoded(part.body)
         if not isinstance(job, dict):  # gzip, for one
-            raise _opencov_error(500)
+            return _opencov(500, OPENCOV_ERROR)
         if "repo_token" not in job:
-            raise _RefusedError(_opencov(400, {"error": "missing 'repo_token' parameter"}))
-        if not self._is_coveralls_token(job["repo_token"]):
-            raise _RefusedError(_opencov(404, {"error": "could not find model"}))
+            return _opencov(400, {"error": "missing 'repo_token' parameter"})
+        if job["repo_token"] not in self.tokens:
+            return _opencov(404, {"error": "could not find model"})
         files = job.get("source_files")
         if not isinstance(files, list) or not all(map(_is_opencov_file, files)):
-            raise _opencov_error(422)
+            return _opencov(422, OPENCOV_ERROR)
         if not re.search(r"(Z|[+-]\d\d:\d\d)$", job.get("run_at", "Z")):
-            raise _opencov_error(422)
+            return _opencov(422, OPENCOV_ERROR)
         covered = percentage([{**file, "branches": []} for file in files])
         if not files or not covered:  # of the only job of a build
-            raise _opencov_error(500)
+            return _opencov(500, OPENCOV_ERROR)
         build = self._store(job)
         number = 70 + list(self.builds).index(build.number)
         return _opencov(200, {"build_id": number, "coverage": covered, "id": 116 + len(self.jobs)})
@@ -388,43 +331,23 @@ class StandIn(HTTPServer):
         assert isinstance(server, ThreadedWSGIServer)
         server.daemon_threads = False
         server.block_on_close = True
-        server.RequestHandlerClass = self._connections.handler()
+        server.RequestHandlerClass = self._handler()
         if self.ssl_context is not None:  # shake hands in the connection's own thread
             server.socket.do_handshake_on_connect = False  # type: ignore[attr-defined]
         server.serve_forever(poll_interval=0.01)
 
-    def start(self) -> None:
-        """Listen on a free port."""
-        self._connections = _Connections()
-        super().start()
-
-    def stop(self) -> None:
-        """Stop at once, whatever the clients are doing; no thread and no socket is left."""
-        if self.server is not None:
-            self.server.shutdown()
-        self._connections.cut()
-        super().stop()
-
-
-class _Connections:
-    """The connections that are open, so that `stop` need not wait for a silent client."""
-
-    def __init__(self) -> None:
-        self._open: set[socket.socket] = set()
-        self._cut = threading.Event()
-
-    def handler(self) -> type[WSGIRequestHandler]:
-        connections = self
+    def _handler(self) -> type[WSGIRequestHandler]:
+        standin = self
 
         class Handler(WSGIRequestHandler):
             def setup(self) -> None:
-                connections._open.add(self.request)
-                if connections._cut.is_set():
+                standin._open.add(self.request)
+                if standin._stopped.is_set():
                     shut(self.request)
                 super().setup()
 
             def finish(self) -> None:
-                connections._open.discard(self.request)
+                standin._open.discard(self.request)
                 super().finish()
 
             def log(self, *_: object) -> None:
@@ -432,36 +355,14 @@ class _Connections:
 
         return Handler
 
-    def cut(self) -> None:
-        self._cut.set()
+    def stop(self) -> None:
+        """Stop at once, whatever the clients are doing; no thread and no socket is left."""
+        if self.server is not None:
+            self.server.shutdown()
+        self._stopped.set()
         for connection in tuple(self._open):
             shut(connection)
-
-
-def _same_job(one: Job, other: Job) -> bool:
-    """Jobs replace one another by job id and flag; without a job id they were seen to pile up."""
-    identity = ("service_job_id", "flag_name")
-    return bool(one.get("service_job_id")) and all(one.get(k) == other.get(k) for k in identity)
-
-
-# --- reading a job out of a request, and answering -------------------------------------------
-
-
-def _pass_web_server(received: Received, size_limit: int) -> None:
-    if 'boundary="' in received.headers.get("Content-Type", ""):
-        raise _RefusedError(_page(400))
-    if len(received.body) > size_limit:
-        raise _RefusedError(_page(413))
-
-
-def _read_job(received: Received) -> Job:
-    part = received.part("json_file")
-    if part is None or not part.filename:
-        raise _refused(422, NOT_PARSED)
-    job = _decoded(_plain(part))
-    if not isinstance(job, dict):
-        raise _refused(422, NOT_PARSED)
-    return job
+        super().stop()
 
 
 def _plain(part: Part) -> bytes:
@@ -471,18 +372,7 @@ def _plain(part: Part) -> bytes:
     try:
         return gzip.decompress(part.body)
     except (OSError, EOFError, zlib.error):
-        raise _refused(422, NOT_PARSED) from None
-
-
-def _opencov_json(received: Received) -> bytes:
-    part = received.part("json") or received.part("json_file")
-    if part is not None:
-        return part.body
-    fields = parse_qs(received.body.decode("utf-8", "replace"))
-    if "json" not in fields:
-        error = "request should have 'json' or 'json_file' parameter"
-        raise _RefusedError(_opencov(400, {"error": error}))
-    return fields["json"][0].encode()
+        raise _refused(NOT_PARSED) from None
 
 
 def _is_opencov_file(file: Job) -> bool:
@@ -495,11 +385,6 @@ def _opencov(status: int, body: object) -> Response:
     return Response(json.dumps(body), status, headers, content_type="application/json")
 
 
-def _opencov_error(status: int) -> _RefusedError:
-    """Whatever is wrong with a job, it is this text, which is no object."""
-    return _RefusedError(_opencov(status, "Server internal error"))
-
-
 def _decoded(body: bytes) -> object:
     try:
         return json.loads(body)
@@ -507,8 +392,8 @@ def _decoded(body: bytes) -> object:
         return None
 
 
-def _refused(status: int, message: str) -> _RefusedError:
-    return _RefusedError(_json(status, {"message": message, "error": True}))
+def _refused(message: str) -> _RefusedError:
+    return _RefusedError(_json(422, {"message": message, "error": True}))
 
 
 def _answer(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import requests
-from standin import COVERALLS_TOKEN, Job, StandIn, check, check_webhook
+from standin import COVERALLS_TOKEN, OPENCOV_ERROR, Job, StandIn, check, check_webhook
 
 SOURCE_FILE: Job = {
     "name": "pkg/a.py",
@@ -135,7 +135,6 @@ def test_each_fault_of_the_webhook_is_found(fields: Job) -> None:
     assert check_webhook({**right, **fields})
 
 
-INTERNAL = "Server internal error"
 WITH_SOURCE = {**SOURCE_FILE, "source": "a\nb\nc\nd\n"}
 BLANK = {**SOURCE_FILE, "name": "b.py", "source": " \n"}
 UNCOVERED = {**WITH_SOURCE, "coverage": [0, 0], "branches": []}
@@ -147,11 +146,11 @@ UNCOVERED = {**WITH_SOURCE, "coverage": [0, 0], "branches": []}
         ({}, 200, {"build_id": 70, "coverage": pytest.approx(66.67, abs=0.01), "id": 117}),
         ({"repo_token": "unknown"}, 404, {"error": "could not find model"}),
         ({"repo_token": None}, 400, {"error": "missing 'repo_token' parameter"}),
-        ({"source_files": [SOURCE_FILE]}, 422, INTERNAL),
-        ({"source_files": [WITH_SOURCE, BLANK]}, 422, INTERNAL),
-        ({"run_at": "2013-02-18 00:52:48 -0800"}, 422, INTERNAL),
-        ({"source_files": []}, 500, INTERNAL),
-        ({"source_files": [UNCOVERED]}, 500, INTERNAL),
+        ({"source_files": [SOURCE_FILE]}, 422, OPENCOV_ERROR),
+        ({"source_files": [WITH_SOURCE, BLANK]}, 422, OPENCOV_ERROR),
+        ({"run_at": "2013-02-18 00:52:48 -0800"}, 422, OPENCOV_ERROR),
+        ({"source_files": []}, 500, OPENCOV_ERROR),
+        ({"source_files": [UNCOVERED]}, 500, OPENCOV_ERROR),
     ],
 )
 def test_opencov_answers_as_a_real_one_did(fields: Job, status: int, said: object) -> None:
@@ -167,8 +166,8 @@ def test_opencov_answers_as_a_real_one_did(fields: Job, status: int, said: objec
 @pytest.mark.parametrize(
     ("path", "body", "status", "said"),
     [
-        ("/api/v1/jobs", gzip.compress(json.dumps(a_job()).encode()), 500, INTERNAL),
-        ("/api/v1/jobs", b"no JSON", 500, INTERNAL),
+        ("/api/v1/jobs", gzip.compress(json.dumps(a_job()).encode()), 500, OPENCOV_ERROR),
+        ("/api/v1/jobs", b"no JSON", 500, OPENCOV_ERROR),
         ("/webhook", b"{}", 404, {"error": "no such path"}),
         ("/elsewhere", b"{}", 404, {"error": "no such path"}),
     ],
