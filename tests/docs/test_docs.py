@@ -105,6 +105,15 @@ def test_each_checkout_that_is_shown_is_deep_enough() -> None:
         assert example.text.count("/checkout@") == example.text.count("fetch-depth: 2"), example
 
 
+def test_the_actions_that_are_shown_are_those_of_the_workflows() -> None:
+    workflows = "\n".join(path.read_text("utf-8") for path in ROOT.glob(".github/workflows/*.yml"))
+    ours = dict(re.findall(r"uses: (actions/[\w-]+)@\w+ # (v\d+)", workflows))
+
+    for example in examples():
+        for action, version in re.findall(r"uses: ([\w/-]+)@(\w+)", example.text):
+            assert version == ours[action], example.page
+
+
 @pytest.mark.skipif(CHECKER is None, reason="CHECK-JSONSCHEMA IS MISSING: YAML IS NOT CHECKED")
 @pytest.mark.parametrize("start", SCHEMAS)
 def test_the_yaml_that_is_shown_is_valid(start: str, tmp_path: Path) -> None:
