@@ -130,16 +130,6 @@ def test_bitbucket_names_the_commit_that_it_merges(
     assert found.commit == target
 
 
-def test_a_named_base_that_moved_on_counts_from_where_head_left_it(
-    origin: Repository, tmp_path: Path
-) -> None:
-    """What the target got meanwhile is not a change of the pull request."""
-    _, topic, target = origin.merge_request()
-    clone = origin.clone(tmp_path / "clone", "--branch=topic")
-    first = origin.git("rev-parse", "topic^")
-    assert commit_of(clone, {**BITBUCKET, "diff_base_sha": target[:12]}, topic) == first
-
-
 @pytest.mark.parametrize(
     ("build", "remedy"),
     [
@@ -183,14 +173,15 @@ def test_the_head_of_a_request_is_compared_with_where_it_left_its_target(
     assert "COVERALLS_COMPARE_REF" in problem_of(shallow, OTHER, topic)
 
 
-def test_gitlabs_base_counts_only_if_it_is_here(origin: Repository, tmp_path: Path) -> None:
-    """It may lie beyond GIT_DEPTH; then the target branch is asked."""
-    _, topic, _ = origin.merge_request()
+def test_the_services_base_counts_only_if_it_is_here(origin: Repository, tmp_path: Path) -> None:
+    """It may lie beyond GIT_DEPTH, or have moved on since HEAD left it."""
+    _, topic, target = origin.merge_request()
     first = origin.git("rev-parse", "topic^")
     clone = origin.clone(tmp_path / "clone", "--branch=topic")
     clone.git("update-ref", "refs/remotes/origin/main", topic)
     assert commit_of(clone, {**GITLAB, "diff_base_sha": first}, topic) == first
     assert commit_of(clone, {**GITLAB, "diff_base_sha": ABSENT}, topic) == topic
+    assert commit_of(clone, {**BITBUCKET, "diff_base_sha": target[:12]}, topic) == first
 
 
 def test_settings_come_first_if_what_they_name_is_here(origin: Repository, tmp_path: Path) -> None:
