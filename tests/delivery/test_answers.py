@@ -266,6 +266,7 @@ def test_every_rule_has_an_entry_and_a_case() -> None:
 
     assert len(rules) >= 20
     assert set(SECTIONS) == rules
+    assert all("```" in text and "Seen: " in text for text in SECTIONS.values())
     assert {case.anchor for case in (*JOBS, *BUILDS)} == rules | {""}
 
 
