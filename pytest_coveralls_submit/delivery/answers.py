@@ -234,15 +234,15 @@ def _token(it: _Refusal) -> Advice:
     # "could not find model" is OpenCov's
     moved = "if the repository was renamed or moved, press Sync in its settings"
     wrong = f"does not belong to a repository on {it.server}:"
+    first = f"{it.token} {wrong} it must be the repository's own, from its page"
+    if it.message.startswith("could not find model"):
+        return (first,)
     if it.facts.ci == GITHUB_ACTIONS and it.facts.may_use_github_token:
         return (
             f"the token {wrong} copy it again from the repository's page, or",
             f'use GITHUB_TOKEN with service name "{GITHUB}"',
             f"(a personal API token does not work; {moved})",
         )
-    first = f"{it.token} {wrong} it must be the repository's own, from its page"
-    if it.message.startswith("could not find model"):
-        return (first,)
     travis = "private repositories need COVERALLS_SERVICE_NAME: travis-pro, public ones do not"
     return (
         first,

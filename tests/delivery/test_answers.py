@@ -63,6 +63,7 @@ PERSONAL_TOKEN = {**GITHUB_TOKEN, "token_prefix": "ghp_"}
 WRONG_NAME = {**GITHUB, "service_name": "github", "service_name_source": "COVERALLS_SERVICE_NAME"}
 ON_TRAVIS = {"ci": "travis-ci", "service_name": "travis-ci"}
 ELSEWHERE = {"host": "https://cover.example/path"}
+OPENCOV = {**GITHUB, **ELSEWHERE}
 OWN_BUNDLE = {"ca_bundle": "/etc/ca.pem (from COVERALLS_CA_BUNDLE)"}
 
 
@@ -140,7 +141,7 @@ BOTH = (
     Case("wrong-token", refused(NO_REPOSITORY), SYNC, GITHUB_TOKEN),
     Case("wrong-token", refused(NO_REPOSITORY), "https://www.githubstatus.com", GITHUB_TOKEN),
     Case("wrong-token", refused(NO_REPOSITORY), "personal access token without", PERSONAL_TOKEN),
-    Case("wrong-token", said(404, {"error": "could not find model"}), "own, from its", ELSEWHERE),
+    Case("wrong-token", said(404, {"error": "could not find model"}), "own, from its", OPENCOV),
     Case(
         "processing-error",
         refused("Build processing error.", 500),
