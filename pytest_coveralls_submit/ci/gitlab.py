@@ -1,157 +1,118 @@
-"""GitLab's Commits API, in today's form (v4) and in that of the older CI API.
+"""Ask GitLab's Commits API who wrote a commit; give the commit a status.
 
-Asks who wrote a commit, and tells GitLab what Coveralls took. How a request is made and how long
-that may take is the caller's choice: see `Ask`.
+Both forms are spoken: today's (v4) and the CI API of GitLab 8 and some releases of 9.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
+from math import isfinite
 from typing import Any, Literal, TypeAlias, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
-from ..delivery.sender import BODY_LIMIT, Answer, Call
+from ..delivery.sender import Answer, Call
 from ..errors import GitLabError
 from ..git import Commit
 from ..secret import Secret, redact
-from ..text import commit_id, is_loopback, json_object
+from ..text import commit_id, escaped, is_loopback, json_object
 
 Ask: TypeAlias = Callable[[Call, bytes], Answer]
-"""Makes a request with that body, once and without following redirects; shows nobody its URL."""
-
+"""Makes a request with a body, once, without following redirects or showing its URL."""
 _Shape = TypeVar("_Shape", dict[str, Any], list[Any])
 
-PER_PAGE = 20  # GitLab's own default; a page of 100 commits seldom fits into BODY_LIMIT
-LIMIT = 1000
-"""Commits among which the older API is searched."""
-
-_JOB_TOKEN = "CI_JOB_TOKEN"  # noqa: S105  the name of a variable
-_OWN_TOKEN = "COVERALLS_GITLAB_TOKEN"  # noqa: S105
+PER_PAGE = 20  # GitLab's own default; a page of 100 commits seldom fits into 64 KiB
+LIMIT = 1000  # commits among which the older API is searched
 _STATUS_VALUE = 255  # characters of a status's name, ref and target_url
 _VALUE = 1024  # characters kept of a name or an address
-_SAID = 200  # characters shown of what GitLab said
-_NOT_FOUND = 404
-_ADDRESS = re.compile(r"[!-~]+")  # visible ASCII: what an address and a header can hold
-
-# lib/ci/api/api.rb, mounted at /ci/api; the other one is in older documentation.
+_SHOWN = 200  # characters shown of an error of GitLab
+# gitlabhq/gitlab-ci: lib/ci/api/api.rb is mounted at the first, older documentation has the other.
 _OLDER_PATHS = ("/ci/api/v1/commits", "/ci/commits")
-
-# gitlabhq/gitlabhq: doc/api/commits.md, and gitlabhq/gitlab-ci: doc/api/commits.md
-_V4_NAMES = {
-    "author_name": "author_name",
-    "author_email": "author_email",
-    "committer_name": "committer_name",
-    "committer_email": "committer_email",
-    "message": "message",
-}
-_V1_NAMES = {
-    "author_name": "git_author_name",
-    "author_email": "git_author_email",
-    "message": "git_commit_message",
-}
-
-# What a status means for the user. gitlabhq/gitlabhq: doc/ci/jobs/ci_job_token.md,
-# app/services/ci/create_commit_status_service.rb; jenkinsci/gitlab-plugin#883, #1045.
-_V4_ADVICE = {
+_ADVICE = {
+    # gitlabhq/gitlabhq: doc/ci/jobs/ci_job_token.md,
+    # app/services/ci/create_commit_status_service.rb
     400: "the commit may have this status already, or a value is not accepted",
     401: (
-        "{source} is not accepted: it has to be a token with the api scope that has not expired; "
+        "{token} is not accepted: it has to be a token with the api scope that has not expired; "
         "a job token may neither list commits nor set a status"
     ),
     403: (
-        "the token in {source} needs the api scope and at least the role Developer, for a "
+        "the token in {token} needs the api scope and at least the role Developer, for a "
         "protected branch a role that may push to it"
     ),
     404: (
         "the project (CI_PROJECT_ID), the commit or its pipeline does not exist, or is hidden from "
-        "the token in {source}"
+        "the token in {token}"
     ),
 }
-# gitlabhq/gitlab-ci: doc/api/README.md, lib/api/helpers.rb
-_V1_ADVICE = {
-    401: "the server knows no CI API with project tokens",
-    403: "{source} has to be the project's CI token, for the project of CI_PROJECT_ID",
+_OLDER_ADVICE = {  # gitlabhq/gitlab-ci: doc/api/README.md, lib/api/helpers.rb
+    403: "{token} has to be the project's CI token, for the project of CI_PROJECT_ID",
     404: "there is no project with the id in CI_PROJECT_ID, or GitLab has no CI API of this form",
 }
-_UNREACHABLE = "check that GitLab can be reached from here"
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Server:
-    """One form of GitLab's API, and the token for it.
+@dataclass(frozen=True)
+class _Api:
+    """A way to make requests with a token, and what its refusals mean."""
 
-    Attributes:
-        base: https, or http on this machine.
-        token: sent to `base` only.
-        token_from: the variable that holds the token.
-        ask: makes the requests.
-        is_older: whether it is the CI API.
-
-    Raises:
-        GitLabError: address or token cannot be used.
-    """
-
-    base: str
-    token: Secret
-    token_from: str
     ask: Ask = field(repr=False)
-    is_older: bool = False
+    token: Secret
+    token_name: str
+    advice: Mapping[int, str]
 
-    def __post_init__(self) -> None:
-        if not _is_safe(self.base):
-            variable = "CI_SERVER_URL" if self.is_older else "CI_API_V4_URL"
-            raise GitLabError(
-                f"{variable} cannot be used: it has to be an https address without user, "
-                "query and fragment, so that nobody else can read the token"
-            )
-        if not _ADDRESS.fullmatch(self.token.reveal()):
-            raise GitLabError(
-                f"{self.token_from} cannot be used: it has spaces, line ends or letters beyond "
-                "ASCII; copy it again from GitLab"
-            )
+    def request(self, call: Call, body: bytes, shape: type[_Shape], purpose: str) -> _Shape:
+        """Return the JSON of the answer; raise GitLabError for a refusal."""
+        return self.read(self.ask(call, body), shape, purpose)
 
-    def read(self, answer: Answer, shape: type[_Shape], doing: str) -> _Shape:
-        """Return the JSON of a successful answer; raises GitLabError where it is of no use."""
-        document = _document(answer.text)
-        failed = answer.status is None or not 200 <= answer.status < 300  # noqa: PLR2004
-        if not failed and isinstance(document, shape):
+    def read(self, answer: Answer, shape: type[_Shape], purpose: str) -> _Shape:
+        """Return the JSON of an answer; raise GitLabError for a refusal."""
+        try:
+            document = json.loads(answer.text)
+        except (ValueError, RecursionError):
+            document = None
+        is_accepted = answer.status is not None and 200 <= answer.status < 300  # noqa: PLR2004
+        if is_accepted and isinstance(document, shape):
             return document
-        problem = self._refusal(answer, document) if failed else _nonsense(answer)
-        raise GitLabError(redact(f"GitLab did not {doing}: {problem}", [self.token]))
+        problem = "the answer is not the documented JSON; check that the address is GitLab's"
+        if not is_accepted:
+            problem = self._refusal(answer, document)
+        raise GitLabError(redact(f"GitLab did not {purpose}: {problem}", [self.token]))
 
     def _refusal(self, answer: Answer, document: object) -> str:
-        said = _said(document, self.token)
-        problem = answer.problem + (f" ({said})" if said and said not in answer.problem else "")
+        error = document if isinstance(document, dict) else {}
+        message = error.get("message") or error.get("error") or ""
+        message = redact(message if isinstance(message, str) else json.dumps(message), [self.token])
+        problem = answer.problem
+        if message and message not in problem:
+            problem += f" ({escaped(message[:_SHOWN])})"
         if answer.status is None:
             return f"{problem}; check that GitLab can be reached from here"
-        advice = _V1_ADVICE if self.is_older else _V4_ADVICE
-        hint = advice.get(answer.status, "").format(source=self.token_from)
-        return f"{problem}; {hint}" if hint else problem
+        advice = self.advice.get(answer.status, "").format(token=self.token_name)
+        return f"{problem}; {advice}" if advice else problem
 
 
 def fill(build_sha: str, env: Mapping[str, str], ask: Ask) -> Commit | None:
-    """Return what GitLab knows of the commit that is built, None if that cannot be had.
+    """Return what GitLab knows of a commit, in one request.
 
-    At most one request is made. Never raises: a job without its author is still a job.
+    None where it cannot be asked or does not answer.
 
     Args:
         build_sha: id of the commit.
-        env: with CI_API_V4_URL, CI_PROJECT_ID and CI_JOB_TOKEN; nobody is asked without them.
+        env: with CI_API_V4_URL, CI_PROJECT_ID and CI_JOB_TOKEN.
             Source: gitlabhq/gitlabhq: doc/ci/variables/predefined_variables.md.
         ask: makes the request.
     """
     sha = commit_id(build_sha)
-    names = ("CI_API_V4_URL", "CI_PROJECT_ID", _JOB_TOKEN)
+    names = ("CI_API_V4_URL", "CI_PROJECT_ID", "CI_JOB_TOKEN")
     base, project, token = (env.get(name, "").strip() for name in names)
     if not (sha and base and project and token):
         return None
     try:
-        server = _Server(base=base, token=Secret(token), token_from=_JOB_TOKEN, ask=ask)
+        _check_address(base, "CI_API_V4_URL")
+        api = _Api(ask, Secret(token), "CI_JOB_TOKEN", _ADVICE)
         # https://docs.gitlab.com/ci/jobs/ci_job_token/: a job token can read one commit
         call = Call(
             method="GET",
@@ -159,10 +120,15 @@ def fill(build_sha: str, env: Mapping[str, str], ask: Ask) -> Commit | None:
             form="none",
             headers={"JOB-TOKEN": token},
         )
-        commit = _commit(server.read(ask(call, b""), dict, "show the commit"), "id", _V4_NAMES)
-        return commit if commit.id.startswith(sha) else None
-    except Exception:  # noqa: BLE001  refusal, silence or nonsense: all the same here
+        document = api.request(call, b"", dict, "show the commit")
+    except (GitLabError, OSError):
         return None
+    known = commit_id(_text(document.get("id")))
+    if known is None or not known.startswith(sha):
+        return None
+    people = ("author_name", "author_email", "committer_name", "committer_email")
+    texts = {name: _text(document.get(name), _VALUE) for name in people}
+    return Commit(id=known, message=_text(document.get("message")), **texts)
 
 
 def announce(
@@ -176,10 +142,9 @@ def announce(
     ref: str | None = None,
     name: str = "coveralls",
 ) -> str:
-    """Tell GitLab of a job that Coveralls took; return what was done, in one line.
+    """Give the commit a status; return one line about it.
 
-    Where there is CI_API_V4_URL the commit gets a status. The older CI API has none, so there
-    the commit itself is announced.
+    The older CI API has no statuses, so there the commit itself is announced.
 
     Args:
         env: of the CI job.
@@ -203,12 +168,30 @@ def announce(
             "(CI_SERVER_URL where GitLab is too old for it), which jobs of GitLab CI have; under "
             "tox add them to pass_env"
         )
-    server = _Server(
-        base=base or older, token=token, token_from=_OWN_TOKEN, ask=ask, is_older=not base
+    _check_address(base or older, "CI_API_V4_URL" if base else "CI_SERVER_URL")
+    api = _Api(ask, token, "COVERALLS_GITLAB_TOKEN", _ADVICE if base else _OLDER_ADVICE)
+    if not base:
+        return _announce_commit(api, older, project, _push(env, head, ref))
+    pipeline = _pipeline(env, head.id)
+    values = {
+        "state": "success",
+        "name": name[:_STATUS_VALUE],
+        "coverage": round(coverage, 2) if isfinite(coverage) else None,
+        "target_url": _if_short(url),
+        # The pipeline of a merge request has another ref than the branch: it would not be found.
+        # GitLab makes a pipeline of its own where none matches.
+        "ref": _if_short(ref) if pipeline is None else None,
+        "pipeline_id": pipeline,
+    }
+    body = {key: value for key, value in values.items() if value is not None}
+    call = Call(
+        method="POST",
+        url=f"{_project(base, project)}/statuses/{quote(head.id, safe='')}",
+        form="json",
+        headers={"PRIVATE-TOKEN": token.reveal()},
     )
-    if server.is_older:
-        return _announce_commit(server, project, _push(env, head, ref))
-    return _set_status(server, project, env, head, coverage, url, ref, name)
+    api.request(call, json.dumps(body).encode(), dict, "set the commit's status")
+    return f"GitLab: commit {head.id[:8]} has the status {name}, {coverage:.2f}% covered"
 
 
 # --- v4, https://docs.gitlab.com/api/commits/ ----------------------------------------------------
@@ -219,64 +202,32 @@ def _project(base: str, project: str) -> str:
     return f"{base.rstrip('/')}/projects/{quote(project, safe='')}"
 
 
-def _set_status(
-    server: _Server,
-    project: str,
-    env: Mapping[str, str],
-    head: Commit,
-    coverage: float,
-    url: str | None,
-    ref: str | None,
-    name: str,
-) -> str:
-    pipeline = _pipeline(env, head.id)
-    values = {
-        "state": "success",
-        "name": name[:_STATUS_VALUE],
-        "coverage": round(coverage, 2) if math.isfinite(coverage) else None,
-        "target_url": _short(url),
-        # The pipeline of a merge request has another ref than the branch: it would not be found.
-        # GitLab makes a pipeline of its own where none matches.
-        "ref": _short(ref) if pipeline is None else None,
-        "pipeline_id": pipeline,
-    }
-    body = {key: value for key, value in values.items() if value is not None}
-    call = Call(
-        method="POST",
-        url=f"{_project(server.base, project)}/statuses/{quote(head.id, safe='')}",
-        form="json",
-        headers={"PRIVATE-TOKEN": server.token.reveal()},
-    )
-    server.read(server.ask(call, json.dumps(body).encode()), dict, "set the commit's status")
-    return f"GitLab: commit {head.id[:8]} has the status {name}, {coverage:.2f}% covered"
-
-
-def _short(value: str | None) -> str | None:
+def _if_short(value: str | None) -> str | None:
     return value if value and len(value) <= _STATUS_VALUE else None
 
 
 def _pipeline(env: Mapping[str, str], sha: str) -> int | None:
-    """The pipeline of this job, unless it runs on another commit, such as a merge."""
+    """Return this job's pipeline, unless it runs on another commit, such as a merge."""
     number = env.get("CI_PIPELINE_ID", "").strip()
-    same = env.get("CI_COMMIT_SHA", "").strip() == sha
-    return int(number) if same and re.fullmatch("[0-9]{1,18}", number) else None
+    is_same = env.get("CI_COMMIT_SHA", "").strip() == sha
+    return int(number) if is_same and re.fullmatch("[0-9]{1,18}", number) else None
 
 
-# --- The older CI API, gitlabhq/gitlabhq: doc/ci/api/commits.md ----------------------------------
-# GitLab 8 has it, and some releases of 9. It wants the token among the parameters. In a GET request
-# these stand in the URL: no other place for them is documented.
+# --- the older CI API, gitlabhq/gitlabhq: doc/ci/api/commits.md ----------------------------------
+# It wants the token among the parameters. In a GET request these are in the URL: no other place
+# for them is documented.
 
 
-def _announce_commit(server: _Server, project: str, push: Mapping[str, Any]) -> str:
-    """Announce a commit that GitLab does not know.
+def _announce_commit(api: _Api, base: str, project: str, push: Mapping[str, Any]) -> str:
+    """Announce a commit that GitLab does not know yet.
 
-    GitLab would not create a known one again, but several releases would start its builds once
-    more (gitlab-ci: app/services/create_commit_service.rb), so it is looked for first.
+    Several releases would start the builds of a known one again
+    (gitlab-ci: app/services/create_commit_service.rb), so it is looked for first.
     """
     sha = push["after"]
-    parameters = {"project_id": project, "project_token": server.token.reveal()}
-    for number, known in enumerate(_older_commits(server, parameters)):
-        if known.id == sha:
+    parameters = {"project_id": project, "project_token": api.token.reveal()}
+    for number, known in enumerate(_older_commits(api, base, parameters)):
+        if known == sha:
             return f"GitLab: commit {sha[:8]} is known already, nothing to announce"
         if number >= LIMIT:
             raise GitLabError(
@@ -284,34 +235,36 @@ def _announce_commit(server: _Server, project: str, push: Mapping[str, Any]) -> 
                 "so whether it knows this one, and would build it again, cannot be told"
             )
     body = json.dumps({**parameters, "data": dict(push)}).encode()
-    server.read(_ask_older(server, "POST", "", body), dict, "take the commit")
+    api.read(_ask_older(api, "POST", base, "", body), dict, "take the commit")
     return f"GitLab: commit {sha[:8]} was announced"
 
 
-def _older_commits(server: _Server, parameters: Mapping[str, str]) -> Iterator[Commit]:
-    """Yield the commits, page by page as they are needed; GitLab 8 gives the oldest first."""
+def _older_commits(api: _Api, base: str, parameters: Mapping[str, str]) -> Iterator[str | None]:
+    """Yield the ids of all commits, page by page; GitLab 8 gives the oldest first."""
     for page in count(1):
         query = urlencode({**parameters, "page": page, "per_page": PER_PAGE})
-        answer = _ask_older(server, "GET", f"?{query}", b"")
-        listed = server.read(answer, list, "list the commits")
+        answer = _ask_older(api, "GET", base, f"?{query}", b"")
+        listed = api.read(answer, list, "list the commits")
         if not listed:
             return
-        yield from (_commit(entry, "sha", _V1_NAMES) for entry in listed)
+        yield from (entry.get("sha") for entry in listed if isinstance(entry, dict))
 
 
-def _ask_older(server: _Server, method: Literal["GET", "POST"], query: str, body: bytes) -> Answer:
-    """Ask at the first path that is there; a 404 in JSON is the API's word about a project."""
+def _ask_older(
+    api: _Api, method: Literal["GET", "POST"], base: str, query: str, body: bytes
+) -> Answer:
+    """Ask at the first path that exists; a 404 in JSON is about the project."""
     answer = Answer()
     for path in _OLDER_PATHS:
-        url = server.base.rstrip("/") + path + query
-        answer = server.ask(Call(method=method, url=url, form="json" if body else "none"), body)
-        if answer.status != _NOT_FOUND or json_object(answer.text) is not None:
+        url = base.rstrip("/") + path + query
+        answer = api.ask(Call(method=method, url=url, form="json" if body else "none"), body)
+        if answer.status != 404 or json_object(answer.text) is not None:  # noqa: PLR2004
             break
     return answer
 
 
 def _push(env: Mapping[str, str], head: Commit, ref: str | None) -> dict[str, Any]:
-    """The push that brought the commit; GitLab finds its author in `commits` only."""
+    """Return the push of the commit; GitLab finds its author in `commits` only."""
     tag = env.get("CI_BUILD_TAG", "").strip()
     name = tag or ref or env.get("CI_BUILD_REF_NAME", "").strip()
     if not name:
@@ -329,62 +282,28 @@ def _push(env: Mapping[str, str], head: Commit, ref: str | None) -> dict[str, An
     }
 
 
-# --- Answers and addresses -----------------------------------------------------------------------
+# --- addresses and texts -------------------------------------------------------------------------
 
 
-def _is_safe(address: str) -> bool:
-    """Tell whether a token may be sent there: nobody else can read it."""
+def _check_address(address: str, variable: str) -> None:
+    """Raise GitLabError unless nobody else reads a token that is sent there."""
     try:
         parts = urlsplit(address)
-        _ = parts.port  # raises ValueError for what is no number
+        _ = parts.port  # raises ValueError unless it is a number
     except ValueError:
-        return False
-    if not parts.hostname or not _ADDRESS.fullmatch(address) or re.search("[?#@]", address):
-        return False
-    return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname))
+        parts = urlsplit("")
+    is_private = parts.scheme == "https" or is_loopback(parts.hostname or "")
+    if not re.fullmatch(r"https?://[!-~]+", address) or re.search("[?#@]", address):
+        is_private = False
+    if not (parts.hostname and is_private):
+        raise GitLabError(
+            f"{variable} cannot be used: it has to be an https address without user, query and "
+            "fragment, so that nobody else can read the token"
+        )
 
 
-def _document(text: str) -> object:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _nonsense(answer: Answer) -> str:
-    if len(answer.text.encode()) >= BODY_LIMIT:
-        return f"the answer is longer than {BODY_LIMIT // 1024} KiB"
-    return (
-        "the answer is not the documented JSON; check that the address is that of GitLab, and "
-        "that no log-in page is before it"
-    )
-
-
-def _said(document: object, token: Secret) -> str:
-    """What an error's JSON says, in one line of printable characters."""
-    if not isinstance(document, dict):
-        return ""
-    said = document.get("message") or document.get("error") or ""
-    text = redact(said if isinstance(said, str) else json.dumps(said), [token])
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return line if len(line) <= _SAID else line[:_SAID] + "..."
-
-
-def _commit(document: object, id_name: str, names: Mapping[str, str]) -> Commit:
-    """Read one commit; a field that is no text is left out.
-
-    Raises:
-        GitLabError: it is no object, or has no id.
-    """
-    sha = document.get(id_name) if isinstance(document, dict) else None
-    if not isinstance(document, dict) or not isinstance(sha, str) or commit_id(sha) != sha:
-        raise GitLabError(f"GitLab answered something else than a commit: no {id_name} is in it")
-    texts = {name: _text(document.get(given), name) for name, given in names.items()}
-    return Commit(id=sha, **texts)
-
-
-def _text(value: object, name: str) -> str | None:
+def _text(value: object, longest: int | None = None) -> str | None:
     if not isinstance(value, str):
         return None
     text = value.encode("utf-8", "replace").decode().strip()  # JSON can hold half a character
-    return (text if name == "message" else text[:_VALUE]) or None
+    return text[:longest] or None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from faulty import Faulty
 from gitlab_standin import (
     BRANCH,
     JOB_TOKEN,
@@ -21,7 +20,7 @@ from gitlab_standin import (
 )
 
 from pytest_coveralls_submit.ci import gitlab
-from pytest_coveralls_submit.delivery.sender import BODY_LIMIT, Answer, Call, Policy
+from pytest_coveralls_submit.delivery.sender import Answer, Call, Policy
 from pytest_coveralls_submit.delivery.transport import deliver
 from pytest_coveralls_submit.errors import GitLabError
 from pytest_coveralls_submit.git import Commit
@@ -30,7 +29,6 @@ from pytest_coveralls_submit.secret import Secret
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SHORT = 0.3  # seconds that a silent server is waited for
 SHA = a_sha(0xC0FFEE)
 TOKENS = (PRIVATE_TOKEN, JOB_TOKEN, PROJECT_TOKEN)
 COMMIT = Commit(
@@ -47,12 +45,6 @@ PAGE = "<html><title>Sign in</title></html>"
 def ask(call: Call, body: bytes) -> Answer:
     """Make a request, once."""
     return deliver(call, body, Policy(deadline=10), lambda _: None)
-
-
-def ask_briefly(call: Call, body: bytes) -> Answer:
-    """Make a request with next to no patience."""
-    policy = Policy(deadline=SHORT, connect_timeout=SHORT, read_timeout=SHORT)
-    return deliver(call, body, policy, lambda _: None)
 
 
 def never_asked(call: Call, body: bytes) -> Answer:
@@ -109,7 +101,7 @@ def refusal(error: pytest.ExceptionInfo[GitLabError]) -> str:
 
 @pytest.mark.parametrize("project", [str(PROJECT_ID), PROJECT_PATH])
 def test_the_job_token_finds_out_who_wrote_the_commit(server: GitLab, project: str) -> None:
-    """Rule: one request; the token is in its header; a project is a number or an escaped path."""
+    """One request; the token is in its header; a project is a number or an escaped path."""
     assert gitlab.fill(SHA.upper(), job_environment(server, CI_PROJECT_ID=project), ask) == COMMIT
     (asked,) = server.requests
     assert asked.headers["JOB-TOKEN"] == JOB_TOKEN
@@ -118,7 +110,7 @@ def test_the_job_token_finds_out_who_wrote_the_commit(server: GitLab, project: s
 
 
 def test_fields_that_are_no_text_are_left_out_and_long_ones_cut(server: GitLab) -> None:
-    """Rule: a commit may miss all but its id; half a character does no harm."""
+    """A commit may miss all but its id; half a character does no harm."""
     odd: dict[str, object] = {
         "author_name": 1,
         "author_email": None,
@@ -143,7 +135,7 @@ def test_fields_that_are_no_text_are_left_out_and_long_ones_cut(server: GitLab) 
 def test_a_refused_question_leaves_the_author_unknown(
     server: GitLab, variables: dict[str, str]
 ) -> None:
-    """Rule: 401, 404 and a closed port are no failures."""
+    """401, 404 and a closed port are no failures."""
     assert gitlab.fill(SHA, {**job_environment(server), **variables}, ask) is None
 
 
@@ -151,30 +143,10 @@ def test_a_refused_question_leaves_the_author_unknown(
     "body", [PAGE, {}, [1], [a_commit(1)], "null", "[" * 60_000, {"id": "main"}, a_commit(5)]
 )
 def test_nonsense_leaves_the_author_unknown(server: GitLab, body: object) -> None:
-    """Rule: nor are a log-in page, wrong shapes and another commit."""
+    """Nor are a log-in page, wrong shapes and another commit."""
     server.respond(200, body)
 
     assert gitlab.fill(SHA, job_environment(server), ask) is None
-
-
-def test_silence_leaves_the_author_unknown() -> None:
-    """Rule: the deadline of the request is the end of it."""
-    with Faulty("hang") as silent:
-        env = {
-            "CI_API_V4_URL": f"http://127.0.0.1:{silent.port}/api/v4",
-            "CI_PROJECT_ID": "7",
-            "CI_JOB_TOKEN": JOB_TOKEN,
-        }
-        assert gitlab.fill(SHA, env, ask_briefly) is None
-
-
-def test_a_request_that_cannot_be_made_leaves_the_author_unknown(server: GitLab) -> None:
-    """Rule: whatever happens, `fill` does not raise."""
-
-    def broken(call: Call, body: bytes) -> Answer:
-        raise OSError("no more processes")
-
-    assert gitlab.fill(SHA, job_environment(server), broken) is None
 
 
 @pytest.mark.parametrize(
@@ -189,13 +161,13 @@ def test_a_request_that_cannot_be_made_leaves_the_author_unknown(server: GitLab)
 def test_nobody_is_asked_where_something_is_missing(
     server: GitLab, variables: dict[str, str]
 ) -> None:
-    """Rule: the token goes to an https address in CI_API_V4_URL, or nowhere."""
+    """The token goes to an https address in CI_API_V4_URL, or nowhere."""
     assert gitlab.fill(SHA, {**job_environment(server), **variables}, never_asked) is None
 
 
 @pytest.mark.parametrize("sha", ["", "main", "HEAD", ZEROS, "../../../user"])
 def test_nobody_is_asked_for_what_is_no_commit(server: GitLab, sha: str) -> None:
-    """Rule: a branch moves, so only an id is asked for."""
+    """A branch moves, so only an id is asked for."""
     assert gitlab.fill(sha, job_environment(server), never_asked) is None
 
 
@@ -203,7 +175,7 @@ def test_nobody_is_asked_for_what_is_no_commit(server: GitLab, sha: str) -> None
 
 
 def test_an_accepted_job_gives_the_commit_a_status(server: GitLab) -> None:
-    """Rule: coverage and link, in the pipeline that ran; its ref is left to GitLab."""
+    """Coverage and link, in the pipeline that ran; its ref is left to GitLab."""
     said = announce(job_environment(server))
 
     assert said == "GitLab: commit 00000000 has the status coveralls, 96.31% covered"
@@ -221,7 +193,7 @@ def test_an_accepted_job_gives_the_commit_a_status(server: GitLab) -> None:
 
 
 def test_a_status_of_another_commit_than_the_pipelines_names_the_branch(server: GitLab) -> None:
-    """Rule: a pipeline of merged results has another commit, and would not be found."""
+    """A pipeline of merged results has another commit, and would not be found."""
     announce(job_environment(server, CI_COMMIT_SHA=a_sha(9)), name="coveralls/py312", url=None)
 
     (asked,) = server.requests
@@ -231,22 +203,6 @@ def test_a_status_of_another_commit_than_the_pipelines_names_the_branch(server: 
         "coverage": 96.31,
         "ref": BRANCH,
     }
-
-
-def test_what_is_too_long_for_a_status_is_left_out(server: GitLab) -> None:
-    """Rule: a status without link is better than none; GitLab takes 255 characters."""
-    announce(job_environment(server), url="https://coveralls.io/" + "x" * 255, name="n" * 300)
-
-    (status,) = server.statuses
-    assert status["target_url"] is None
-    assert status["name"] == "n" * 255
-
-
-def test_coverage_that_is_no_number_is_left_out(server: GitLab) -> None:
-    """Rule: JSON has no word for it."""
-    announce(job_environment(server), coverage=float("nan"))
-
-    assert "coverage" not in server.requests[0].parameters
 
 
 @pytest.mark.parametrize(
@@ -268,7 +224,7 @@ def test_coverage_that_is_no_number_is_left_out(server: GitLab) -> None:
 def test_a_refusal_says_what_to_do(
     server: GitLab, status: int, body: object, texts: tuple[str, ...]
 ) -> None:
-    """Rule: the status, GitLab's message, where the token is from and what it needs."""
+    """The status, GitLab's message, where the token is from and what it needs."""
     server.respond(status, body)
 
     with pytest.raises(GitLabError, match="did not set the commit's status") as error:
@@ -279,7 +235,7 @@ def test_a_refusal_says_what_to_do(
 
 
 def test_what_a_server_says_is_cut_and_has_no_secret(server: GitLab) -> None:
-    """Rule: a server may echo the token, at the cut as well, and may send control characters."""
+    """A server may echo the token, at the cut as well, and may send control characters."""
     said = "x" * 195 + PRIVATE_TOKEN + "\x1b[31m" + "y" * 1000
     server.respond(401, {"message": said, "trace": "deep inside"})
 
@@ -294,20 +250,12 @@ def test_what_a_server_says_is_cut_and_has_no_secret(server: GitLab) -> None:
 
 @pytest.mark.parametrize("body", [PAGE, [], "7", "null", "[" * 60_000])
 def test_what_is_no_status_is_an_error(server: GitLab, body: object) -> None:
-    """Rule: a page, a list, a number or nothing came from somebody else."""
+    """A page, a list, a number or nothing came from somebody else."""
     server.respond(200, body)
 
-    with pytest.raises(GitLabError, match="not the documented JSON; check that the addr") as error:
+    with pytest.raises(GitLabError, match="not the documented JSON") as error:
         announce(job_environment(server))
     assert "html" not in refusal(error)
-
-
-def test_an_answer_that_is_too_long_to_be_read_is_named_as_such(server: GitLab) -> None:
-    """Rule: an answer that was cut is not called broken."""
-    server.respond(200, {"name": "x" * BODY_LIMIT})
-
-    with pytest.raises(GitLabError, match="longer than 64 KiB"):
-        announce(job_environment(server))
 
 
 @pytest.mark.parametrize(
@@ -325,7 +273,7 @@ def test_an_answer_that_is_too_long_to_be_read_is_named_as_such(server: GitLab) 
     ],
 )
 def test_a_token_is_not_sent_where_others_can_read_it(address: str) -> None:
-    """Rule: https to the host that is named, or this machine; the address is not repeated."""
+    """Https to the host that is named, or this machine; the address is not repeated."""
     for variable in ("CI_API_V4_URL", "CI_SERVER_URL"):
         env = {variable: address, "CI_PROJECT_ID": "7"}
         with pytest.raises(GitLabError, match=f"{variable} cannot be used") as error:
@@ -333,45 +281,12 @@ def test_a_token_is_not_sent_where_others_can_read_it(address: str) -> None:
         assert "secret" not in str(error.value)
 
 
-@pytest.mark.parametrize("address", ["https://gitlab.example.com/git/api/v4", "http://[::1]:80/"])
-def test_https_and_this_machine_are_accepted(address: str) -> None:
-    """Rule: a path before the API and a port are nothing special."""
-    env = {"CI_API_V4_URL": address, "CI_PROJECT_ID": "7"}
-
-    with pytest.raises(GitLabError, match="nobody is there"):
-        announce(env, ask=lambda *_: Answer(problem="nobody is there"))
-
-
-@pytest.mark.parametrize("token", ["two words", "line\nend", "tökén", ""])
-def test_a_token_that_no_header_can_hold_is_refused(server: GitLab, token: str) -> None:
-    """Rule: it is said before a request is made, without the token."""
-    with pytest.raises(GitLabError, match="COVERALLS_GITLAB_TOKEN cannot be used") as error:
-        announce(job_environment(server), token, ask=never_asked)
-    assert not token or token not in str(error.value)
-
-
-def test_a_job_token_cannot_set_a_status(server: GitLab) -> None:
-    """Rule: the error explains which token is needed."""
-    with pytest.raises(GitLabError) as error:
-        announce(job_environment(server), JOB_TOKEN)
-    assert "401" in refusal(error)
-    assert "a job token may neither list commits nor set a status" in str(error.value)
-
-
 @pytest.mark.parametrize("variable", ["CI_PROJECT_ID", "CI_API_V4_URL"])
 def test_outside_of_gitlab_nothing_can_be_announced(server: GitLab, variable: str) -> None:
-    """Rule: the error names the variables that are missing."""
+    """The error names the variables that are missing."""
     with pytest.raises(GitLabError, match="gitlab_status needs CI_PROJECT_ID and CI_API_V4_URL"):
         announce({**job_environment(server), variable: ""})
     assert server.requests == []
-
-
-def test_silence_is_an_error_when_something_was_to_be_announced() -> None:
-    """Rule: the user asked for it, so they are told."""
-    with Faulty("hang") as silent:
-        env = {"CI_API_V4_URL": f"http://127.0.0.1:{silent.port}/api/v4", "CI_PROJECT_ID": "7"}
-        with pytest.raises(GitLabError, match=r"no answer within .* can be reached"):
-            gitlab.announce(env, Secret(PRIVATE_TOKEN), ask_briefly, COMMIT, coverage=1)
 
 
 # --- the older CI API ------------------------------------------------------------------------
@@ -379,7 +294,7 @@ def test_silence_is_an_error_when_something_was_to_be_announced() -> None:
 
 @pytest.mark.parametrize("path", OLDER_PATHS)
 def test_an_older_gitlab_is_told_of_the_commit(server: GitLab, path: str) -> None:
-    """Rule: once, with author and message; a path that is a page is not the API's."""
+    """once, with author and message; a path that is a page is not the API's."""
     server.older_paths = {path}
     env = older_environment(server, CI_BUILD_BEFORE_SHA=a_sha(1))
 
@@ -396,7 +311,7 @@ def test_an_older_gitlab_is_told_of_the_commit(server: GitLab, path: str) -> Non
 
 
 def test_the_older_list_is_searched_over_all_pages(server: GitLab) -> None:
-    """Rule: there are no headers; the first page without a commit ends the list."""
+    """There are no headers; the first page without a commit ends the list."""
     for number in range(1, 42):
         server.announce(a_sha(number))
 
@@ -406,22 +321,13 @@ def test_the_older_list_is_searched_over_all_pages(server: GitLab) -> None:
 
 
 def test_too_long_a_list_announces_nothing(server: GitLab) -> None:
-    """Rule: where it cannot be told whether GitLab knows the commit, it is left alone."""
+    """Where it cannot be told whether GitLab knows the commit, it is left alone."""
     for number in range(1, gitlab.LIMIT + 2):
         server.announce(a_sha(number))
 
     with pytest.raises(GitLabError, match="lists more than 1000 commits"):
         announce(older_environment(server), PROJECT_TOKEN)
     assert {asked.method for asked in server.requests} == {"GET"}
-
-
-@pytest.mark.parametrize("body", [PAGE, {}, [7], [[]], [{"sha": None}], [None]])
-def test_what_is_no_list_of_commits_is_an_error(server: GitLab, body: object) -> None:
-    """Rule: an array, and a commit in each place."""
-    server.respond(200, body)
-
-    with pytest.raises(GitLabError, match=r"not the documented JSON|else than a commit"):
-        announce(older_environment(server), PROJECT_TOKEN)
 
 
 @pytest.mark.parametrize(
@@ -434,7 +340,7 @@ def test_what_is_no_list_of_commits_is_an_error(server: GitLab, body: object) ->
 def test_the_older_api_says_why_it_refuses(
     server: GitLab, project: int, token: str, texts: tuple[str, ...]
 ) -> None:
-    """Rule: 404 in JSON is about the project, so no other path is tried."""
+    """404 in JSON is about the project, so no other path is tried."""
     with pytest.raises(GitLabError) as error:
         announce(older_environment(server, CI_PROJECT_ID=str(project)), token)
     assert all(text in refusal(error) for text in texts)
@@ -442,7 +348,7 @@ def test_the_older_api_says_why_it_refuses(
 
 
 def test_an_unreachable_older_api_does_not_show_the_token() -> None:
-    """Rule: the URL has the token in it, and is not repeated."""
+    """The URL has the token in it, and is not repeated."""
     env = {"CI_SERVER_URL": "http://127.0.0.1:1", "CI_PROJECT_ID": "7"}
 
     def echo(call: Call, body: bytes) -> Answer:
@@ -464,7 +370,7 @@ def test_an_unreachable_older_api_does_not_show_the_token() -> None:
 def test_the_announced_ref_says_whether_it_is_a_tag(
     server: GitLab, variables: dict[str, str], ref: str
 ) -> None:
-    """Rule: GitLab tells branches from tags by what stands before the name."""
+    """GitLab tells branches from tags by what stands before the name."""
     announce(older_environment(server, **variables), PROJECT_TOKEN, ref=None)
 
     push = server.requests[-1].parameters["data"]
@@ -473,7 +379,7 @@ def test_the_announced_ref_says_whether_it_is_a_tag(
 
 
 def test_a_commit_of_no_known_branch_is_not_announced(server: GitLab) -> None:
-    """Rule: the error names the variable."""
+    """The error names the variable."""
     with pytest.raises(GitLabError, match="set CI_BUILD_REF_NAME"):
         announce(older_environment(server, CI_BUILD_REF_NAME=""), PROJECT_TOKEN, ref=None)
     assert server.requests == []
