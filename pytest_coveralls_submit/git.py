@@ -58,7 +58,7 @@ _PARENT = re.compile(rb"^parent ([0-9a-f]{40,64})$", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """A repository on disk, and how git is run in it.
+    """Hold what it takes to run git in a repository.
 
     Attributes:
         top: where it was found; git itself may know another top level.
@@ -74,13 +74,13 @@ class Repository:
 
     @classmethod
     def at(cls, root: Path, env: Mapping[str, str], seconds: float = CALL_TIMEOUT) -> Repository:
-        """Find the one that holds the directory `root`; raises ProcessError where there is none."""
+        """Find the repository of a directory; raise ProcessError where there is none."""
         top = find_repository(root)
         program = child_process.find_program("git", env, not_below=top)
         return cls(top, program, _environment(env, top), seconds)
 
     def run(self, *arguments: str, limit: int = MAX_OUTPUT) -> child_process.Completed:
-        """Run git at the top level; raises ProcessError as `child_process.run` does."""
+        """Run git at the top level; raise ProcessError as `child_process.run` does."""
         return child_process.run(
             [self.program, "-C", str(self.top), *_OPTIONS, *arguments],
             env=self.env,
@@ -90,7 +90,7 @@ class Repository:
 
 
 def find_repository(root: Path) -> Path:
-    """The directory at or above `root` that holds the repository; real path.
+    """Return the real path of the repository at or above a directory.
 
     git is told what was found, for two reasons. Since 2.35.2 it refuses another owner's
     repository that it found itself, which is every checkout mounted into a container; several
@@ -112,7 +112,7 @@ def find_repository(root: Path) -> Path:
 
 
 def _trusted(directory: Path, marker: Path) -> bool:
-    """False for a repository that somebody put into a directory that is not theirs, say /tmp."""
+    """Distrust a repository that somebody put into a directory of others, say /tmp."""
     if sys.platform == "win32":
         return True
     return marker.lstat().st_uid in {0, os.geteuid(), directory.stat().st_uid}
@@ -132,7 +132,7 @@ def _environment(env: Mapping[str, str], top: Path) -> dict[str, str]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Commit:
-    """A commit; all but its id may be unknown."""
+    """Hold a commit; all but its id may be unknown."""
 
     id: str
     author_name: str | None = None
@@ -144,7 +144,7 @@ class Commit:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Remote:
-    """A remote repository; the URL holds no credentials, query or fragment."""
+    """Hold a remote; the URL has no credentials, query or fragment."""
 
     name: str
     url: str
@@ -206,7 +206,7 @@ def _first_repository(directories: Sequence[Path]) -> Path:
 def tracked(
     top: Path, env: Mapping[str, str], *, seconds: float = CALL_TIMEOUT
 ) -> frozenset[str] | None:
-    """The files that git tracks, relative to `top`, as git spells them; None if it cannot say.
+    """Return the tracked files as git spells them; None if it cannot say.
 
     Args:
         top: the top level, from `Git.top`.
@@ -228,7 +228,7 @@ def changed_between(top: Path, env: Mapping[str, str], old: str, new: str) -> fr
 
 
 def is_content(path: Path, blob: str) -> bool:
-    """Tell whether a file holds what git knows by an id, be its lines ended by LF or CRLF.
+    """Tell whether a file has the content of a blob, with LF or CRLF.
 
     https://git-scm.com/book/en/v2/Git-Internals-Git-Objects
 
@@ -248,7 +248,7 @@ def is_content(path: Path, blob: str) -> bool:
 
 
 def name_if_tracked(path: Path, top: Path, env: Mapping[str, str]) -> str | None:
-    """The name of the file at `path` relative to `top`; None if git does not track it.
+    """Return a file's name relative to `top`; None if git does not track it.
 
     Args:
         path: absolute.
@@ -273,7 +273,7 @@ def _listed(top: Path, env: Mapping[str, str], seconds: float, *arguments: str) 
 
 
 def _facts(repository: Repository) -> tuple[Path, str, str | None]:
-    """Top level, id of HEAD and branch, in one call.
+    """Return top level, id of HEAD and branch, in one call.
 
     `--abbrev-ref` would print `heads/x` if a tag has the branch's name, and `HEAD` when detached.
     """
@@ -290,7 +290,7 @@ def _facts(repository: Repository) -> tuple[Path, str, str | None]:
 
 
 def parents_of(repository: Repository, commit: str) -> list[str]:
-    """The ids of a commit's parents, also of those that the repository does not hold.
+    """Return the parents of a commit, also those that are not here.
 
     A checkout of depth 1 hides them from every command but `cat-file`.
     """
@@ -324,7 +324,7 @@ def read_commit(repository: Repository, commit: str) -> Commit:
 
 
 def _remotes(repository: Repository) -> tuple[Remote, ...]:
-    """The first URL of each remote, as configured.
+    """Return the first URL of each remote, as configured.
 
     `git remote` would apply `url.*.insteadOf`, by which a token gets into a clean URL.
     """

@@ -1,8 +1,4 @@
-"""What the CI service says about the build: ``detect(env)`` reads the rows and gives a ``Build``.
-
-Only the given variables are read, and the event or parameter file that they name. What git knows,
-what the user set and the names that Coveralls gives to a token are left to other modules.
-"""
+"""Read what the CI service says about the build from its environment variables."""
 
 from __future__ import annotations
 
@@ -22,37 +18,42 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Build:
-    """What a CI service says about the build; every text is stripped and non-empty, or None."""
+    """Hold what a CI service says about a build; texts are stripped and never empty.
+
+    Attributes:
+        service_number: shared by all jobs of a build; what ``finish`` sends as ``build_num``.
+        service_job_id: differs between the jobs of one build.
+        service_job_number: a label.
+        service_pull_request: digits only.
+        service_branch: without prefix, never ``HEAD``; of a pull request its source.
+        target_branch: the branch that a pull request goes into.
+        event_name: GitHub's name of what started the run.
+        commit_sha: the head commit, never a synthetic merge.
+        merge_sha: what is checked out for a pull request whose head is unknown.
+        head_ref: the branch of ``origin`` in the clone that is a pull request's head.
+        diff_base_sha: with which commit the service compares a pull request.
+        repo_name: ``owner/repo``.
+        remote_url: without userinfo, query and fragment.
+        problems: notices on the service's file.
+    """
 
     service_name: str | None = None
     service_number: str | None = None
-    """Shared by all jobs of a build; what ``finish`` sends as ``build_num``."""
     service_job_id: str | None = None
-    """Differs between the jobs of one build."""
     service_job_number: str | None = None
-    """A label."""
     service_pull_request: str | None = None
-    """Digits only."""
     service_branch: str | None = None
-    """The source branch of a pull request; never ``HEAD``, no ``refs/heads/``, no remote name."""
     target_branch: str | None = None
-    """The branch that a pull request goes into; for pull requests only."""
     service_build_url: str | None = None
     service_job_url: str | None = None
     service_attempt: str | None = None
     event_name: str | None = None
-    """GitHub's name of what started the run."""
     tag: str | None = None
     commit_sha: str | None = None
-    """The head commit, never a synthetic merge."""
     merge_sha: str | None = None
-    """The commit checked out for a pull request when its head is unknown; git finds the head."""
     head_ref: str | None = None
-    """The branch of the remote that is the pull request's head in the clone."""
     diff_base_sha: str | None = None
-    """The commit with which the service compares a pull request; for pull requests only."""
     repo_name: str | None = None
-    """``owner/repo``."""
     job_name: str | None = None
     node_index: str | None = None
     author_name: str | None = None
@@ -61,14 +62,12 @@ class Build:
     committer_email: str | None = None
     message: str | None = None
     remote_url: str | None = None
-    """Without userinfo, query and fragment."""
     remote_name: str | None = None
     problems: tuple[str, ...] = ()
-    """Notices worth telling; normally empty."""
 
     @property
     def is_workflow_run(self) -> bool:
-        """Whether the run follows another one, which measured: all but the job is that one's."""
+        """Tell whether this GitHub run follows the one that measured."""
         return self.event_name == "workflow_run"
 
 
@@ -77,10 +76,9 @@ _OF_PULL_REQUESTS = ("target_branch", "merge_sha", "head_ref", "diff_base_sha")
 
 
 def detect(env: Mapping[str, str]) -> Build:
-    """Ask the first service that runs this build, then the generic variables, field by field.
+    """Return the build by the first row that fits, then the generic variables.
 
-    Reads no variable but those of ``env``, and no file but GitHub's event file and TeamCity's
-    parameter files. Raises nothing: what cannot be used is skipped, the next cell is asked.
+    No file is read but GitHub's event. A value that cannot be used is skipped for the next cell.
     """
     service = _running(env)
     read = service.read_file or _read_nothing
@@ -94,7 +92,7 @@ def detect(env: Mapping[str, str]) -> Build:
 
 
 def service_name(env: Mapping[str, str]) -> str | None:
-    """Return the name of the service that runs this build, without a look into its files."""
+    """Return the name of the service, without reading its file."""
     return _filled(_running(env).name, env, _plain)
 
 
@@ -121,14 +119,14 @@ def _holds(condition: str, env: Mapping[str, str]) -> bool:
 
 
 class _Asked(NamedTuple):
-    """A row and the variables that it may read."""
+    """Pair a row with the variables that it may read."""
 
     service: Service
     env: Mapping[str, str]
 
 
 def _values(asked: list[_Asked]) -> dict[str, Any]:
-    """Every field of a Build that rows give."""
+    """Return the fields that the rows fill."""
     number = _first(asked, "service_pull_request", push=False)
     push = number is None
     values = {
@@ -156,7 +154,7 @@ def _first(
     push: bool,
     accept: _Cleaner | None = None,
 ) -> str | None:
-    """The first usable value of a column, the service's before the generic row's."""
+    """Return the first usable value of a column."""
     tidy, accepts = _CLEANERS.get(column, (_plain, str))
     for row in asked:
         for cell in row.service.cells(column):
@@ -168,14 +166,14 @@ def _first(
 
 
 def _matched(cell: Cell, env: Mapping[str, str], tidy: _Cleaner) -> str:
-    """What the cell gives, stripped; empty when a variable is missing or nothing matches."""
+    """Return the value of a cell; empty where a variable is missing or nothing matches."""
     text = _filled(cell.template, env, tidy)
     match = re.fullmatch(cell.pattern, text, re.DOTALL) if text else None
     return "".join(filter(None, match.groups())).strip() if match else ""
 
 
 def _filled(template: str, env: Mapping[str, str], tidy: _Cleaner) -> str | None:
-    """The template with its variables in place; None when one that it needs is not usable."""
+    """Fill in a template; None where a variable that it needs is not usable."""
     values = {}
     for name, optional in PLACEHOLDER.findall(template):
         value = tidy(_variable(env, name))
@@ -197,13 +195,13 @@ _UNRESOLVED = re.compile(r"\$\(.*\)|\$\{.*\}|\$[A-Z_][A-Z0-9_]*|<\+.*>|null|unde
 
 
 def _message(value: str) -> str | None:
-    """The text of a variable, lines and all; what is not Unicode becomes ``?``."""
+    """Return a text of several lines; what is not Unicode becomes ``?``."""
     text = value.encode("utf-8", "replace").decode("utf-8").replace("\0", "")
     return text.strip() or None
 
 
 def _plain(value: str) -> str | None:
-    """One line, and in a URL nothing that may be secret; None when it cannot be used."""
+    """Return one line, of a URL without its secrets; None where it cannot be used."""
     text = _message(value)
     if not text or _CONTROL.search(text) or _UNRESOLVED.fullmatch(text):
         return None
@@ -211,9 +209,9 @@ def _plain(value: str) -> str | None:
 
 
 def _in_link(value: str) -> str | None:
-    """A variable as a part of a link: the row's own ``?`` and ``#`` stay the only ones."""
+    """Return a value as a part of a link, without ``?`` and ``#`` of its own."""
     text = _plain(value)
-    if not text or "@" in text:  # what stands before it may be secret
+    if not text or "@" in text:  # what is before it may be secret
         return None
     return _quoted(text) if "://" in text else quote(text, safe="/=")
 
@@ -250,7 +248,7 @@ def _branch(text: str) -> str | None:
 
 
 def _branch_of_pull_request(number: str) -> _Cleaner:
-    """Refuse what services call a pull request where its branch would stand.
+    """Return a cleaner that refuses a pull request's number in place of its branch.
 
     Of that number alone: ``PR-12`` and ``pull/12`` are names that a branch may have.
     """
@@ -283,7 +281,7 @@ def _link(text: str) -> str | None:
 
 
 def _remote(text: str) -> str | None:
-    """An address without what may be secret: before ``host:path`` only ``git@`` is known not to."""
+    """Return an address without secrets; of the users before ``host:path`` only ``git@``."""
     url = public_url(text)
     if "://" in url:
         return re.sub("(?<!:)//+", "/", _quoted(url))
@@ -311,4 +309,4 @@ _CLEANERS: dict[str, tuple[_Cleaner, _Cleaner]] = {
     "message": (_message, str),
     "remote_url": (_plain, _remote),
 }
-"""For each field what makes its variables usable, and then its value; else one line of text."""
+"""How the variables of a field are cleaned, and then its value; else as one line of text."""

@@ -1,7 +1,4 @@
-"""The files that CI services name in their variables: GitHub's event, TeamCity's parameters.
-
-Raises nothing: what is wrong with a file becomes a problem to tell.
-"""
+"""Read GitHub's event file, which Gitea and Forgejo have as well."""
 
 from __future__ import annotations
 
@@ -10,23 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
 More: TypeAlias = "tuple[dict[str, str], tuple[str, ...]]"
-_LARGEST_FILE = 32 * 1024 * 1024
-"""Bytes; GitHub's own limit for an event is 25 MB."""
 _EVENTS_ON_THE_BASE = ("pull_request_target", "workflow_run")
 
 
 def github_event(env: Mapping[str, str], names: Iterable[str]) -> More:
-    """Return the value of the event file for each ``event.a.b`` of the names.
+    """Return the values of the names ``event.a.b``, and problems with the file.
 
-    Where GITHUB_SHA and GITHUB_REF are those of the target branch they are blank.
+    GITHUB_SHA and GITHUB_REF become blank where they are those of the target branch.
     """
-    path = env.get("GITHUB_EVENT_PATH", "").strip()
-    event, problems = _load(path, json.loads)
-    if not problems and path and not isinstance(event, dict):
-        problems = (f"the file {path!r} holds no JSON object",)
+    event, problems = _read(env.get("GITHUB_EVENT_PATH", "").strip())
     if (run := _run_before(event)) is not None:
         event = {**event, "workflow_run": run}
     wanted = (name for name in names if name.startswith("event."))
@@ -37,7 +29,7 @@ def github_event(env: Mapping[str, str], names: Iterable[str]) -> More:
 
 
 def _run_before(event: Any) -> dict[str, Any] | None:
-    """The run that this one follows: its branch as a whole ref, this repository's pull requests.
+    """Return the run that this one follows, with its branch as a whole ref.
 
     GitHub lists no pull request of a fork; its ``main`` would be filed as the repository's own.
     """
@@ -59,7 +51,7 @@ def _run_before(event: Any) -> dict[str, Any] | None:
 
 
 def _names_the_base(env: Mapping[str, str]) -> bool:
-    """Whether GITHUB_SHA and GITHUB_REF are the target's, not those of what is tested."""
+    """Tell whether GITHUB_SHA and GITHUB_REF are the target's."""
     if env.get("GITHUB_EVENT_NAME", "").strip() in _EVENTS_ON_THE_BASE:
         return True
     is_pull_request = bool(env.get("GITHUB_HEAD_REF", "").strip())
@@ -68,7 +60,7 @@ def _names_the_base(env: Mapping[str, str]) -> bool:
 
 
 def _dig(document: object, path: str) -> str | None:
-    """The text or number at ``a.b.0.c``, as text; None where the document has another shape."""
+    """Return the text or number at ``a.b.0.c`` as text, None for any other type."""
     for key in path.split("."):
         if isinstance(document, list) and key.isdecimal():
             document = document[int(key)] if int(key) < len(document) else None
@@ -80,25 +72,15 @@ def _dig(document: object, path: str) -> str | None:
     return document if isinstance(document, str) else None
 
 
-def _load(path: str, parse: Callable[[bytes], Any]) -> tuple[Any, tuple[str, ...]]:
-    """The parsed file, and why there is none; both empty without a path."""
+def _read(path: str) -> tuple[Any, tuple[str, ...]]:
+    """Return the event, and why there is none; both empty without a path."""
     if not path:
         return None, ()
     try:
-        return parse(_read(Path(path))), ()
-    except OSError as error:
-        reason = error.strerror or str(error)
-    except (ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split())
-    return None, (f"the file {path!r} cannot be read: {reason}",)
-
-
-def _read(path: Path) -> bytes:
-    """The content of a regular file; a pipe or a device could keep us waiting for ever."""
-    if not path.is_file():
-        raise OSError("there is no such file")
-    with path.open("rb") as file:
-        content = file.read(_LARGEST_FILE + 1)
-    if len(content) > _LARGEST_FILE:
-        raise OSError(f"it has more than {_LARGEST_FILE} bytes")
-    return content
+        event = json.loads(Path(path).read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        return None, (f"the file {path!r} cannot be read: {reason}",)
+    if not isinstance(event, dict):
+        return event, (f"the file {path!r} holds no JSON object",)
+    return event, ()

@@ -1,4 +1,4 @@
-"""Who built what: each field of a job but its files, from settings, CI service or git."""
+"""Build the identity of a job: all its fields but the source files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SYSTEMS = {"linux": "linux", "darwin": "macos", "win32": "windows", "cygwin": "w
 
 
 def flag_name(settings: Settings, build: Build, env: Mapping[str, str]) -> str | None:
-    """Return the job's flag: the template filled in, or for parallel builds one of its own.
+    """Return the job's flag; parallel builds have one by default.
 
     Raises:
         SettingsError: the template has a placeholder that is not known.
@@ -42,9 +42,9 @@ def flag_name(settings: Settings, build: Build, env: Mapping[str, str]) -> str |
     unknown = [name for name in re.findall(r"\{(.*?)\}", template) if name not in values]
     if unknown:
         known = " ".join(f"{{{name}}}" for name in PLACEHOLDERS)
-        problem = f'is "{template}": {{{unknown[0]}}} is not known'
+        problem = f'is "{template}": {{{unknown[0]}}} is unknown'
         problem = redact(problem, settings.secrets)
-        raise SettingsError(f"{settings.origins['flag_name']} {problem}; it takes {known}")
+        raise SettingsError(f"{settings.origins['flag_name']} {problem}; expected {known}")
     # What an empty placeholder leaves of separators goes; those in a value are its own.
     used = re.sub(r"\{(\w+)\}", lambda found: found[0] if values[found[1]] else "", template)
     if used != template:
@@ -54,9 +54,9 @@ def flag_name(settings: Settings, build: Build, env: Mapping[str, str]) -> str |
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Identity:
-    """A job without its source files; None or empty is what is not known.
+    """Hold the fields of a job but its source files; unknown ones are None or empty.
 
-    The fields are those of https://docs.coveralls.io/api-jobs-endpoint and those that the official
+    They are those of https://docs.coveralls.io/api-jobs-endpoint and those that the official
     client adds (coverallsapp/coverage-reporter, doc/configuration.md).
     """
 
@@ -66,7 +66,6 @@ class Identity:
     service_job_number: str | None = None
     service_pull_request: str | None = None
     service_branch: str | None = None
-    """Of ``git``, too."""
     service_build_url: str | None = None
     service_job_url: str | None = None
     service_attempt: str | None = None
@@ -78,16 +77,15 @@ class Identity:
     compare_sha: str | None = None
     run_at: str | None = None
     head: Commit | None = None
-    """The commit that was tested; its id is the job's ``commit_sha``."""
     remotes: tuple[Remote, ...] = ()
 
     @property
     def commit_sha(self) -> str | None:
-        """Id of the commit that was tested."""
+        """Return the id of the commit that was tested."""
         return self.head.id if self.head is not None else None
 
     def as_json(self) -> dict[str, Any]:
-        """Return the fields as they are sent; nothing empty is among them."""
+        """Return the fields as they are sent, without empty ones."""
         values = {name: getattr(self, name) for name in (*_TEXTS, "parallel")}
         head = _without_empty(asdict(self.head)) if self.head is not None else None
         remotes = [asdict(remote) for remote in self.remotes]
@@ -117,42 +115,33 @@ def compose(
     run_at: str,
     from_gitlab: Commit | None = None,
 ) -> Identity:
-    """Return who built what.
+    """Return the fields from settings, CI service and git.
 
-    For each field the setting wins over what the CI service says, and that over git: a checkout
-    of a pull request is often a merge that exists nowhere else. Who wrote the commit and what
-    its message is, git knows best.
+    A setting wins over the CI service, and that over git: a checkout of a pull request is often a
+    merge that exists nowhere else. Author and message are best known to git.
     """
-    service = service_of(settings, build, token)
-    sends_repo = service == GITHUB_SERVICE or "repo_name" in settings.origins
+    values = {name: getattr(settings, name) or getattr(build, name, None) for name in _TEXTS}
+    values["service_name"] = service_of(settings, build, token)
+    values["service_branch"] = _branch_of(settings, build, git)
+    values["service_job_id"] = settings.service_job_id or _job_id(build, flag)
+    values["flag_name"] = flag
+    values["run_at"] = settings.run_at or run_at
+    if values["service_name"] != GITHUB_SERVICE and "repo_name" not in settings.origins:
+        values["repo_name"] = None  # the token names the repository
     commit = commit_of(settings, build, git)
     remotes = git.remotes
     if not remotes and build.remote_url:
         remotes = (Remote(name=build.remote_name or "origin", url=build.remote_url),)
     return Identity(
-        service_name=service,
-        service_number=settings.service_number or build.service_number,
-        service_job_id=settings.service_job_id or _job_id(build, flag),
-        service_job_number=settings.service_job_number or build.service_job_number,
-        service_pull_request=settings.service_pull_request or build.service_pull_request,
-        service_branch=_branch_of(settings, build, git),
-        service_build_url=settings.service_build_url or build.service_build_url,
-        service_job_url=settings.service_job_url or build.service_job_url,
-        service_attempt=settings.service_attempt or build.service_attempt,
-        service_event_type=settings.service_event_type,
-        repo_name=(settings.repo_name or build.repo_name) if sends_repo else None,
-        flag_name=flag,
+        **values,
         parallel=settings.parallel,
-        compare_ref=settings.compare_ref,
-        compare_sha=settings.compare_sha,
-        run_at=settings.run_at or run_at,
         head=None if commit is None else written_by(commit, build, git, from_gitlab),
         remotes=remotes,
     )
 
 
 def service_of(settings: Settings, build: Build, token: Token | None) -> str | None:
-    """Return the service name; on GitHub Actions the kind of token decides it."""
+    """Return the service name, which on GitHub depends on the token."""
     if settings.service_name:
         return settings.service_name
     if build.service_name == GITHUB_ACTIONS and token is not None and token.is_github:
@@ -161,10 +150,9 @@ def service_of(settings: Settings, build: Build, token: Token | None) -> str | N
 
 
 def _branch_of(settings: Settings, build: Build, git: Git) -> str | None:
-    """Return the branch that the job belongs to; for a tag its name.
+    """Return the branch of the job; for a tag its name.
 
-    What git has checked out for a pull request may be the branch that it goes into; for a run that
-    follows another one, any.
+    What git has checked out may be the target of a pull request, or under ``workflow_run`` any.
     """
     named = settings.service_branch if settings.service_branch != "HEAD" else None
     is_here = git.branch != build.target_branch and not build.is_workflow_run
@@ -172,7 +160,7 @@ def _branch_of(settings: Settings, build: Build, git: Git) -> str | None:
 
 
 def commit_of(settings: Settings, build: Build, git: Git) -> str | None:
-    """Return the id of the commit that was tested, as whole as it is known.
+    """Return the id of the commit that was tested.
 
     Some services give the first digits only (Bitbucket Pipelines: twelve).
     """
@@ -184,8 +172,8 @@ def commit_of(settings: Settings, build: Build, git: Git) -> str | None:
 def _job_id(build: Build, flag: str | None) -> str | None:
     """Return an id that differs between the jobs of a build.
 
-    GitHub, Gitea and Forgejo give the legs of a matrix none: job key and runner tell them apart,
-    and where one runner serves several, what the legs differ in.
+    GitHub, Gitea and Forgejo have none for the legs of a matrix: job key and runner differ, and
+    where one runner serves several, Python, system and flag do.
     """
     if not build.service_job_id or not (build.service_name or "").endswith("-actions"):
         return build.service_job_id
@@ -194,9 +182,9 @@ def _job_id(build: Build, flag: str | None) -> str | None:
 
 
 def written_by(commit: str, build: Build, git: Git, from_gitlab: Commit | None = None) -> Commit:
-    """Return the commit with who wrote it and its message.
+    """Return the commit with author, committer and message.
 
-    Each field by itself from git, else from the CI service, else from GitLab's Commits API.
+    Each of them from git, else from the CI service, else from GitLab's Commits API.
     """
     known = git.head if git.head is not None and git.head.id == commit else None
     said = {

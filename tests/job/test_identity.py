@@ -377,8 +377,8 @@ def test_an_unknown_placeholder_is_an_error_that_lists_the_known(
         head.flag_name(settings(flag_name=template), Build(), {})
 
     assert str(caught.value) == (
-        f'COVERALLS_FLAG_NAME is "{template}": {{{unknown}}} is not known; '
-        "it takes {python} {os} {arch} {toxenv} {job} {node_index}"
+        f'COVERALLS_FLAG_NAME is "{template}": {{{unknown}}} is unknown; '
+        "expected {python} {os} {arch} {toxenv} {job} {node_index}"
     )
 
 
