@@ -315,6 +315,7 @@ FORGED: dict[str, Any] = {
     "service_pull_request": "1",
     "service_attempt": "9",
     "service_build_url": "https://example.org/",
+    "service_job_url": "https://example.org/",
     "repo_name": "octo/other",
     "git": {"head": {"id": HEAD, "message": "Trust me"}, "branch": "main"},
 }
@@ -353,6 +354,7 @@ def test_send_takes_who_built_what_from_the_event(follows: Command, server: Stan
         "service_number": "4242",
         "service_attempt": "2",
         "service_build_url": "https://github.com/octo/sample/actions/runs/4242",
+        "service_job_url": "https://github.com/octo/sample/actions/runs/4242",
         "service_pull_request": "12",
         "service_branch": "topic/y",
         "repo_name": "octo/sample",
