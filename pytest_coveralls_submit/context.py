@@ -132,8 +132,8 @@ def make_run_context(sending: SendContext, root: Path, *, with_base: bool = Fals
     build = without_other_commit(sending.build, found)
     started = time.time()
     run_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started))
-    identity = job_identity.compose(
-        settings, build, found, sending.token, flag=flag, run_at=run_at, from_gitlab=None
+    identity = job_identity.build_identity(
+        settings, build, found, sending.token, flag=flag, run_at=run_at
     )
     common = {field.name: getattr(sending, field.name) for field in fields(SendContext)}
     common["build"] = build

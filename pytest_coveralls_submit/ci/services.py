@@ -115,7 +115,7 @@ _GITHUB = Service(
     # A run that follows another one speaks for that one, which measured.
     service_number=("{event.workflow_run.id}", "{GITHUB_RUN_ID}"),
     # No variable tells the legs of a matrix apart, all share GITHUB_JOB. Each leg that runs at
-    # the same time has a runner of its own; who composes the job adds Python, system and flag.
+    # the same time has a runner of its own; job/identity.py adds Python, system and flag.
     service_job_id=("{GITHUB_JOB}-{RUNNER_NAME}", "{GITHUB_JOB}"),
     service_pull_request=(
         "{event.pull_request.number}",

@@ -105,7 +105,7 @@ def _without_empty(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value}
 
 
-def compose(
+def build_identity(
     settings: Settings,
     build: Build,
     git: Git,
@@ -113,7 +113,6 @@ def compose(
     *,
     flag: str | None,
     run_at: str,
-    from_gitlab: Commit | None = None,
 ) -> Identity:
     """Return the fields from settings, CI service and git.
 
@@ -135,7 +134,7 @@ def compose(
     return Identity(
         **values,
         parallel=settings.parallel,
-        head=None if commit is None else written_by(commit, build, git, from_gitlab),
+        head=None if commit is None else commit_details(commit, build, git),
         remotes=remotes,
     )
 
@@ -181,17 +180,12 @@ def _job_id(build: Build, flag: str | None) -> str | None:
     return "-".join([*parts, *([flag] if flag else [])])
 
 
-def written_by(commit: str, build: Build, git: Git, from_gitlab: Commit | None = None) -> Commit:
-    """Return the commit with author, committer and message.
-
-    Each of them from git, else from the CI service, else from GitLab's Commits API.
-    """
+def commit_details(commit: str, build: Build, git: Git) -> Commit:
+    """Return the commit with what git, else the CI service, says of it."""
     known = git.head if git.head is not None and git.head.id == commit else None
-    said = {
-        field.name: getattr(known, field.name, None)
-        or getattr(build, field.name)
-        or getattr(from_gitlab, field.name, None)
+    details = {
+        field.name: getattr(known, field.name, None) or getattr(build, field.name)
         for field in fields(Commit)
         if field.name != "id"
     }
-    return Commit(id=commit, **said)
+    return Commit(id=commit, **details)

@@ -11,7 +11,7 @@ from git_repository import GIT, Repository, fake_git, needs_git, posix
 from pytest_coveralls_submit import git
 from pytest_coveralls_submit.ci.detect import Build
 from pytest_coveralls_submit.git import Git
-from pytest_coveralls_submit.job.identity import commit_of, written_by
+from pytest_coveralls_submit.job.identity import commit_details, commit_of
 from pytest_coveralls_submit.job.tested_commit import (
     find_tested_commit,
     other_commit_notices,
@@ -84,7 +84,7 @@ def test_a_short_id_is_completed(repository: Checkout) -> None:
     said = build("bitbucket", commit_sha=sha[:12])
     found = repository.find(said)
     assert commit_of(Settings(), said, found) == sha
-    assert written_by(sha, said, found) == found.head
+    assert commit_details(sha, said, found) == found.head
 
 
 @pytest.mark.parametrize("chosen", [ABSENT, None])
