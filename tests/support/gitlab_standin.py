@@ -34,8 +34,6 @@ STATES = ("pending", "running", "success", "failed", "canceled", "skipped")
 OLDER_PATHS = ("/ci/commits", "/ci/api/v1/commits")
 ZEROS = "0" * 40
 
-_PAGE = (("page", "1"), ("per_page", "20"))
-
 Json: TypeAlias = "dict[str, Any]"
 
 
@@ -84,9 +82,7 @@ def a_commit(number: int, **fields: object) -> Json:
 
 
 class _RefusedError(Exception):
-    def __init__(self, status: int, document: Json) -> None:
-        super().__init__(status)
-        self.response = _json(status, document)
+    """Its arguments are status and document of the answer."""
 
 
 class GitLab(HTTPServer):
@@ -125,12 +121,8 @@ class GitLab(HTTPServer):
 
     def respond(self, status: int, body: object) -> None:
         """Give the next answer by hand: text is sent as a page, anything else as JSON."""
-        response = (
-            Response(body, status, content_type="text/html")
-            if isinstance(body, str)
-            else _json(status, body)
-        )
-        self._scripted.append(response)
+        page = Response(body, status, content_type="text/html") if isinstance(body, str) else None
+        self._scripted.append(page or _json(status, body))
 
     def thread_target(self) -> None:
         """Serve, and notice quickly that it is over."""
@@ -152,7 +144,7 @@ class GitLab(HTTPServer):
             try:
                 return self._answer(asked)
             except _RefusedError as refused:
-                return refused.response
+                return _json(*refused.args)
 
     def _answer(self, asked: Asked) -> Response:
         if asked.path in self.older_paths:
@@ -182,9 +174,7 @@ class GitLab(HTTPServer):
 
     def _set_status(self, asked: Asked, sha: str) -> Response:
         wanted = asked.parameters
-        if "state" not in wanted:
-            raise _RefusedError(400, {"error": "state is missing"})
-        if wanted["state"] not in STATES:
+        if wanted.get("state") not in STATES:
             raise _RefusedError(400, {"error": "state does not have a valid value"})
         if len(wanted.get("target_url") or "") > 255:
             too_long = {"target_url": ["is too long (maximum is 255 characters)"]}
@@ -194,13 +184,9 @@ class GitLab(HTTPServer):
         if pipeline is not None and self.pipelines.get(int(pipeline)) != commit["id"]:
             missing = "404 Pipeline for pipeline_id, sha and ref Not Found"
             raise _RefusedError(404, {"message": missing})
-        status = {
-            "sha": commit["id"],
-            "ref": wanted.get("ref", BRANCH),
-            "status": wanted["state"],
-            "name": wanted.get("name", "default"),
-            **{name: wanted.get(name) for name in ("target_url", "coverage", "pipeline_id")},
-        }
+        names = ("ref", "name", "target_url", "coverage", "pipeline_id")
+        status = {"sha": commit["id"], "status": wanted["state"]}
+        status |= {name: wanted.get(name) for name in names}
         self.statuses.append(status)
         return _json(201, status)
 
@@ -208,7 +194,8 @@ class GitLab(HTTPServer):
 
     def _older_list(self, asked: Asked) -> Response:
         _check_project(asked, "project_id", "project_token")
-        page, per_page = (int(asked.query.get(name, first)) for name, first in _PAGE)
+        page = int(asked.parameters.get("page", 1))
+        per_page = int(asked.parameters.get("per_page", 20))
         return _json(200, self.announced[(page - 1) * per_page : page * per_page])
 
     def _older_create(self, asked: Asked) -> Response:
@@ -226,8 +213,7 @@ class GitLab(HTTPServer):
     def announce(self, sha: str, push: Json | None = None) -> Json:
         """Take in a commit; what git says about it comes from the push's entry with its id."""
         push = push or {"ref": f"refs/heads/{BRANCH}"}
-        entries = (entry for entry in push.get("commits", ()) if entry["id"] == sha)
-        entry: Json = next(entries, {})
+        entry: Json = next((it for it in push.get("commits", ()) if it["id"] == sha), {})
         author = entry.get("author") or {}
         commit: Json = {
             "id": len(self.announced) + 1,
@@ -245,11 +231,9 @@ class GitLab(HTTPServer):
 
 
 def _authenticate(asked: Asked, *, job_token_may: bool) -> None:
-    if asked.headers.get("PRIVATE-TOKEN") == PRIVATE_TOKEN:
-        return
-    if job_token_may and asked.headers.get("JOB-TOKEN") == JOB_TOKEN:
-        return
-    raise _RefusedError(401, {"message": "401 Unauthorized"})
+    is_known = asked.headers.get("PRIVATE-TOKEN") == PRIVATE_TOKEN
+    if not is_known and not (job_token_may and asked.headers.get("JOB-TOKEN") == JOB_TOKEN):
+        raise _RefusedError(401, {"message": "401 Unauthorized"})
 
 
 def _check_project(asked: Asked, *required: str) -> None:
