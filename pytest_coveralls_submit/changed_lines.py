@@ -10,11 +10,10 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from io import BytesIO
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from .errors import ProcessError
-from .git import Repository, is_content, parents_of
+from .git import Git, Repository, is_content, parents_of
 from .outcome import ChangedFile, ChangedLines
 from .text import commit_id, percentage, shorten_list
 
@@ -65,7 +64,7 @@ class NoBase:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChangedLinesResult:
-    """The changed lines of a run, and what to print about them."""
+    """The changed lines of a run, and lines to print."""
 
     lines: ChangedLines | None = None
     """None if no base is known, or the settings hide them."""
@@ -91,9 +90,9 @@ class Change(NamedTuple):
 def find_base(
     settings: Settings,
     build: Build,
-    *,
-    top: Path | None,
+    git: Git,
     env: Mapping[str, str],
+    *,
     commit: str | None = None,
 ) -> Base | NoBase:
     """Find the commit to compare with; raise nothing.
@@ -104,25 +103,26 @@ def find_base(
     Args:
         settings: of the user.
         build: of the CI service.
-        top: git's top level; None without a repository.
+        git: what `git.read` found.
         env: the environment in which git runs.
         commit: id of the commit that the job is filed under.
     """
-    is_wanted = settings.changed_lines or settings.annotate
-    if top is None or not (is_wanted or settings.changed_fail_under is not None):
+    is_gated = settings.changed_fail_under is not None
+    if not (settings.changed_lines or settings.annotate or is_gated):
+        return NoBase()
+    if git.top is None or git.checked_out is None or git.problem:  # it may take 5 seconds a call
         return NoBase()
     is_pull_request = bool(settings.service_pull_request or build.service_pull_request)
     notice = _not_in_this_clone(settings)
     try:
-        repository = Repository.at(top, env)
-        head = repository.run("rev-parse", "--verify", "--quiet", "HEAD").stdout.decode().strip()
+        repository = Repository.at(git.top, env)
         target = _merged_with(repository, commit, build.commit_sha) if is_pull_request else None
         for known, reason in _candidates(repository, settings, build, target):
             if known is not None:
                 return Base(
                     repository=repository,
                     commit=known,
-                    head=head if build.service_name else None,
+                    head=git.checked_out if build.service_name else None,
                     reason=reason,
                     notice="" if "compare_" in reason else notice,
                 )
@@ -136,7 +136,7 @@ def find_base(
 def _candidates(
     repository: Repository, settings: Settings, build: Build, target: str | None
 ) -> Iterator[tuple[str | None, str]]:
-    """Yield each possible base, None if this clone lacks it, and why."""
+    """Yield each possible base, or None, and its reason."""
     sha, ref, branch = settings.compare_sha, settings.compare_ref, build.target_branch
     yield _present(repository, commit_id(sha)), "compare_sha"
     yield _fork_point(repository, _refs(ref)), f"where HEAD left {ref} (compare_ref)"
@@ -149,9 +149,9 @@ def _candidates(
 
 
 def _merged_with(repository: Repository, *heads: str | None) -> str | None:
-    """Return the other parent of HEAD, if one is the pull request's head.
+    """Return the parent that the pull request is merged with.
 
-    A topic branch that ends in a merge is its own head.
+    HEAD must be a merge of one of its heads; a topic branch may itself end in a merge.
     """
     # GitHub and GitLab merge the head into the target, Bitbucket and Jenkins the other way round.
     # The variables that name the kind of pipeline are unreliable (gitlab-org/gitlab#358228).
@@ -164,7 +164,7 @@ def _merged_with(repository: Repository, *heads: str | None) -> str | None:
 
 
 def _present(repository: Repository, commit: str | None) -> str | None:
-    """Return the whole id of a commit if this clone has it."""
+    """Return the whole id of a commit in this clone."""
     if commit is None:
         return None
     done = repository.run("rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}")
@@ -184,7 +184,7 @@ def _refs(branch: str | None) -> tuple[str, ...]:
 
 
 def _fork_point(repository: Repository, refs: Sequence[str]) -> str | None:
-    """Return where HEAD left the first of the refs that exists."""
+    """Return where HEAD left the first existing ref."""
     if not refs:
         return None
     done = repository.run("for-each-ref", "--format=%(objectname) %(refname)", *refs)
@@ -292,7 +292,7 @@ def _shortfall(changed: ChangedLines, gate: float | None) -> str:
 
 
 def read_changes(base: Base) -> dict[str, Change]:
-    """Run git's diff; return the changes by name in the repository.
+    """Run git's diff and return the changes by file name.
 
     Raises:
         ProcessError: git failed, took too long or printed more than 64 MiB.
@@ -308,7 +308,7 @@ def read_changes(base: Base) -> dict[str, Change]:
 
 
 def _diff(repository: Repository, base: Base) -> bytes:
-    """Return git's diff, with binary files unless that is too much."""
+    """Return git's diff, if possible with binary files."""
     # .gitattributes may mark a text as binary.
     command = ["diff-index" if base.head is None else "diff-tree", *_DIFF_OPTIONS]
     commits = [base.commit, *([base.head] if base.head else []), "--"]
@@ -347,14 +347,14 @@ def parse_diff(diff: bytes) -> dict[str, Change]:
 
 
 def _skip(lines: Iterator[bytes], count: int) -> None:
-    """Skip the content of a hunk, which may look like a header."""
+    """Skip a hunk's content, which may look like a header."""
     while count:
         # "\ No newline at end of file" may come between; content begins with "-" or "+"
         count -= not next(lines, b"-").startswith(b"\\")
 
 
 def _new_name(printed: bytes) -> str | None:
-    """Return the name in a header; None for a deleted file."""
+    """Return a header's file name, None for a deleted file."""
     # A tab ends a name with spaces in it; a tab in the name would be quoted.
     name = printed.rstrip(b"\n").removesuffix(b"\t")
     if name.startswith(b'"'):
@@ -374,7 +374,7 @@ def _decoded_name(name: bytes) -> str:
 def _count_files(
     base: Base, files: Iterable[SourceFile], changed: Mapping[str, Change]
 ) -> tuple[ChangedLines, list[str]]:
-    """Count all files but those edited since the commit; return both."""
+    """Count the files, but leave out and return edited ones."""
     counted, edited = [], []
     for file in files:
         name = file.repository_name or file.name
@@ -411,7 +411,7 @@ def _count_file(file: SourceFile, changed: Iterable[range]) -> ChangedFile:
 
 
 def _joined(missed: Sequence[int], coverage: Sequence[int | None]) -> Iterator[tuple[int, int]]:
-    """Yield first and last line of each run, across uncounted lines."""
+    """Yield ranges of missed lines, joined over uncounted lines."""
     first = last = 0
     for line in missed:
         if first and any(hits is not None for hits in coverage[last : line - 1]):

@@ -135,6 +135,9 @@ def make_run_context(sending: SendContext, root: Path, *, with_base: bool = Fals
     identity = job_identity.build_identity(
         settings, build, found, sending.token, flag=flag, run_at=run_at
     )
+    base: Base | NoBase = NoBase()
+    if with_base:
+        base = find_base(settings, build, found, env, commit=identity.commit_sha)
     common = {field.name: getattr(sending, field.name) for field in fields(SendContext)}
     common["build"] = build
     common["notices"] += (*notices, *_token_in_git(settings, found, env))
@@ -145,14 +148,7 @@ def make_run_context(sending: SendContext, root: Path, *, with_base: bool = Fals
         top=found.top or root,
         git=found,
         identity=identity,
-        base=find_base(
-            settings,
-            build,
-            # What git has not answered so far would take another five seconds each.
-            top=found.top if with_base and not found.problem else None,
-            env=env,
-            commit=job_identity.commit_of(settings, build, found),
-        ),
+        base=base,
     )
 
 

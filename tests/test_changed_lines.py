@@ -26,6 +26,7 @@ from pytest_coveralls_submit.changed_lines import (
 )
 from pytest_coveralls_submit.ci.detect import Build, detect
 from pytest_coveralls_submit.errors import ProcessError
+from pytest_coveralls_submit.git import read
 from pytest_coveralls_submit.job.source_files import SourceFile
 from pytest_coveralls_submit.outcome import ChangedFile, ChangedLines
 from pytest_coveralls_submit.settings.table import Settings
@@ -50,8 +51,8 @@ def base_of(
     return find_base(
         Settings(settings),
         Build(**(build or {})),  # type: ignore[arg-type]
-        top=repository.path,
-        env=repository.env,
+        read((repository.path,), repository.env),
+        repository.env,
         commit=commit,
     )
 
@@ -125,7 +126,9 @@ def test_bitbucket_names_the_commit_that_it_merges(
         "BITBUCKET_PR_DESTINATION_BRANCH": "main",
         "BITBUCKET_PR_DESTINATION_COMMIT": target[:12],
     }
-    found = find_base(Settings(), detect(variables), top=clone.path, env=clone.env, commit=topic)
+    found = find_base(
+        Settings(), detect(variables), read((clone.path,), clone.env), clone.env, commit=topic
+    )
     assert isinstance(found, Base)
     assert found.commit == target
 
@@ -254,8 +257,8 @@ def test_elsewhere_nothing_is_compared_and_nothing_said(origin: Repository, tmp_
     assert isinstance(base_of(clone), Base)
     assert base_of(clone, PUSH, topic) == NoBase()
     assert base_of(clone, changed_lines=False) == NoBase()
-    for top, env in ((tmp_path, clone.env), (clone.path, {"PATH": ""}), (None, clone.env)):
-        assert find_base(Settings(), Build(**GITHUB), top=top, env=env) == NoBase()  # type: ignore[arg-type]
+    for path, env in ((tmp_path, clone.env), (clone.path, {"PATH": ""})):
+        assert find_base(Settings(), Build(**GITHUB), read((path,), env), env) == NoBase()  # type: ignore[arg-type]
 
 
 # --- git's diff ------------------------------------------------------------------------------
@@ -275,12 +278,10 @@ def since(
     work_tree: bool = False,
 ) -> Base | NoBase:
     """Compare a commit with HEAD on a CI service, or with a laptop's work tree."""
-    return find_base(
-        Settings({"compare_sha": base}),
-        Build(**({} if work_tree else PUSH)),  # type: ignore[arg-type]
-        top=repository.path,
-        env={**repository.env, **(env or {})},
-    )
+    env = {**repository.env, **(env or {})}
+    build = Build(**({} if work_tree else PUSH))  # type: ignore[arg-type]
+    git = read((repository.path,), env)
+    return find_base(Settings({"compare_sha": base}), build, git, env)
 
 
 def snapshot(repository: Repository) -> dict[str, tuple[int, bytes]]:
