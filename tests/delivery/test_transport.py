@@ -811,3 +811,34 @@ def _no_thread_left() -> Iterator[None]:
     before = threading.enumerate()
     yield
     assert threading.enumerate() == before
+
+
+@pytest.mark.xfail(strict=True)
+def test_gzip_that_is_answered_by_a_bare_500_is_sent_plain(played: Played) -> None:
+    answers = [http(500), http(503), http(200, b"{}")]
+    with Scripted(lambda number: answers[number - 1]) as server:
+        played.deliver(server.url, retries=2)
+
+    assert [b"application/gzip" in request for request in server.received] == [True, False, False]
+
+
+@pytest.mark.xfail(strict=True)
+def test_the_port_of_a_redirect_is_shown(played: Played) -> None:
+    with Scripted(lambda _: http(302, b"", "Location: https://example.org:8443/x")) as server:
+        answer = played.deliver(server.url)
+
+    assert answer.headers["location"] == "https://example.org:8443"
+
+
+@pytest.mark.xfail(strict=True)
+def test_a_server_that_speaks_no_tls_is_tried_once(played: Played) -> None:
+    with Faulty("http on https") as faulty:
+        assert played.deliver(faulty.https_url).attempts == 1
+
+
+@pytest.mark.xfail(strict=True)
+def test_time_outs_are_shown_rounded(played: Played) -> None:
+    with Faulty("hang") as faulty:
+        answer = played.deliver(faulty.url, read_timeout=0.12512, retries=0)
+
+    assert answer.problem == "no answer within 0.1 s"
