@@ -19,7 +19,7 @@ from typing import Any, Literal
 from .. import SYS_PATH, child_process
 from ..errors import ProcessError
 from ..secret import Secret, redact
-from ..text import json_object, one_line
+from ..text import one_line
 
 PROBLEM_LIMIT = 300
 """Letters that are shown of a problem or of a server's message."""
@@ -70,8 +70,8 @@ class Answer:
     status: int | None = None
     problem: str = ""
     """Status and reason phrase, or what kept an answer from coming; for people."""
-    text: str = ""
-    """At most 64 KiB of the body."""
+    text: str = field(default="", repr=False)
+    """At most 64 KiB of the body, in which the server may repeat secrets."""
     headers: dict[str, str] = field(default_factory=dict)
     """The few headers that are used, names in lower case."""
     attempts: int = 1
@@ -102,14 +102,14 @@ def send(
         policy: attempts and time-outs; it all takes at most ``policy.deadline`` + 2 s.
         env: the environment of session start.
         say: prints a line about each attempt that failed and is made again.
-        secrets: values that the answer must not show.
+        secrets: values that problem and headers of the answer must not show.
         path: the import path of session start.
 
     Raises:
         ProcessError: the child did not start, or ended without an answer.
     """
     first_line = dumps({"call": asdict(call), "policy": asdict(policy)}).encode() + b"\n"
-    command = [PYTHON, *_flags(), "-c", BOOT, str(policy.deadline), *path]
+    command = [PYTHON, *_interpreter_flags(), "-c", BOOT, str(policy.deadline), *path]
     kept = {name: value for name, value in env.items() if not name.startswith(COVERAGES)}
     try:
         with child_process.start(command, env=kept) as child:
@@ -130,7 +130,7 @@ COVERAGES = ("COV_CORE_", "COVERAGE_PROCESS_")
 """How the variables begin by which coverage measures child processes."""
 
 
-def _flags() -> Iterator[str]:
+def _interpreter_flags() -> Iterator[str]:
     """Yield how this Python was started, as far as a child needs it."""
     if sys.version_info >= (3, 11):
         yield "-P"  # without it Python 3.13.0 imports no socket where the directory is gone
@@ -164,27 +164,13 @@ def _no_result(deadline: float) -> Answer:
 
 
 def _redacted(answer: Answer, secrets: Sequence[Secret]) -> Answer:
-    """Return ``answer`` without what the server repeats of our secrets."""
-    said = json_object(answer.text)
-    # The keys stay, and what is true or false: a secret must not change what an answer means.
-    text = dumps(_plain(said, secrets)) if said is not None else redact(answer.text, secrets)
+    """Return ``answer`` with no secret in what is shown; its text is yet to be parsed."""
     return replace(
         answer,
         # What was cut before could still show most letters of a secret.
         problem=redact(answer.problem, secrets)[:PROBLEM_LIMIT],
-        text=text,
         headers={name: redact(value, secrets) for name, value in answer.headers.items()},
     )
-
-
-def _plain(value: Any, secrets: Sequence[Secret]) -> Any:
-    if isinstance(value, str):
-        return redact(value, secrets)
-    if isinstance(value, list):
-        return [_plain(member, secrets) for member in value]
-    if isinstance(value, dict):
-        return {name: _plain(member, secrets) for name, member in value.items()}
-    return value
 
 
 def serve(deadline: float) -> None:

@@ -1,6 +1,6 @@
-"""Makes one call, again where that is safe, and reads a bounded answer; the only user of requests.
+"""Make one call over HTTP, again where that is safe; the only user of requests.
 
-Runs in the sender's child process. What an answer means is left to ``answers``.
+Runs in the child process of ``sender``; ``answers`` judges what comes back.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from http.client import BadStatusLine, HTTPException, RemoteDisconnected
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,14 +23,10 @@ from urllib.parse import urljoin, urlsplit
 import requests
 import urllib3
 from urllib3.connection import CertificateError  # type: ignore[attr-defined]
-from urllib3.exceptions import (
-    LocationValueError,
-    NewConnectionError,
-    ProtocolError,
-)
+from urllib3.exceptions import NewConnectionError, ProtocolError
 
 from .. import __version__
-from ..text import is_loopback
+from ..text import is_loopback, one_line
 from .sender import BODY_LIMIT, Answer, Call, Policy
 
 # Statuses that say "not now": https://docs.coveralls.io has none; these were seen in public
@@ -56,15 +51,11 @@ KEPT_HEADERS = (
     *("cf-ray", "x-request-id", "x-amzn-requestid", "x-amzn-trace-id", "x-trace-id"),
     *("cf-mitigated", "link", "x-next-page"),
 )
-UNPARSABLE = re.compile("failed to parse", re.IGNORECASE)
-HOST_LIMIT = 260
-"""Letters of a scheme and the longest host name: RFC 1035, 2.3.4."""
-GZIP_LEVEL = 6
-"""Level 9 takes twelve times as long for a tenth less."""
+HOST_LIMIT = 260  # a scheme and the longest host name: RFC 1035, 2.3.4
+GZIP_LEVEL = 6  # level 9 takes twelve times as long for a tenth less
 
 
-@dataclass(frozen=True)
-class Attempt:
+class Attempt(NamedTuple):
     """The outcome of one attempt: an answer, and whether another may be made."""
 
     answer: Answer
@@ -72,149 +63,42 @@ class Attempt:
     retry_after: float = 0.0
 
 
-@dataclass(frozen=True)
-class Fault:
+class Fault(NamedTuple):
     """What an exception means."""
 
     kind: type[BaseException]
-    problem: str
-    """For people; may name the time-outs and the ``cause``."""
+    problem: str  # may name the time-outs and the cause
     retriable: bool = True
-    ambiguous: bool = False
-    """Whether the server may have taken the request, once it was begun to be sent."""
+    ambiguous: bool = False  # may have arrived, once it was begun to be sent
 
 
-_UNTRUSTED = "the certificate is not trusted: {cause}"
-UNTRUSTED = (
-    Fault(ssl.SSLCertVerificationError, _UNTRUSTED, False),
-    Fault(CertificateError, _UNTRUSTED, False),  # of urllib3 1, for another name
-)
 # The first that fits; urllib3 1 and 2 wrap the same fault differently.
+CERTIFICATE_ERRORS = (ssl.SSLCertVerificationError, CertificateError)  # the latter of urllib3
+UNTRUSTED = "the certificate is not trusted: {cause}"
 CLOSED = "the connection was closed without an answer"
 FAULTS = (
-    *UNTRUSTED,
+    *(Fault(kind, UNTRUSTED, False) for kind in CERTIFICATE_ERRORS),
     Fault(socket.gaierror, "the host name cannot be found"),
-    Fault(requests.ConnectTimeout, "no connection within {connect:g} s"),
+    Fault(requests.ConnectTimeout, "no connection within {connect} s"),
     Fault(ConnectionRefusedError, "connection refused"),
     Fault(NewConnectionError, "no connection: {cause}"),
     Fault(ssl.SSLError, "no secure connection: {cause}"),
-    Fault(requests.ReadTimeout, "no answer within {read:g} s", True, True),
-    Fault(TimeoutError, "the job could not be handed over within {connect:g} s", True, True),
+    Fault(requests.ReadTimeout, "no answer within {read} s", True, True),
+    Fault(TimeoutError, "the job could not be handed over within {connect} s", True, True),
     Fault(RemoteDisconnected, CLOSED, True, True),
-    Fault(BadStatusLine, "the answer is no HTTP", True, True),
+    Fault(BadStatusLine, "the answer is not HTTP", True, True),
     Fault(ConnectionResetError, "the connection was reset", True, True),
     Fault(ProtocolError, CLOSED, True, True),
     Fault(requests.ConnectionError, "the connection failed", True, True),
 )
-# Before a byte of the request itself, where a proxy stands between. What a proxy answered to
-# CONNECT is in a message alone: http.client, HTTPConnection._tunnel.
-TUNNEL = re.compile(r"Tunnel connection failed: (\d+) ?(.*)")
-PROXY_AUTHENTICATION_REQUIRED = 407
-REFUSED_BY_PROXY = {
-    PROXY_AUTHENTICATION_REQUIRED: Fault(
-        OSError, "the proxy asks for a user name and a password: {cause}", False
-    ),
-    403: Fault(OSError, "the proxy does not let this host be reached: {cause}", False),
-    **dict.fromkeys(
-        (400, 404, 405, 501),
-        Fault(OSError, "the proxy answers as a web server: {cause}", False),
-    ),
-}
-NOT_TAKEN_BY_PROXY = Fault(OSError, "the proxy did not take user name and password: {cause}", False)
-SPEAKS_PLAIN = "only use HTTP and not HTTPS"
-"""What urllib3 says where TLS is begun with a proxy that knows none."""
-PLAIN_PROXY = Fault(OSError, "the proxy speaks no TLS", False)
-CLOSED_BY_PROXY = "the connection through the proxy was closed"
-NOT_REACHED_BY_PROXY = Fault(OSError, "the proxy did not reach the host: {cause}")
-# No cause is quoted of what is said of the proxy's address, for its password may be in it.
-_NO_ADDRESS = "the address of the proxy cannot be read"
-PROXY_FAULTS = (
-    Fault(
-        requests.exceptions.InvalidSchema, "the proxy speaks SOCKS, and PySocks is missing", False
-    ),
-    Fault(requests.exceptions.InvalidURL, _NO_ADDRESS, False),
-    Fault(LocationValueError, _NO_ADDRESS, False),
-    *UNTRUSTED,
-    Fault(NewConnectionError, "the proxy cannot be reached"),
-    Fault(requests.ConnectTimeout, "the proxy cannot be reached within {connect:g} s"),
-    Fault(TimeoutError, "the proxy did not answer within {connect:g} s"),
-    Fault(ConnectionRefusedError, "the proxy cannot be reached"),
-    Fault(RemoteDisconnected, CLOSED_BY_PROXY),
-    Fault(BadStatusLine, "the answer of the proxy is no HTTP"),
-    Fault(requests.ConnectionError, CLOSED_BY_PROXY),
+# A server that speaks no TLS, or no version of ours, does not learn it by waiting.
+NO_TLS = re.compile(
+    "WRONG_VERSION_NUMBER|RECORD.LAYER.FAILURE|HTTP_REQUEST"
+    "|HANDSHAKE_FAILURE|PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL",
+    re.IGNORECASE,
 )
-
-
-@dataclass(frozen=True)
-class Deliverer:
-    """Makes a call until it is answered for good, the attempts are used up or time runs out.
-
-    Each attempt sends the same bytes. A gzip file that the server cannot parse is sent once
-    more uncompressed.
-
-    Attributes:
-        call: what to ask for.
-        body: the JSON text, not compressed.
-        policy: attempts and time-outs.
-        say: told of each failed attempt that is made again.
-        clock, sleep, draw: time in seconds and ``random.uniform``.
-    """
-
-    call: Call
-    body: bytes
-    policy: Policy
-    say: Callable[[str], None]
-    clock: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
-    draw: Callable[[float, float], float] = random.uniform
-
-    @cached_property
-    def end(self) -> float:
-        """When the time is up."""
-        return self.clock() + self.policy.deadline
-
-    def deliver(self) -> Answer:
-        """Return what the server answered at last, or why it did not."""
-        started = self.end - self.policy.deadline
-        answer = self._repeated(self.call, self.policy.retries)
-        refused = answer.status is not None and answer.status >= 400  # noqa: PLR2004
-        is_plain = not self.call.compress or self.call.form != "json_file"
-        if refused and not is_plain and self._left() > 0 and UNPARSABLE.search(answer.text):
-            again = self._repeated(replace(self.call, compress=False), 0)
-            answer = replace(
-                again,
-                attempts=answer.attempts + again.attempts,
-                ambiguous=answer.ambiguous or again.ambiguous,
-            )
-        return replace(answer, seconds=self.clock() - started)
-
-    def _left(self) -> float:
-        return self.end - self.clock()
-
-    def _repeated(self, call: Call, retries: int) -> Answer:
-        try:
-            _check_bundle(self.policy)
-            request = _prepare(call, self.body)
-        except Exception as error:  # noqa: BLE001  a URL or header that cannot be sent
-            return Answer(problem=_explained(error))
-        ambiguous = False
-        for number in range(1, retries + 2):
-            attempt = _attempt(request, self.policy, max(self._left(), 0.1))
-            ambiguous = ambiguous or attempt.answer.ambiguous
-            answer = replace(attempt.answer, attempts=number, ambiguous=ambiguous)
-            if not attempt.retriable or (
-                attempt.answer.ambiguous and not self.policy.retry_ambiguous
-            ):
-                return answer
-            wait = max(self.draw(0, min(8.0, 2.0**number)), attempt.retry_after)
-            is_too_long = attempt.retry_after > RETRY_AFTER_LIMIT or wait >= self._left()
-            if number > retries or is_too_long:
-                return answer
-            self.say(
-                f"attempt {number} of {retries + 1}: {answer.problem}; retrying in {wait:.1f} s"
-            )
-            self.sleep(wait)
-        raise AssertionError("the loop returns at the last attempt")
+# The only place of a proxy's answer to CONNECT: http.client, HTTPConnection._tunnel.
+TUNNEL = re.compile(r"Tunnel connection failed: (\d+)")
 
 
 def deliver(
@@ -222,10 +106,58 @@ def deliver(
     body: bytes,
     policy: Policy,
     say: Callable[[str], None],
-    **time_of_tests: Callable[..., Any],
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+    draw: Callable[[float, float], float] = random.uniform,
 ) -> Answer:
-    """Make ``call`` and return what the server answered; see :class:`Deliverer`."""
-    return Deliverer(call, body, policy, say, **time_of_tests).deliver()
+    """Make ``call`` until it is answered for good or time runs out.
+
+    Each attempt sends the same bytes; a gzip file that the server cannot read, uncompressed ones.
+
+    Args:
+        call: what to ask for.
+        body: the JSON text, not compressed.
+        policy: attempts and time-outs.
+        say: prints a line about each failed attempt that is made again.
+        clock, sleep, draw: time in seconds, and ``random.uniform``.
+    """
+    start = clock()
+    end = start + policy.deadline
+    number, of, ambiguous = 0, policy.retries + 1, False
+    try:
+        _check_bundle(policy)
+        request = _prepare(call, body)
+    except (OSError, ValueError) as error:  # a URL or header that cannot be sent
+        return Answer(problem=one_line(error))
+    while True:
+        number += 1
+        answer, is_retriable, retry_after = _attempt(request, policy, max(end - clock(), 0.1))
+        ambiguous = ambiguous or answer.ambiguous
+        wait = max(draw(0, min(8.0, 2.0**number)), retry_after)
+        how = f"in {wait:.1f} s"
+        if call.form == "json_file" and call.compress and _refuses_gzip(answer, call.url):
+            call = replace(call, compress=False)
+            request = _prepare(call, body)
+            of, is_retriable, wait, how = max(of, number + 1), True, retry_after, "uncompressed"
+        is_harmless = policy.retry_ambiguous or not answer.ambiguous
+        is_in_time = retry_after <= RETRY_AFTER_LIMIT and wait < end - clock()
+        if not (is_retriable and is_harmless and is_in_time and number < of):
+            seconds = clock() - start
+            return replace(answer, attempts=number, ambiguous=ambiguous, seconds=seconds)
+        say(f"attempt {number} of {of}: {answer.problem}; retrying {how}")
+        sleep(wait)
+
+
+def _refuses_gzip(answer: Answer, url: str) -> bool:
+    """Tell whether a server may only take the job uncompressed.
+
+    OpenCov (danhper/opencov at d3983d5) answers a bare 500 to gzip.
+    """
+    status = answer.status or 0
+    if status == 500 and urlsplit(url).hostname != "coveralls.io":  # noqa: PLR2004
+        return True
+    return status >= 400 and "failed to parse" in answer.text.lower()  # noqa: PLR2004
 
 
 def _check_bundle(policy: Policy) -> None:
@@ -260,18 +192,21 @@ def _prepare(call: Call, body: bytes) -> requests.PreparedRequest:
 def _attempt(request: requests.PreparedRequest, policy: Policy, left: float) -> Attempt:
     # A bytes body is one send() under the connect time-out; a file is one per block.
     body = io.BytesIO(request.body or b"")  # type: ignore[arg-type]
-    proxies = _proxies(str(request.url))
-    proxy = _proxy(str(request.url), proxies)
+    url = str(request.url)
+    proxies = _proxies(url)
     policy = replace(
         policy,
         connect_timeout=min(policy.connect_timeout, left),
         read_timeout=min(policy.read_timeout, left),
     )
+    proxy = requests.utils.select_proxy(url, proxies) or ""
     try:
         attempt = _exchange(request, body, proxies, policy)
-    except Exception as error:  # noqa: BLE001  not only requests' own: LocationParseError, OSError...
-        attempt = _failed(error, policy, is_begun=body.tell() > 0, proxy=proxy)
-    return replace(attempt, answer=replace(attempt.answer, proxy=proxy.shown if proxy else ""))
+    except (OSError, ValueError, HTTPException, urllib3.exceptions.HTTPError) as error:
+        is_begun = body.tell() > 0
+        at_proxy = bool(proxy) and not is_begun
+        attempt = (_proxy_failed(error) if at_proxy else None) or _failed(error, policy, is_begun)
+    return attempt._replace(answer=replace(attempt.answer, proxy=_shown(proxy)))
 
 
 def _proxies(url: str) -> dict[str, str]:
@@ -282,28 +217,18 @@ def _proxies(url: str) -> dict[str, str]:
     return dict(requests.utils.get_environ_proxies(url))
 
 
-class Proxy(NamedTuple):
-    """A proxy that the environment names."""
-
-    shown: str
-    """Its address without credentials, and where it is set."""
-    has_user: bool
-
-
-def _proxy(url: str, proxies: dict[str, str]) -> Proxy | None:
-    """Return the proxy of a URL."""
-    address = requests.utils.select_proxy(url, proxies)
-    if not address:
-        return None
-    scheme, _, rest = address.rpartition("://")
+def _shown(proxy: str) -> str:
+    """Return a proxy's address without credentials, and the variable that names it."""
+    if not proxy:
+        return ""
+    scheme, _, rest = proxy.rpartition("://")
     host = re.split("[/?#]", rest.rpartition("@")[2])[0]
     variables = [
         name
         for name, value in sorted(os.environ.items(), reverse=True)  # lower case wins
-        if name.lower().endswith("_proxy") and value == address
+        if name.lower().endswith("_proxy") and value == proxy
     ]
-    shown = f"{scheme or 'http'}://{host} (from {variables[0] if variables else 'the system'})"
-    return Proxy(shown, has_user="@" in rest)
+    return f"{scheme or 'http'}://{host} (from {variables[0] if variables else 'the system'})"
 
 
 def _exchange(
@@ -364,7 +289,7 @@ def _answered(response: requests.Response, text: str, size: int, *, whole: bool)
         size=size,
         ambiguous=status in AMBIGUOUS or not whole,
     )
-    retry_after = _seconds(response.headers.get("retry-after", ""))
+    retry_after = _read_retry_after(response.headers.get("retry-after", ""))
     return Attempt(answer, retriable=status in RETRIED, retry_after=retry_after)
 
 
@@ -375,10 +300,11 @@ def _origin(url: str, location: str) -> str:
         parts = urlsplit(urljoin(url, location))
     except ValueError:
         return "no address"
-    return f"{parts.scheme}://{parts.hostname}"[:HOST_LIMIT] if is_elsewhere else "another path"
+    address = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{address}"[:HOST_LIMIT] if is_elsewhere else "another path"
 
 
-def _seconds(retry_after: str) -> float:
+def _read_retry_after(retry_after: str) -> float:
     """Read a Retry-After header: seconds, or a date (RFC 9110, 10.2.3); 0 where it is neither."""
     try:
         seconds = urllib3.Retry().parse_retry_after(retry_after)
@@ -387,39 +313,38 @@ def _seconds(retry_after: str) -> float:
     return float(min(seconds, 86400))
 
 
-def _failed(error: Exception, policy: Policy, *, is_begun: bool, proxy: Proxy | None) -> Attempt:
-    """Say what went wrong; what was not begun to be sent cannot have arrived."""
-    causes = list(_causes(error))
-    at_proxy = None if is_begun else proxy
-    fault, cause = _fault(causes, at_proxy)
-    if fault is None:
-        shown = f"the proxy cannot be used: {type(error).__name__}" if at_proxy else ""
-        return Attempt(Answer(problem=shown or _explained(error), ambiguous=is_begun))
-    problem = fault.problem.format(
-        connect=policy.connect_timeout, read=policy.read_timeout, cause=cause
-    )
-    answer = Answer(problem=problem, ambiguous=fault.ambiguous and is_begun)
-    return Attempt(answer, retriable=fault.retriable)
-
-
-def _fault(causes: list[BaseException], proxy: Proxy | None) -> tuple[Fault | None, object]:
-    """Find the fault and what caused it; ``proxy`` is what it happened at, None for the host."""
-    for tunnel in filter(None, (TUNNEL.match(str(cause)) for cause in causes if proxy)):
-        status, said = int(tunnel[1]), f"{tunnel[1]} {tunnel[2]}".strip()
-        if status == PROXY_AUTHENTICATION_REQUIRED and proxy and proxy.has_user:
-            return NOT_TAKEN_BY_PROXY, said
-        return REFUSED_BY_PROXY.get(status, NOT_REACHED_BY_PROXY), said
-    if proxy and any(SPEAKS_PLAIN in str(cause) for cause in causes):
-        return PLAIN_PROXY, None
-    for fault in PROXY_FAULTS if proxy else FAULTS:
-        for cause in causes:
+def _failed(error: Exception, policy: Policy, is_begun: bool) -> Attempt:
+    """Return what went wrong, and whether the request may have arrived."""
+    for fault in FAULTS:
+        for cause in _causes(error):
             if isinstance(cause, fault.kind):
-                return fault, getattr(cause, "verify_message", "") or cause
-    return None, None
+                problem = fault.problem.format(
+                    connect=_rounded(policy.connect_timeout),
+                    read=_rounded(policy.read_timeout),
+                    cause=getattr(cause, "verify_message", "") or cause,
+                )
+                answer = Answer(problem=problem, ambiguous=fault.ambiguous and is_begun)
+                return Attempt(answer, fault.retriable and not NO_TLS.search(problem))
+    return Attempt(Answer(problem=one_line(error), ambiguous=is_begun))
 
 
-def _explained(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
+def _proxy_failed(error: Exception) -> Attempt | None:
+    """Quote requests on a failure before anything was sent; None for certificates."""
+    causes = list(_causes(error))
+    if any(isinstance(cause, CERTIFICATE_ERRORS) for cause in causes):
+        return None
+    if isinstance(error, ValueError):
+        # Only the words about a missing PySocks cannot hold the password.
+        is_socks = isinstance(error, requests.exceptions.InvalidSchema)
+        return Attempt(Answer(problem=str(error) if is_socks else "the proxy address is malformed"))
+    words = str(causes[-1])
+    answered = TUNNEL.search(words)
+    is_final = NO_TLS.search(words) if answered is None else int(answered[1]) not in RETRIED
+    return Attempt(Answer(problem=f"no connection through the proxy: {words}"), not is_final)
+
+
+def _rounded(seconds: float) -> str:
+    return f"{round(seconds, 1) or seconds:g}"
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
