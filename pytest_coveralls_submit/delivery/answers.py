@@ -334,7 +334,7 @@ def _fault_rules(it: _Refusal) -> Iterator[Advice]:
         advice = "set ca_bundle to the PEM file of the authority that signed it"
         yield "certificate", advice + proxy
     # RFC 8446
-    if it.failed("WRONG_VERSION_NUMBER|record layer failure|HTTP_REQUEST"):
+    if it.failed("WRONG_VERSION_NUMBER|(?i:record.layer.failure)|HTTP_REQUEST"):
         yield "no-tls", f"{it.server} does not speak TLS there: check host and port"
     # cpub#1416
     if it.failed("HANDSHAKE_FAILURE|PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL"):
