@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -14,7 +14,12 @@ from .ci.detect import Build, detect
 from .delivery.answers import RunFacts, token_mismatch
 from .job import identity as job_identity
 from .job.identity import Identity
-from .job.tested_commit import find_tested_commit, other_commit_notices, without_other_commit
+from .job.tested_commit import (
+    find_tested_commit,
+    merged_files_notices,
+    other_commit_notices,
+    without_other_commit,
+)
 from .outcome import NotSent
 from .secret import Environment, Secret
 from .settings.table import Settings
@@ -159,6 +164,11 @@ def _token_in_git(settings: Settings, found: git.Git, env: Environment) -> tuple
         return ()
     name = git.name_if_tracked(origin.file, found.top, env)
     return () if name is None else (f"the token is in {name}, which git tracks: keep it elsewhere",)
+
+
+def merge_notices(context: RunContext, names: Iterable[str]) -> tuple[str, ...]:
+    """Return a notice on files of the repository that differ from the head commit."""
+    return merged_files_notices(context.git, context.env, context.identity, names)
 
 
 def is_job_wanted(settings: Settings, token: Token | None) -> bool:

@@ -16,23 +16,18 @@ from .changed_lines import count_changed_lines, needs_counting
 from .ci.pages import pages
 from .context import RunContext, startup_problems, why_no_job
 from .errors import JobError, MeasurementError
+from .job.builder import JobHook, build_job, names_in, read_files, sum_up
 from .measurement.measure import Measurement, measure
 from .measurement.recorder import Recorder
 from .outcome import Built, Failed, Interrupted, NotSent, Outcome
 from .output import PREFIX, closing_lines, header
 from .secret import redact, redacted
 from .submit import (
-    JobHook,
-    build_job,
     failure,
     folders_for_jobs,
     kept_before,
-    names_in,
-    not_measured,
     not_sent,
-    read_files,
     submit,
-    sum_up,
     without_job,
 )
 from .text import escaped, one_line
@@ -151,7 +146,7 @@ class CoverallsSession:
         try:
             coverage = self._measure()
         except MeasurementError as error:
-            return not_measured(skip, error, context.settings)
+            return skip or NotSent(reason=str(error))
         files = read_files(coverage, names_in(context), context)
         changed = count_changed_lines(
             context.base,

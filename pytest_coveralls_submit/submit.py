@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from .changed_lines import ChangedLinesResult
 from .ci import gitlab
 from .context import RunContext, SendContext, temporary_folder, why_no_token
 from .delivery import answers, sender
 from .delivery.build_result import wait_for_build
 from .delivery.sender import Answer, Call, Policy
-from .errors import CoverallsError, GitLabError, JobError, MeasurementError
-from .git import Commit, tracked
-from .job import document, outbox, source_files
-from .job.document import Job, check_job, file_totals, merge_file, tested_commit, to_json
-from .job.identity import Identity
-from .job.names import Names
-from .job.source_files import Reading
-from .job.tested_commit import merged_files_notices
-from .measurement.measure import Measurement
+from .errors import CoverallsError, GitLabError, MeasurementError
+from .git import Commit
+from .job import document, outbox
+from .job.document import Job, file_totals, tested_commit, to_json
 from .outcome import (
     BuildResult,
     Built,
@@ -35,138 +27,11 @@ from .outcome import (
     Sent,
 )
 from .output import command_to_finish, command_to_send
-from .secret import Secret
 from .settings.table import Settings
-from .text import count_of, one_line, shorten_list, typed_path
+from .text import count_of, one_line, typed_path
 
 Say = Callable[[str], None]
 """Prints a line at once."""
-EXPLAINED = 20
-"""Files left out that are explained with ``-v``."""
-
-
-class JobHook(Protocol):
-    """Change a job in place."""
-
-    def __call__(self, *, job: Any) -> object:
-        """Change the job; an exception costs only the change."""
-
-
-# --- files ------------------------------------------------------------------------------------
-
-
-def names_in(context: RunContext) -> Names:
-    """Return the names of files, relative to the repository's top."""
-    can_list = context.git.top is not None and context.git.problem is None
-    return Names(
-        context.top,
-        tracked(context.top, context.env) if can_list else None,
-        near=(context.root, context.start),
-        base_dir=context.settings.base_dir,
-        src_dir=context.settings.src_dir,
-    )
-
-
-def read_files(coverage: Measurement, names: Names, context: RunContext) -> Reading:
-    """Name and read each measured file."""
-    include_source = context.settings.include_source
-    reading = source_files.read(
-        coverage.files, names.name_for, names.as_sent, include_source=include_source
-    )
-    in_repository = {file.name: file.repository_name or file.name for file in reading.files}
-    merged = merged_files_notices(
-        context.git, context.env, context.identity, list(in_repository.values())
-    )
-    notices = [*reading.notices, *names.notices, *merged]
-    untracked = [sent for sent, name in in_repository.items() if names.is_tracked(name) is False]
-    if untracked:
-        notices.append(
-            f"{count_of(len(untracked), 'file')} not in git, so Coveralls cannot show "
-            f"{'it' if len(untracked) == 1 else 'them'}: {shorten_list(untracked)}"
-        )
-    outside = tuple(path for path in reading.outside if path not in names.ambiguous)
-    return replace(reading, outside=outside, notices=tuple(notices))
-
-
-def sum_up(
-    coverage: Measurement, files: Reading, changed: ChangedLinesResult, warning: str = ""
-) -> Findings:
-    """Return the findings of a measured run.
-
-    Args:
-        coverage: as measured.
-        files: as read.
-        changed: the changed lines.
-        warning: on the whole run.
-    """
-    failed = {**coverage.failed, **files.unreadable}
-    notices = [warning] if warning else []
-    notices += coverage.notices
-    if files.outside:
-        notices.append(f"left out {count_of(len(files.outside), 'file')} outside the repository")
-    if failed:
-        counted = count_of(len(failed), "file")
-        notices.append(f"left out {counted} that cannot be read or parsed: {shorten_list(failed)}")
-    reasons = [f"{path}: {reason}" for path, reason in sorted(failed.items())[:EXPLAINED]]
-    return Findings(
-        percent=coverage.percent,
-        changed=changed.lines,
-        shortfall=changed.shortfall,
-        notices=(*notices, *files.notices, *changed.notices),
-        details=(*coverage.details, *reasons, *changed.details),
-    )
-
-
-# --- the job ----------------------------------------------------------------------------------
-
-
-def build_job(
-    context: RunContext, files: Reading, hook: JobHook | None = None
-) -> tuple[Job, list[str]]:
-    """Return the checked job, and notices on the hook.
-
-    Args:
-        context: of the run.
-        files: as read.
-        hook: lets each ``conftest.py`` change the job.
-
-    Raises:
-        JobError: a field or a ``merge`` file cannot be used.
-        MeasurementError: no file of the repository was measured.
-    """
-    entries = files.files
-    checkout = context.top if context.settings.include_source else None
-    for path in context.settings.merge:
-        entries = merge_file(entries, path, checkout)
-    job = document.build_job(_with_author(context).as_json(), entries)
-    notices: list[str] = []
-    if hook is not None:
-        job, notices = _edited(job, hook)
-    if not job["source_files"] and not context.settings.allow_empty:
-        raise MeasurementError("no files of the repository were measured")
-    return job, notices
-
-
-def _edited(job: Job, hook: JobHook) -> tuple[Job, list[str]]:
-    try:
-        edited = json.loads(to_json(job))  # a copy, faster than deepcopy
-        hook(job=edited)
-        return check_job(edited), []
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # noqa: BLE001  a conftest.py may also fail, skip or exit
-        reason = str(error) if isinstance(error, JobError) else one_line(error)
-        return job, [f"the hook pytest_coveralls_job is ignored: {reason}"]
-
-
-def _with_author(context: RunContext) -> Identity:
-    """Ask GitLab for the commit's author, if nothing else knows it."""
-    identity, head = context.identity, context.identity.head
-    if context.build.service_name != "gitlab-ci" or head is None or all(asdict(head).values()):
-        return identity
-    found = gitlab.fill(head.id, context.env, gitlab_client(context))
-    known = {name: value for name, value in asdict(head).items() if value}
-    return identity if found is None else replace(identity, head=Commit(**asdict(found) | known))
 
 
 # --- sent -------------------------------------------------------------------------------------
@@ -261,20 +126,6 @@ def _without_sending(
     if context.settings.dry_run:
         return Built.of(findings, files=file_totals(job), saved=saved)
     return not_sent(findings, why_no_token(context), saved)
-
-
-def not_measured(skip: NotSent | None, error: MeasurementError, settings: Settings) -> NotSent:
-    """Return the outcome of a run without coverage.
-
-    Args:
-        skip: why nothing was to be sent anyway.
-        error: why there is no coverage.
-        settings: of the user.
-    """
-    is_gated = settings.changed_fail_under is not None
-    if skip is not None and (skip.is_expected or not is_gated):
-        return skip
-    return NotSent(reason=str(error))
 
 
 def without_job(findings: Findings, error: CoverallsError) -> NotSent | Failed:
@@ -406,7 +257,7 @@ def _set_gitlab_status(
         notice = gitlab.announce(
             context.env,
             settings.gitlab_token,
-            gitlab_client(context),
+            gitlab.client(context.env, context.secrets),
             Commit(**head),
             coverage=percent,
             url=url,
@@ -420,20 +271,6 @@ def _set_gitlab_status(
     except Exception as error:  # noqa: BLE001  an accepted job stays accepted
         notice = f"no status on GitLab: {one_line(error)}"
     return (notice,)
-
-
-def gitlab_client(context: SendContext) -> gitlab.Ask:
-    """Return a function that asks GitLab once, for at most 5 seconds."""
-    policy = Policy(connect_timeout=5.0, read_timeout=5.0, deadline=5.0)
-    job_token = context.env.get("CI_JOB_TOKEN")
-    secrets = (*context.secrets, *([Secret(job_token)] if job_token else []))
-
-    def ask(call: Call, body: bytes) -> Answer:
-        return sender.send(
-            call, [body], policy, env=context.env, say=lambda _: None, secrets=secrets
-        )
-
-    return ask
 
 
 # --- kept -------------------------------------------------------------------------------------

@@ -8,19 +8,15 @@ from pathlib import Path
 from ..changed_lines import count_changed_lines, needs_counting
 from ..context import RunContext, make_run_context, startup_problems, why_no_job
 from ..errors import JobError, MeasurementError
+from ..job.builder import build_job, names_in, read_files, sum_up
 from ..measurement.data_files import measure_data_files
 from ..outcome import NotSent, Outcome
 from ..output import header
 from ..submit import (
-    build_job,
     folders_for_jobs,
     kept_before,
-    names_in,
-    not_measured,
     not_sent,
-    read_files,
     submit,
-    sum_up,
     without_job,
 )
 from . import ACCEPTED, REFUSED, Console, exit_status, print_line
@@ -73,7 +69,7 @@ def _submit(console: Console, context: RunContext) -> Outcome:
             allow_empty=context.settings.allow_empty,
         )
     except MeasurementError as error:
-        return not_measured(skip, error, context.settings)
+        return skip or NotSent(reason=str(error))
     files = read_files(coverage, names, context)
     changed = count_changed_lines(context.base, files.files, context.settings)
     findings = sum_up(coverage, files, changed)

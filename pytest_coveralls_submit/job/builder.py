@@ -1,0 +1,134 @@
+"""Measured files -> the job, and the findings of the run."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from typing import Any, Protocol
+
+from ..changed_lines import ChangedLinesResult
+from ..ci import gitlab
+from ..context import RunContext, merge_notices
+from ..errors import JobError, MeasurementError
+from ..git import Commit, tracked
+from ..measurement.measure import Measurement
+from ..outcome import Findings
+from ..text import count_of, one_line, shorten_list
+from . import document
+from .names import Names
+from .source_files import Reading, read
+
+MAX_EXPLAINED = 20
+"""Files left out that are explained with ``-v``."""
+
+
+class JobHook(Protocol):
+    """Change a job in place."""
+
+    def __call__(self, *, job: Any) -> object:
+        """Change the job; an exception costs only the change."""
+
+
+def names_in(context: RunContext) -> Names:
+    """Return the names of files, relative to the repository's top."""
+    can_list = context.git.top is not None and context.git.problem is None
+    return Names(
+        context.top,
+        tracked(context.top, context.env) if can_list else None,
+        near=(context.root, context.start),
+        base_dir=context.settings.base_dir,
+        src_dir=context.settings.src_dir,
+    )
+
+
+def read_files(coverage: Measurement, names: Names, context: RunContext) -> Reading:
+    """Name and read each measured file."""
+    include_source = context.settings.include_source
+    reading = read(coverage.files, names.name_for, names.as_sent, include_source=include_source)
+    in_repository = {file.name: file.repository_name or file.name for file in reading.files}
+    merged = merge_notices(context, in_repository.values())
+    notices = [*reading.notices, *names.notices, *merged]
+    untracked = [sent for sent, name in in_repository.items() if names.is_tracked(name) is False]
+    if untracked:
+        notices.append(
+            f"{count_of(len(untracked), 'file')} not in git, so Coveralls cannot show "
+            f"{'it' if len(untracked) == 1 else 'them'}: {shorten_list(untracked)}"
+        )
+    outside = tuple(path for path in reading.outside if path not in names.ambiguous)
+    return replace(reading, outside=outside, notices=tuple(notices))
+
+
+def sum_up(
+    coverage: Measurement,
+    files: Reading,
+    changed: ChangedLinesResult,
+    warning: str = "",
+) -> Findings:
+    """Return the findings of a measured run."""
+    failed = {**coverage.failed, **files.unreadable}
+    notices = [warning] if warning else []
+    notices += coverage.notices
+    if files.outside:
+        notices.append(f"left out {count_of(len(files.outside), 'file')} outside the repository")
+    if failed:
+        counted = count_of(len(failed), "file")
+        notices.append(f"left out {counted} that cannot be read or parsed: {shorten_list(failed)}")
+    reasons = [f"{path}: {reason}" for path, reason in sorted(failed.items())[:MAX_EXPLAINED]]
+    return Findings(
+        percent=coverage.percent,
+        changed=changed.lines,
+        shortfall=changed.shortfall,
+        notices=(*notices, *files.notices, *changed.notices),
+        details=(*coverage.details, *reasons, *changed.details),
+    )
+
+
+def build_job(
+    context: RunContext, files: Reading, hook: JobHook | None = None
+) -> tuple[document.Job, list[str]]:
+    """Return the checked job, and notices on the hook.
+
+    Args:
+        context: of the run.
+        files: as read.
+        hook: lets each ``conftest.py`` change the job.
+
+    Raises:
+        JobError: a field or a ``merge`` file cannot be used.
+        MeasurementError: no file of the repository was measured.
+    """
+    entries = files.files
+    checkout = context.top if context.settings.include_source else None
+    for path in context.settings.merge:
+        entries = document.merge_file(entries, path, checkout)
+    job = document.build_job(_identity(context), entries)
+    notices: list[str] = []
+    if hook is not None:
+        job, notices = _edited(job, hook)
+    if not job["source_files"] and not context.settings.allow_empty:
+        raise MeasurementError("no files of the repository were measured")
+    return job, notices
+
+
+def _edited(job: document.Job, hook: JobHook) -> tuple[document.Job, list[str]]:
+    try:
+        edited = json.loads(document.to_json(job))  # a copy, faster than deepcopy
+        hook(job=edited)
+        return document.check_job(edited), []
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001  a conftest.py may also fail, skip or exit
+        reason = str(error) if isinstance(error, JobError) else one_line(error)
+        return job, [f"the hook pytest_coveralls_job is ignored: {reason}"]
+
+
+def _identity(context: RunContext) -> dict[str, Any]:
+    """Return the fields but the files, with GitLab's author if nothing else knows it."""
+    identity, head = context.identity, context.identity.head
+    if context.build.service_name != "gitlab-ci" or head is None or all(asdict(head).values()):
+        return identity.as_json()
+    found = gitlab.fill(head.id, context.env, gitlab.client(context.env, context.secrets))
+    if found is not None:
+        known = {name: value for name, value in asdict(head).items() if value}
+        identity = replace(identity, head=Commit(**asdict(found) | known))
+    return identity.as_json()
