@@ -43,15 +43,11 @@ PACE = 1024
 class Faulty(socketserver.ThreadingTCPServer):
     """One server with one fault; a context manager that stops at once.
 
-    Attributes:
-        interval: seconds between two bytes of a drip, or two reads of the slow reader.
-        connections: how many were made.
-        requests: how many arrived whole.
-        received: every byte that was read.
+    It counts connections and whole requests, and keeps every byte that it has received.
     """
 
     def __init__(self, behaviour: Behaviour, *, interval: float = 0.05) -> None:
-        """Take a port; connections are taken from entering the context."""
+        """Take a port; ``interval`` is the pause of a drip or slow reader in seconds."""
         super().__init__(("127.0.0.1", 0), _Exchange, bind_and_activate=False)
         self.behaviour, self.interval = behaviour, interval
         self.connections = self.requests = 0

@@ -28,16 +28,7 @@ TESTS = "def test_one():\n    pass\n\n\ndef test_two():\n    pass\n"
 
 @dataclass(frozen=True)
 class Ended:
-    """A run that has ended.
-
-    Attributes:
-        status: the exit status.
-        output: standard output.
-        errors: standard error, where usage errors go.
-        header: our first line, empty where there is none.
-        lines: our other lines, without the word in front.
-        passed: how many tests.
-    """
+    """A run that has ended; lines are ours, without the word in front, the header apart."""
 
     status: int
     output: str

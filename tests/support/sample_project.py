@@ -152,7 +152,6 @@ def test_a_tank_is_filled_to_its_capacity():
     assert refill(20, 50) == 30
 """,
 }
-"""Every file by its name."""
 
 IGNORED: Mapping[str, str] = {
     ".gitignore": "__pycache__/\n.pytest_cache/\n.coverage*\n",

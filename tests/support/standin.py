@@ -44,9 +44,6 @@ Job: TypeAlias = "dict[str, Any]"
 Kind: TypeAlias = Literal["coveralls", "opencov"]
 
 
-# --- what is kept of a request ---------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Part:
     """One part of a multipart form; `filename` is None for a plain form field."""
@@ -101,9 +98,6 @@ class _RefusedError(Exception):
         self.response = response
 
 
-# --- the server ------------------------------------------------------------------------------
-
-
 class StandIn(HTTPServer):
     """Coveralls, or OpenCov, on loopback; a context manager that needs no pytest.
 
@@ -131,9 +125,8 @@ class StandIn(HTTPServer):
         """Prepare the server; it listens from entering the context.
 
         Args:
-            kind: which server to be.
+            kind, ssl_context: which server to be, and whether with https.
             prefix: a path before every address, as an Enterprise server may have.
-            ssl_context: makes it an https server.
             tokens, github_tokens: that are known, besides all that look like GitHub's.
             size_limit: bytes of a body above which the answer is 413.
             webhook_refusal_status: 200 and 404 were both seen for an unknown build.
@@ -423,9 +416,6 @@ def _page(status: int) -> Response:
         "</center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
     )
     return response
-
-
-# --- the documented fields -------------------------------------------------------------------
 
 
 def check(job: object) -> list[str]:
