@@ -9,7 +9,7 @@ import argparse
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from ..secret import Secret
@@ -22,13 +22,22 @@ SHORTEST_TOKEN = 8
 TRUE, FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
-class Parser(NamedTuple):
-    """Turn a text into a value; say in words what is accepted."""
+class Parser:
+    """Turn a text into a value; say in words what is accepted.
 
-    parse: Callable[[str], Any]  # raises ValueError for what is not accepted
-    accepts: str
-    metavar: str
-    quotes: bool = True  # whether a message may quote the text, which is not a secret
+    Args:
+        parse: raises ValueError for what is not accepted.
+        accepts: in words.
+        metavar: the value's name in the help.
+        quotes: whether messages may quote the text, which cannot be a secret.
+    """
+
+    # NamedTuples would compile their annotations: half a millisecond of every run of pytest.
+    def __init__(
+        self, parse: Callable[[str], Any], accepts: str, metavar: str, *, quotes: bool = True
+    ) -> None:
+        self.parse, self.accepts = parse, accepts
+        self.metavar, self.quotes = metavar, quotes
 
 
 def _parse_text(text: str) -> str:
@@ -146,16 +155,34 @@ TOKEN = Parser(
 )
 
 
-class Option(NamedTuple):
-    """Describe a setting: a row of the table."""
+class Option:
+    """Describe a setting: a row of the table.
 
-    default: Any
-    parser: Parser
-    help: str  # one short line
-    also: tuple[str, ...] = ()  # further variables
-    accepted_from: tuple[str, ...] = EVERYWHERE
-    in_help: bool = False  # whether `pytest --help` describes its flag
-    name: str = ""
+    Args:
+        default: its value if nobody sets it.
+        parser: of its text.
+        help: one short line.
+        also: further variables.
+        accepted_from: the kinds of source that may set it.
+        in_help: whether ``pytest --help`` describes its flag.
+    """
+
+    def __init__(
+        self,
+        default: Any,
+        parser: Parser,
+        help: str,  # noqa: A002  as argparse calls it
+        *,
+        also: tuple[str, ...] = (),
+        accepted_from: tuple[str, ...] = EVERYWHERE,
+        in_help: bool = False,
+    ) -> None:
+        self.name = ""
+        self.default, self.parser, self.help = default, parser, help
+        self.also, self.accepted_from, self.in_help = also, accepted_from, in_help
+
+    def __set_name__(self, _: type, name: str) -> None:
+        self.name = name
 
     @property
     def flag(self) -> str:
@@ -191,7 +218,7 @@ class Option(NamedTuple):
         )
 
 
-def row(default: Any, parser: Parser, help: str, **more: Any) -> Any:  # noqa: A002  as argparse
+def row(default: Any, parser: Parser, help: str, **more: Any) -> Any:  # noqa: A002  as above
     """Declare a setting; the attribute has the type of its annotation."""
     return Option(default, parser, help, **more)
 
@@ -316,9 +343,7 @@ class Settings:
 
 
 OPTIONS: Mapping[str, Option] = {
-    name: option._replace(name=name)
-    for name, option in vars(Settings).items()
-    if isinstance(option, Option)
+    name: option for name, option in vars(Settings).items() if isinstance(option, Option)
 }
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from git_repository import posix
-from standin import COVERALLS_TOKEN, StandIn
+from standin import COVERALLS_TOKEN, Build, StandIn
 
 import pytest_coveralls_submit
 from pytest_coveralls_submit import __version__
@@ -195,3 +195,31 @@ def test_it_runs_as_a_module(tmp_path: Path) -> None:
 
     assert ended.returncode == 2
     assert ended.stderr.startswith("coveralls: there is no build number: ")
+
+
+@pytest.mark.parametrize("module", ["requests", "urllib3", "coverage"])
+def test_no_module_of_the_current_directory_is_sent_with(
+    tmp_path: Path, server: StandIn, module: str
+) -> None:
+    (tmp_path / f"{module}.py").write_text("print('HERE'); raise SystemExit(77)\n")
+    server.builds["77"] = Build("77", [{}])
+    env = {"COVERALLS_HOST": server.url, "COVERALLS_REPO_TOKEN": COVERALLS_TOKEN}
+
+    ended = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest_coveralls_submit",
+            "finish",
+            "--coveralls-service-number=77",
+        ],
+        cwd=tmp_path,
+        env={**os.environ, **env, "GITHUB_EVENT_NAME": "workflow_run"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert server.builds["77"].closed

@@ -244,16 +244,20 @@ def test_the_strongest_source_wins(pytester: pytest.Pytester) -> None:
 
 def test_blank_means_unset(pytester: pytest.Pytester) -> None:
     pytester.makeini("[pytest]\ncoveralls_service_number = ini\ncoveralls_retries =\n")
-    env = {"COVERALLS_SERVICE_NUMBER": " \t", "COVERALLS_COMPRESS": ""}
+    env = {
+        "COVERALLS_SERVICE_NUMBER": " \t",
+        "COVERALLS_COMPRESS": "",
+        "COVERALLS_COMMIT_SHA": " 5e837cc\n",
+    }
 
     settings = settings_of(pytester, "--coveralls-service-number=", env=env)
 
-    assert labels(settings) == {"service_number": "coveralls_service_number in tox.ini"}
+    assert labels(settings) == {
+        "service_number": "coveralls_service_number in tox.ini",
+        "commit_sha": "COVERALLS_COMMIT_SHA",
+    }
+    assert settings.commit_sha == "5e837cc"
     assert (settings.service_number, settings.retries, settings.compress) == ("ini", 2, True)
-
-
-def test_space_around_a_value_does_not_count() -> None:
-    assert of_variables(COVERALLS_COMMIT_SHA=" 5e837cc\n").commit_sha == "5e837cc"
 
 
 def test_settings_are_read_again_only_if_our_variables_changed(pytester: pytest.Pytester) -> None:
@@ -296,17 +300,10 @@ def test_an_error_says_where_the_value_is_and_what_is_expected(
     assert said in str(caught.value)
 
 
-def test_a_long_value_is_cut_in_the_message() -> None:
-    with pytest.raises(SettingsError) as caught:
-        of_variables(COVERALLS_RETRIES="9" * 5000)
-
-    assert str(caught.value).count("9") == 100
-
-
 @pytest.mark.parametrize(
     ("wrong", "hidden"),
     [
-        ({"retries": "9" * 95 + "s3cret-t0ken"}, "s3c"),
+        ({"retries": "9" * 95 + "s3cret-t0ken" + "9" * 5000}, "s3c"),
         ({"retries": "s3cret-of-github"}, "s3c"),
         ({"merge": "js.json,s3cret-t0ken"}, "s3c"),
         ({"host": "http://host/s3cret-t0ken"}, "s3c"),
@@ -325,6 +322,7 @@ def test_no_secret_is_quoted(pytester: pytest.Pytester, wrong: dict[str, str], h
         settings_of(pytester, env=env)
 
     assert hidden not in str(caught.value)
+    assert len(str(caught.value)) < 300
 
 
 def test_a_secret_on_the_command_line_is_refused_unquoted(pytester: pytest.Pytester) -> None:
@@ -392,14 +390,6 @@ def test_a_file_that_cannot_be_used_is_an_error(
 
     said = str(caught.value).replace(os.sep, "/")
     assert said == f"COVERALLS_{name.upper()}: {problem.format(tmp_path.as_posix())}"
-
-
-def test_a_file_may_name_any_target(pytester: pytest.Pytester) -> None:
-    root = pytester.mkdir("root")
-    (root / "pytest.ini").write_text("[pytest]\ncoveralls_save = ../job.json\n")
-    os.chdir(root)
-
-    assert settings_of(pytester).save == root / "../job.json"
 
 
 # -- the token ------------------------------------------------------------------------------------
