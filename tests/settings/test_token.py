@@ -158,7 +158,7 @@ def test_a_token_in_place_of_the_flags_name_is_not_quoted() -> None:
     text = RawValue("{s3cret-t0ken}", Origin("variable", "COVERALLS_FLAG_NAME"), Path())
     token = RawValue("s3cret-t0ken", VARIABLE, Path())
 
-    with pytest.raises(SettingsError, match="is not known") as caught:
+    with pytest.raises(SettingsError, match="is unknown") as caught:
         flag_name(resolve({"flag_name": text, "repo_token": token}), Build(), {})
 
     assert "s3cret-t0ken" not in str(caught.value)
