@@ -16,7 +16,7 @@ from ..outcome import Findings
 from ..text import count_of, one_line, shorten_list
 from . import document
 from .names import Names
-from .source_files import Reading, read
+from .source_files import SourceFiles, read_source_files
 
 MAX_EXPLAINED = 20
 """Files left out that are explained with ``-v``."""
@@ -41,10 +41,12 @@ def names_in(context: RunContext) -> Names:
     )
 
 
-def read_files(coverage: Measurement, names: Names, context: RunContext) -> Reading:
+def read_files(coverage: Measurement, names: Names, context: RunContext) -> SourceFiles:
     """Name and read each measured file."""
     include_source = context.settings.include_source
-    reading = read(coverage.files, names.name_for, names.as_sent, include_source=include_source)
+    reading = read_source_files(
+        coverage.files, names.name_for, names.as_sent, include_source=include_source
+    )
     in_repository = {file.name: file.repository_name or file.name for file in reading.files}
     merged = merge_notices(context, in_repository.values())
     notices = [*reading.notices, *names.notices, *merged]
@@ -60,7 +62,7 @@ def read_files(coverage: Measurement, names: Names, context: RunContext) -> Read
 
 def sum_up(
     coverage: Measurement,
-    files: Reading,
+    files: SourceFiles,
     changed: ChangedLinesResult,
     warning: str = "",
 ) -> Findings:
@@ -84,7 +86,7 @@ def sum_up(
 
 
 def build_job(
-    context: RunContext, files: Reading, hook: JobHook | None = None
+    context: RunContext, files: SourceFiles, hook: JobHook | None = None
 ) -> tuple[document.Job, list[str]]:
     """Return the checked job, and notices on the hook.
 
@@ -101,7 +103,7 @@ def build_job(
     checkout = context.top if context.settings.include_source else None
     for path in context.settings.merge:
         entries = document.merge_file(entries, path, checkout)
-    job = document.build_job(_identity(context), entries)
+    job = document.assemble_job(_identity(context), entries)
     notices: list[str] = []
     if hook is not None:
         job, notices = _edited(job, hook)

@@ -82,7 +82,7 @@ _FIELDS: Mapping[Any, Mapping[str, Any]] = {
 }
 
 
-def build_job(identity: Mapping[str, Any], files: Iterable[SourceFile]) -> Job:
+def assemble_job(identity: Mapping[str, Any], files: Iterable[SourceFile]) -> Job:
     """Return the checked job of an identity and source files.
 
     Raises:

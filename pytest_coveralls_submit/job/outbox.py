@@ -158,17 +158,13 @@ def remove(path: Path) -> str | None:
         return None
     except OSError as error:
         return f"{path} was accepted but cannot be removed: {error.strerror or error}"
-    remove_empty(path.parent)
-    return None
-
-
-def remove_empty(folder: Path) -> None:
-    """Remove a folder for kept jobs if it is empty."""
     with suppress(OSError):
+        folder = path.parent
         if folder.name.startswith(OWN) or folder.match(CACHE):
             folder.rmdir()
         if folder.match(CACHE):
             folder.parent.rmdir()
+    return None
 
 
 def write(job_bytes: bytes, path: Path) -> None:

@@ -77,7 +77,7 @@ class SourceFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class SourceFiles:
     """The source files of a job, sorted, and the files left out."""
 
     files: tuple[SourceFile, ...]
@@ -87,13 +87,13 @@ class Reading:
     notices: tuple[str, ...]
 
 
-def read(
+def read_source_files(
     measured: Iterable[FileCoverage],
     name_of: Callable[[str], str | None],
     as_sent: Callable[[str], str] = str,
     *,
     include_source: bool,
-) -> Reading:
+) -> SourceFiles:
     """Return the source files of the measured files.
 
     A file that cannot be read does not stop the others.
@@ -133,7 +133,7 @@ def read(
         except JobError:
             notices.append(f"{name} was measured twice with different contents; one is sent")
     files = tuple(entries[name] for name in sorted(entries))
-    return Reading(files, tuple(outside), unreadable, tuple(notices))
+    return SourceFiles(files, tuple(outside), unreadable, tuple(notices))
 
 
 def _file_bytes(path: Path) -> bytes:

@@ -17,7 +17,7 @@ from pytest_coveralls_submit.job import document
 from pytest_coveralls_submit.job.document import (
     HeadJson,
     Job,
-    build_job,
+    assemble_job,
     check_job,
     load_job,
     merge_file,
@@ -161,7 +161,7 @@ IDENTITIES = st.fixed_dictionaries(
 def test_a_job_reads_back_as_it_was_built(
     identity: dict[str, Any], files: list[SourceFile], token: str
 ) -> None:
-    job = build_job(identity, files)
+    job = assemble_job(identity, files)
     read = json.loads(to_json(job))
 
     assert read == job
@@ -177,7 +177,7 @@ def test_totals_count_lines_and_branches() -> None:
         SourceFile("b.py", DIGEST, [None], []),
         SourceFile("c.py", DIGEST, [1, 1, 1, 1], []),
     )
-    job = build_job({}, files)
+    job = assemble_job({}, files)
 
     assert [tuple(total) for total in document.file_totals(job)] == [
         ("a.py", 2, 4, 1, 2),
@@ -185,7 +185,7 @@ def test_totals_count_lines_and_branches() -> None:
         ("c.py", 4, 4, 4, 4),
     ]
     assert document.total_percent(job) == 75.0
-    assert document.total_percent(build_job({}, ())) == 100.0
+    assert document.total_percent(assemble_job({}, ())) == 100.0
 
 
 # -- read --------------------------------------------------------------------------------------

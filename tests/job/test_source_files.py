@@ -18,7 +18,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_coveralls_submit.errors import JobError
-from pytest_coveralls_submit.job.source_files import Reading, SourceFile, merge, read
+from pytest_coveralls_submit.job.source_files import (
+    SourceFile,
+    SourceFiles,
+    merge,
+    read_source_files,
+)
 from pytest_coveralls_submit.measurement.recorder import FileCoverage
 
 
@@ -33,14 +38,14 @@ def measured(
     return FileCoverage(str(path), array("i", executed), array("i", missing), flat)
 
 
-def reading(folder: Path, *files: FileCoverage, include_source: bool = False) -> Reading:
+def reading(folder: Path, *files: FileCoverage, include_source: bool = False) -> SourceFiles:
     """Read files that are named relative to ``folder``."""
 
     def name_of(path: str) -> str | None:
         name = os.path.relpath(path, folder).replace(os.sep, "/")
         return None if name.startswith("..") else name
 
-    return read(files, name_of, include_source=include_source)
+    return read_source_files(files, name_of, include_source=include_source)
 
 
 def a_file(folder: Path, content: bytes, *analysis: Any, name: str = "a.py") -> FileCoverage:
@@ -50,7 +55,7 @@ def a_file(folder: Path, content: bytes, *analysis: Any, name: str = "a.py") -> 
     return measured(path, *analysis)
 
 
-def only(found: Reading) -> SourceFile:
+def only(found: SourceFiles) -> SourceFile:
     """Return the one file that was read."""
     (file,) = found.files
     return file
@@ -239,7 +244,9 @@ def test_what_cannot_be_read_is_left_out_and_named(
 
 
 def test_a_path_that_cannot_be_one_is_left_out_and_named() -> None:
-    found = read([measured(Path("a\0b.py"), [1])], lambda path: path, include_source=False)
+    found = read_source_files(
+        [measured(Path("a\0b.py"), [1])], lambda path: path, include_source=False
+    )
 
     assert list(found.unreadable) == ["a\0b.py"]
 
@@ -263,7 +270,7 @@ def test_a_file_that_was_measured_twice_gets_the_larger_hits(tmp_path: Path) -> 
         a_file(tmp_path, text, [1, 2], [3], [1, 1, 1, 0], name="installed.py"),
     ]
 
-    found = read(files, lambda _: "pkg/a.py", include_source=False)
+    found = read_source_files(files, lambda _: "pkg/a.py", include_source=False)
 
     assert only(found).coverage == [1, 1, 1]
     assert only(found).branches == [1, 0, 0, 1, 1, 0, 1, 1]
@@ -276,7 +283,7 @@ def test_of_two_files_with_different_lengths_the_first_is_sent(tmp_path: Path) -
         a_file(tmp_path, b"a\n", [1], name="installed.py"),
     ]
 
-    found = read(files, lambda _: "pkg/a.py", include_source=False)
+    found = read_source_files(files, lambda _: "pkg/a.py", include_source=False)
 
     assert only(found).coverage == [1, 0]
     assert found.notices == ("pkg/a.py was measured twice with different contents; one is sent",)
