@@ -265,6 +265,22 @@ def test_a_child_that_misses_its_library_says_so(tmp_path: Path) -> None:
         send(path=(str(tmp_path), *sys.path))
 
 
+def test_what_patches_requests_when_python_starts_works_in_the_child(
+    server: StandIn, tmp_path: Path
+) -> None:
+    """As a ``.pth`` file of pip-system-certs does."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import requests\n"
+        "send = requests.adapters.HTTPAdapter.send\n"
+        "def patched(self, request, **words):\n"
+        "    request.headers['X-Patched'] = 'yes'\n    return send(self, request, **words)\n"
+        "requests.adapters.HTTPAdapter.send = patched\n"
+    )
+
+    assert send(server.url, env={**os.environ, "PYTHONPATH": str(tmp_path)}).status == 200
+    assert server.requests[0].headers["X-Patched"] == "yes"
+
+
 def test_what_others_print_in_the_child_does_not_hide_the_answer(
     server: StandIn, tmp_path: Path
 ) -> None:

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trustme
-from faulty import Faulty
 from running import Runner, told
 from standin import COVERALLS_TOKEN, StandIn
 
@@ -132,17 +131,9 @@ def refused(server: Secure, **policy: Any) -> str:
     return answer.problem
 
 
-def test_an_authority_of_ones_own_is_trusted_by_ca_bundle(secure: Secure, right: Path) -> None:
-    """``ca_bundle`` names the PEM file of a company's own authority."""
-    answer, _ = deliver(secure.url, ca_bundle=str(right))
-
-    assert (answer.status, answer.text, len(secure.received)) == (200, "{}", 1)
-
-
 def test_the_variable_of_requests_is_honoured(
     secure: Secure, right: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """``REQUESTS_CA_BUNDLE`` works as everywhere."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(right))
 
     assert deliver(secure.url)[0].status == 200
@@ -151,7 +142,6 @@ def test_the_variable_of_requests_is_honoured(
 def test_ca_bundle_wins_over_the_variable(
     secure: Secure, right: Path, wrong: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The setting is more special than the variable, to allow and to refuse."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(wrong))
     assert deliver(secure.url, ca_bundle=str(right))[0].status == 200
 
@@ -171,11 +161,6 @@ def test_a_directory_of_certificates_is_a_ca_bundle(
     assert deliver(secure.url, ca_bundle=str(folder))[0].status == 200
 
 
-def test_a_directory_without_the_certificate_is_no_help(secure: Secure, tmp_path: Path) -> None:
-    """A directory replaces what is trusted otherwise; an empty one trusts nobody."""
-    assert refused(secure, ca_bundle=str(tmp_path)).startswith(UNTRUSTED)
-
-
 def subject_hash(path: Path) -> str:
     """The name under which OpenSSL looks for a certificate in a directory."""
     command = ["openssl", "x509", "-hash", "-noout", "-in", str(path)]
@@ -186,7 +171,6 @@ def subject_hash(path: Path) -> str:
 
 
 def test_an_unknown_authority_is_refused(secure: Secure, wrong: Path) -> None:
-    """Signed by somebody else: one connection, no retry, and the message says why."""
     problem = refused(secure, ca_bundle=str(wrong))
 
     assert problem.startswith(UNTRUSTED)
@@ -199,7 +183,6 @@ def test_by_default_only_public_authorities_are_trusted(secure: Secure) -> None:
 
 
 def test_a_certificate_for_another_name_is_refused(authority: trustme.CA, right: Path) -> None:
-    """Signed by the right authority, but for somebody else."""
     with Secure(context_of(authority.issue_cert("coveralls.example.org"))) as server:
         problem = refused(server, ca_bundle=str(right))
 
@@ -208,7 +191,6 @@ def test_a_certificate_for_another_name_is_refused(authority: trustme.CA, right:
 
 
 def test_an_expired_certificate_is_refused(authority: trustme.CA, right: Path) -> None:
-    """Yesterday's certificate is none."""
     now = datetime.now(timezone.utc)
     expired = authority.issue_cert(
         "127.0.0.1", not_before=now - timedelta(days=9), not_after=now - timedelta(days=1)
@@ -220,7 +202,6 @@ def test_an_expired_certificate_is_refused(authority: trustme.CA, right: Path) -
 
 
 def test_a_self_signed_certificate_is_refused(tmp_path: Path) -> None:
-    """Anybody can sign for himself."""
     signer = trustme.CA()
     pem = tmp_path / "self.pem"
     signer.private_key_pem.write_to_path(pem)
@@ -234,22 +215,10 @@ def test_a_self_signed_certificate_is_refused(tmp_path: Path) -> None:
     assert "self-signed" in problem or "self signed" in problem
 
 
-def test_plain_http_on_the_https_port_is_no_secure_connection() -> None:
-    """The job is not sent to a server that does not speak TLS."""
-    with Faulty("http on https") as faulty:
-        answer, _ = deliver(faulty.https_url, retries=0)
-
-        assert COVERALLS_TOKEN.encode() not in faulty.received
-        assert faulty.requests == 0
-    assert answer.problem.startswith("no secure connection: ")
-    assert not answer.ambiguous
-
-
 @pytest.mark.parametrize("content", ["", "this is no certificate\n"], ids=["empty", "text"])
 def test_a_bundle_that_holds_no_certificate_is_not_tried_again(
     secure: Secure, tmp_path: Path, content: str
 ) -> None:
-    """Our own file does not get better by waiting."""
     bundle = tmp_path / "bundle.pem"
     bundle.write_text(content)
     answer, progress = deliver(secure.url, ca_bundle=str(bundle))
@@ -258,19 +227,10 @@ def test_a_bundle_that_holds_no_certificate_is_not_tried_again(
     assert answer.problem
 
 
-def test_a_bundle_that_is_missing_is_not_tried_again(secure: Secure, tmp_path: Path) -> None:
-    """The message names the file that is not there."""
-    answer, progress = deliver(secure.url, ca_bundle=str(tmp_path / "missing.pem"))
-
-    assert (answer.attempts, progress, secure.received) == (1, [], [])
-    assert "missing.pem" in answer.problem
-
-
 @pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
 def test_verification_can_be_switched_off(
     secure: Secure, wrong: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """``skip_ssl_verify`` is for certificates that nobody can verify, whatever else is set."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(wrong))
 
     assert deliver(secure.url, verify=False, ca_bundle=str(wrong))[0].status == 200
@@ -324,7 +284,6 @@ def _pump(source: socket.socket, target: socket.socket, note: Callable[[bytes], 
 def test_a_proxy_sees_the_name_of_the_host_and_nothing_of_the_job(
     authority: trustme.CA, right: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Https goes through the proxy as a tunnel: neither token nor path is readable there."""
     certificate = authority.issue_cert("coveralls.example.org")
     with Secure(context_of(certificate)) as server, Tunnel(server.url) as tunnel:
         thread = threading.Thread(target=tunnel.serve_forever, args=(0.01,))
@@ -359,7 +318,6 @@ def run_secure(project: Path, authority: trustme.CA) -> Iterator[Runner]:
 def test_a_run_submits_to_a_server_whose_authority_it_is_given(
     run_secure: Runner, right: Path, variable: str
 ) -> None:
-    """An Enterprise server with a certificate of the company's own."""
     result = run_secure(*PLUGINS, "--coveralls", env={variable: str(right)})
 
     assert result.returncode == 0, result.stdout
@@ -370,7 +328,6 @@ def test_a_run_submits_to_a_server_whose_authority_it_is_given(
 def test_a_run_against_an_untrusted_server_says_what_to_set(
     run_secure: Runner, wrong: Path
 ) -> None:
-    """Nothing is sent, the exit status is pytest's, the job is kept, the remedy is named."""
     result = run_secure(*PLUGINS, "--coveralls", env={"COVERALLS_CA_BUNDLE": str(wrong)})
 
     lines = told(result.stdout)
@@ -383,7 +340,6 @@ def test_a_run_against_an_untrusted_server_says_what_to_set(
 
 
 def test_a_run_without_verification_warns_each_time(run_secure: Runner) -> None:
-    """``skip_ssl_verify`` sends the job, and the header says who can read along."""
     result = run_secure(*PLUGINS, "--coveralls", "--coveralls-skip-ssl-verify")
 
     assert result.returncode == 0, result.stdout
@@ -392,7 +348,6 @@ def test_a_run_without_verification_warns_each_time(run_secure: Runner) -> None:
 
 
 def test_verification_cannot_be_switched_off_for_coveralls_io(run: Runner) -> None:
-    """The public service has a public certificate: who asks for this is told before any test."""
     env = {"COVERALLS_HOST": "https://coveralls.io", "COVERALLS_SKIP_SSL_VERIFY": "1"}
     result = run("--coveralls", env=env)
 
