@@ -97,16 +97,12 @@ class RunContext(SendContext):
     git: git.Git
     identity: Identity
     base: Base | NoBase
+    temporary: Path | None
+    """The directory for temporary files, before tests change it."""
 
 
 def make_send_context(settings: Settings, env: Environment, start: Path) -> SendContext:
-    """Detect the CI service and choose the token.
-
-    Args:
-        settings: of the user.
-        env: the environment of session start.
-        start: the directory of session start.
-    """
+    """Detect the CI service and choose the token."""
     build = detect(env)
     return SendContext(
         settings=settings,
@@ -154,7 +150,15 @@ def make_run_context(sending: SendContext, root: Path, *, with_base: bool = Fals
         git=found,
         identity=identity,
         base=base,
+        temporary=_temporary_folder(),
     )
+
+
+def _temporary_folder() -> Path | None:
+    try:
+        return Path(tempfile.gettempdir())
+    except OSError:  # nothing is writable
+        return None
 
 
 def _token_in_git(settings: Settings, found: git.Git, env: Environment) -> tuple[str, ...]:
@@ -179,14 +183,6 @@ def is_job_wanted(settings: Settings, token: Token | None) -> bool:
 def is_worth_measuring(settings: Settings, token: Token | None) -> bool:
     """Tell whether to measure although nobody asked for coverage."""
     return is_job_wanted(settings, token) or settings.changed_fail_under is not None
-
-
-def temporary_folder() -> Path | None:
-    """Return the directory for temporary files, if one is writable."""
-    try:
-        return Path(tempfile.gettempdir())
-    except OSError:
-        return None
 
 
 # --- problems, before the first test -----------------------------------------------------------

@@ -5,14 +5,14 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from .ci import gitlab
-from .context import RunContext, SendContext, temporary_folder, why_no_token
+from .context import RunContext, SendContext, why_no_token
 from .delivery import answers, sender
 from .delivery.build_result import wait_for_build
 from .delivery.sender import Answer, Call, Policy
-from .errors import CoverallsError, GitLabError, MeasurementError
+from .errors import CoverallsError, MeasurementError
 from .git import Commit
 from .job import document, outbox
 from .job.document import Job, file_totals, tested_commit, to_json
@@ -30,6 +30,7 @@ from .output import command_to_finish, command_to_send
 from .settings.table import Settings
 from .text import count_of, one_line, typed_path
 
+_Result = TypeVar("_Result")
 Say = Callable[[str], None]
 """Prints a line at once."""
 
@@ -58,13 +59,14 @@ def submit(
     """
     settings, content = context.settings, to_json(job)
     saved = settings.save if kept is None else None
-    problem = _save(content, saved)
-    unsent = _without_sending(job, findings, context, saved, problem)
-    if unsent is not None:
-        return unsent
-    assert context.token is not None
-    if problem:
+    if saved is not None and (problem := _save(content, saved)):
+        if not context.will_send:
+            return Failed.of(findings, reason=problem)
         saved, findings = None, findings.with_notices([problem])
+    if settings.dry_run:
+        return Built.of(findings, files=file_totals(job), saved=saved)
+    if context.token is None:
+        return not_sent(findings, why_no_token(context), saved)
     if kept is None:
         kept = outbox.keep(content, keep_in, outbox.job_stem(job))
         if kept is None:
@@ -105,27 +107,13 @@ def submit(
     )
 
 
-def _save(content: bytes, path: Path | None) -> str:
-    """Write the job to the user's file; return what went wrong."""
+def _save(content: bytes, path: Path) -> str:
+    """Write the job to the user's file; return the problem."""
     try:
-        if path is not None:
-            outbox.write(content, path)
+        outbox.write(content, path)
     except OSError as error:
         return f"{path} cannot be written: {error.strerror or error}"
     return ""
-
-
-def _without_sending(
-    job: Job, findings: Findings, context: SendContext, saved: Path | None, problem: str
-) -> Outcome | None:
-    """Return the outcome of a job that is not to be sent."""
-    if context.will_send:
-        return None
-    if problem:
-        return Failed.of(findings, reason=problem)
-    if context.settings.dry_run:
-        return Built.of(findings, files=file_totals(job), saved=saved)
-    return not_sent(findings, why_no_token(context), saved)
 
 
 def without_job(findings: Findings, error: CoverallsError) -> NotSent | Failed:
@@ -193,8 +181,11 @@ def _accepted(
 ) -> Sent:
     settings = context.settings
     trouble = None if kept is None else outbox.remove(kept)
+    notices = [] if trouble is None else [trouble]
     number, is_open = job.get("service_number"), job.get("parallel")
-    percent = document.total_percent(job) if findings.percent is None else findings.percent
+    if settings.gitlab_status:
+        percent = document.total_percent(job) if findings.percent is None else findings.percent
+        notices.append(_set_gitlab_status(job, context, percent, verdict.url))
     return Sent.of(
         findings,
         files=file_totals(job),
@@ -203,18 +194,13 @@ def _accepted(
         finish=command_to_finish(settings, number) if number and is_open else None,
         build=None if is_open else build_result(context, verdict.url, tested_commit(job)),
         details=(_effort(answer),),
-        notices=(
-            *([trouble] if trouble else []),
-            *_set_gitlab_status(job, context, percent, verdict.url),
-        ),
+        notices=tuple(notices),
         saved=saved,
     )
 
 
 def build_result(context: SendContext, url: str | None, commit: str | None) -> BuildResult | None:
     """Wait for the result of the build, if the user wants it.
-
-    Never raises: an accepted job stays accepted, and Ctrl-C only ends the waiting.
 
     Args:
         context: of the run.
@@ -224,39 +210,44 @@ def build_result(context: SendContext, url: str | None, commit: str | None) -> B
     settings = context.settings
     if not settings.wait:
         return None
+    policy = send_policy(settings, is_repeatable=True)
+
+    def wait() -> BuildResult:
+        return wait_for_build(url, settings.host, settings.wait, context.env, policy, commit=commit)
+
+    def unknown(reason: str) -> BuildResult:
+        problem = f"unknown: {reason}"
+        return BuildResult(url=url or settings.host, percent=None, problem=problem)
+
+    return _without_risk(wait, unknown)
+
+
+def _without_risk(action: Callable[[], _Result], otherwise: Callable[[str], _Result]) -> _Result:
+    """Run an action that must not cost an accepted job."""
     try:
-        return wait_for_build(
-            url,
-            settings.host,
-            settings.wait,
-            context.env,
-            send_policy(settings, is_repeatable=True),
-            commit=commit,
-        )
+        return action()
     except KeyboardInterrupt:
-        problem = "unknown: the waiting was interrupted"
-    except Exception as error:  # noqa: BLE001  see above
-        problem = f"unknown: {one_line(error)}"
-    return BuildResult(url=url or settings.host, percent=None, problem=problem)
+        return otherwise("interrupted")
+    except CoverallsError as error:
+        return otherwise(str(error))
+    except Exception as error:  # noqa: BLE001  an accepted job stays accepted
+        return otherwise(one_line(error))
 
 
-def _set_gitlab_status(
-    job: Job, context: SendContext, percent: float, url: str | None
-) -> tuple[str, ...]:
-    """Give the commit a status on GitLab, if wanted; return a notice."""
-    settings = context.settings
-    if not settings.gitlab_status:
-        return ()
-    if settings.gitlab_token is None:
-        return ("gitlab_status needs a token with the scope api in COVERALLS_GITLAB_TOKEN",)
+def _set_gitlab_status(job: Job, context: SendContext, percent: float, url: str | None) -> str:
+    """Give the commit a status on GitLab; return a notice."""
+    token = context.settings.gitlab_token
+    if token is None:
+        return "gitlab_status needs a token with the scope api in COVERALLS_GITLAB_TOKEN"
     head = job.get("git", {}).get("head", {})
     if "id" not in head:
-        return ("no status on GitLab: the commit is unknown",)
+        return "no status on GitLab: the commit is unknown"
     flag = job.get("flag_name")
-    try:
-        notice = gitlab.announce(
+
+    def announce() -> str:
+        return gitlab.announce(
             context.env,
-            settings.gitlab_token,
+            token,
             gitlab.client(context.env, context.secrets),
             Commit(**head),
             coverage=percent,
@@ -264,13 +255,8 @@ def _set_gitlab_status(
             ref=job.get("service_branch"),
             name=f"coveralls/{flag}" if flag else "coveralls",
         )
-    except GitLabError as error:
-        notice = str(error)
-    except KeyboardInterrupt:
-        notice = "no status on GitLab: interrupted"
-    except Exception as error:  # noqa: BLE001  an accepted job stays accepted
-        notice = f"no status on GitLab: {one_line(error)}"
-    return (notice,)
+
+    return _without_risk(announce, "no status on GitLab: {}".format)
 
 
 # --- kept -------------------------------------------------------------------------------------
@@ -278,8 +264,7 @@ def _set_gitlab_status(
 
 def folders_for_jobs(context: RunContext, cache: Path | None = None) -> list[Path]:
     """Return the folders that jobs are kept in, pytest's cache first."""
-    temporary = temporary_folder()
-    own = outbox.own_folder(temporary, context.top) if temporary else None
+    own = outbox.own_folder(context.temporary, context.top) if context.temporary else None
     return [folder for folder in (cache, own) if folder is not None]
 
 

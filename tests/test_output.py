@@ -73,6 +73,7 @@ def a_plan(**changes: Any) -> RunContext:
         "start": START,
         "started": 0.0,
         "root": START,
+        "temporary": None,
         "top": START,
         "token": Token(Secret("c0fee"), "COVERALLS_REPO_TOKEN", is_github=False),
         "identity": Identity(
