@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ..errors import MeasurementError
 from ..text import (
@@ -50,7 +50,6 @@ def measure_data_files(
     top: Path,
     list_names: Callable[[], Iterable[str]],
     allow_empty: bool = False,
-    begin: Callable[[int], None] = lambda _: None,
 ) -> Measurement:
     """Return what coverage would report of combined data files.
 
@@ -63,7 +62,6 @@ def measure_data_files(
         top: what names are relative to.
         list_names: returns the names of the repository's files.
         allow_empty: whether data of no file is a measurement too.
-        begin: called with the number of measured files before they are analysed.
 
     Raises:
         MeasurementError: there is no data, or it cannot be used; names the file and the fix.
@@ -80,8 +78,7 @@ def measure_data_files(
     measured = cov.get_data().measured_files()
     if not measured and not allow_empty:
         raise MeasurementError(f"nothing was measured: {shorten_list(map(str, files))}")
-    begin(len(measured))
-    return _with_notices(measure(cov, start=start), start, elsewhere)
+    return _with_notices(measure(cov, start=start), start, top, elsewhere)
 
 
 def _configured(config_file: Path | bool, start: Path) -> tuple[Coverage, str]:
@@ -139,8 +136,8 @@ def _in_folder(folder: Path, name: str) -> list[Path]:
     Like ``coverage combine`` it prefers parallel data files to what they were combined to.
     """
     files = []
-    for place in [folder, *(path for path in _listed(folder) if path.is_dir())]:
-        single = [path for path in _listed(place) if path.name == name and path.is_file()]
+    for place in [folder, *(path for path in _list_folder(folder) if path.is_dir())]:
+        single = [path for path in _list_folder(place) if path.name == name and path.is_file()]
         files += _parallel(place, name) or single
     return files
 
@@ -148,12 +145,12 @@ def _in_folder(folder: Path, name: str) -> list[Path]:
 def _parallel(folder: Path, name: str) -> list[Path]:
     return [
         path
-        for path in _listed(folder)
+        for path in _list_folder(folder)
         if path.name.startswith(f"{name}.") and not path.name.endswith(BESIDE) and path.is_file()
     ]
 
 
-def _listed(folder: Path) -> list[Path]:
+def _list_folder(folder: Path) -> list[Path]:
     try:
         return sorted(folder.iterdir())
     except FileNotFoundError:
@@ -279,21 +276,14 @@ def _as_measured(path: str, cov: Coverage, start: Path) -> str:
 # -- files that were measured elsewhere --------------------------------------------------------
 
 
-class _Elsewhere(NamedTuple):
-    """The measured paths that do not exist here, and the names of the files they may be."""
-
-    removed: Sequence[str]
-    names: Mapping[str, Sequence[str]]
-
-
 def _find_elsewhere(
     measured: Iterable[str],
     runs: Sequence[set[str]],
     start: Path,
     top: Path,
     list_names: Callable[[], Iterable[str]],
-) -> _Elsewhere:
-    """Find the files of the repository that were measured under other paths.
+) -> dict[str, list[str]]:
+    """Return the names that each path may have that does not exist here.
 
     Args:
         measured: the paths of all data files, mapped by [paths].
@@ -301,11 +291,9 @@ def _find_elsewhere(
         start, top, list_names: as for `measure_data_files`.
     """
     gone = [path for path in sorted(measured) if not os.path.exists(start / path)]  # noqa: PTH110
-    removed = [path for path in gone if Path(path).is_relative_to(top) and not installed_name(path)]
-    if len(gone) == len(removed):
-        return _Elsewhere(removed, {})
-    by_end = group_by_end(list_names())
-    names = {path: _sharing_package(path, by_end) for path in gone if path not in removed}
+    elsewhere = [path for path in gone if not _was_removed(path, top)]
+    by_end = group_by_end(list_names() if elsewhere else ())
+    names = {path: _sharing_package(path, by_end) for path in elsewhere}
     for run in runs:
         alone = [path for path in run if not names.get(path, [path])]
         # Known by another path, a file is not the one that is called alike: a test has copied it.
@@ -314,7 +302,12 @@ def _find_elsewhere(
         for path in alone:
             found = _modules_named(path, by_end, run)
             names[path] = [name for name in found if str(top / name) not in known]
-    return _Elsewhere(removed, names)
+    return {path: names.get(path, []) for path in gone}
+
+
+def _was_removed(path: str, top: Path) -> bool:
+    """Tell whether a file that does not exist was measured in this checkout."""
+    return Path(path).is_relative_to(top) and not installed_name(path)
 
 
 def _sharing_package(path: str, by_end: Mapping[str, Sequence[str]]) -> list[str]:
@@ -346,10 +339,14 @@ def _modules_named(
 
 
 def _moved(
-    cov: Coverage, elsewhere: _Elsewhere, config_file: Path | bool, start: Path, top: Path
+    cov: Coverage,
+    elsewhere: Mapping[str, Sequence[str]],
+    config_file: Path | bool,
+    start: Path,
+    top: Path,
 ) -> Coverage:
     """Give files that were measured elsewhere their paths here."""
-    found = {path: names[0] for path, names in elsewhere.names.items() if len(names) == 1}
+    found = {path: names[0] for path, names in elsewhere.items() if len(names) == 1}
     if not found:
         return cov
     paths = {path: _as_measured(str(top / name), cov, start) for path, name in found.items()}
@@ -361,23 +358,25 @@ def _moved(
 # -- what is printed ---------------------------------------------------------------------------
 
 
-def _with_notices(measurement: Measurement, start: Path, elsewhere: _Elsewhere) -> Measurement:
-    """Add a line for each kind of files left out; an error where nothing remains."""
+def _with_notices(
+    measurement: Measurement, start: Path, top: Path, elsewhere: Mapping[str, Sequence[str]]
+) -> Measurement:
+    """Say which files were left out; raise where nothing remains."""
     failed = {str(start / path): reason for path, reason in measurement.failed.items()}
-    left_out = {
-        path for path in (*elsewhere.removed, *elsewhere.names) if failed.pop(str(start / path), "")
-    }
+    left_out = [path for path in elsewhere if failed.pop(str(start / path), None)]
+    removed = [path for path in left_out if _was_removed(path, top)]
+    ambiguous = [path for path in left_out if elsewhere[path]]
+    unknown = [path for path in left_out if path not in {*removed, *ambiguous}]
     notices = []
-    if removed := left_out.intersection(elsewhere.removed):
-        listed = shorten_list(os.path.relpath(path, start) for path in removed)
-        notices.append(f"left out {count_of(len(removed), 'file')} no longer here: {listed}")
-    names = {path: found for path, found in elsewhere.names.items() if path in left_out}
-    if unknown := [path for path, found in names.items() if not found]:
+    if removed:
+        names = shorten_list(os.path.relpath(path, start) for path in removed)
+        notices.append(f"left out {count_of(len(removed), 'file')} no longer here: {names}")
+    if unknown:
         text = f"left out {count_of(len(unknown), 'file')} whose sources are not here"
         notices.append(f"{text}: {shorten_list(unknown)}; {FIX}")
-    for path in [path for path, found in names.items() if found][:5]:
-        may_be = " or ".join(names[path][:5])
-        notices.append(f"left out {path}, which may be {may_be}; {FIX}")
+    for path in ambiguous[:5]:
+        names = " or ".join(elsewhere[path][:5])
+        notices.append(f"left out {path}, which may be {names}; {FIX}")
     if left_out and not failed and not measurement.files:
         raise MeasurementError("; ".join(notices))
     return replace(measurement, failed=failed, notices=tuple(notices))

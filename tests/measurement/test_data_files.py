@@ -174,20 +174,16 @@ CONFIGURED = {
 def test_parallel_data_files_are_combined_as_coverage_combines_them(
     scene: Scene, kind: str
 ) -> None:
-    """Of the configuration, without arguments; only beside its data file are they looked for."""
     (scene.folder / "out").mkdir()
     scene.run(CONFIGURED[kind])
 
-    begun: list[int] = []
-    measurement = scene.measure(begin=begun.append)
+    measurement = scene.measure()
 
     assert same(measurement, scene.expected(), scene.folder)
-    assert begun == [4]
     assert measurement.notices == ()
 
 
 def test_the_data_file_of_the_configuration_comes_first(scene: Scene) -> None:
-    """As in coverage's own reports; parallel ones beside it are not combined again."""
     scene.run("branch = true\n")
     report = scene.expected()
     scene.coverage("combine")
@@ -198,7 +194,6 @@ def test_the_data_file_of_the_configuration_comes_first(scene: Scene) -> None:
 
 @pytest.mark.parametrize("arguments", [["down"], ["down/one", "down/two"], ["down", "down/one"]])
 def test_folders_are_searched_one_level_down(scene: Scene, arguments: list[str]) -> None:
-    """As downloads of artifacts leave them; what is named twice counts once."""
     scene.run("branch = true\n")
     report = scene.expected()
     one, two = scene.data_files()
@@ -211,7 +206,6 @@ def test_folders_are_searched_one_level_down(scene: Scene, arguments: list[str])
 
 
 def test_files_are_taken_by_any_name(scene: Scene) -> None:
-    """Also the same data twice."""
     scene.run()
     report = scene.expected()
     one, two = scene.data_files()
@@ -224,7 +218,6 @@ def test_files_are_taken_by_any_name(scene: Scene) -> None:
 def test_coverages_configuration_is_found_as_coverage_finds_it(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By its variables, in ``pyproject.toml``, or in the file that is named."""
     scene.run("branch = true\n")
     (scene.folder / ".coveragerc").unlink()
     scene.write("pyproject.toml", '[tool.coverage.report]\nomit = ["*/__init__.py"]\n')
@@ -242,7 +235,6 @@ def test_coverages_configuration_is_found_as_coverage_finds_it(
 
 
 def test_templates_that_a_plugin_traces_are_measured(scene: Scene) -> None:
-    """A file tracer of others, in data files too."""
     pytest.importorskip("django_coverage_plugin")
     scene.write("src/page.html", "{% if garden %}\n  <p>{{ garden }}</p>\n{% endif %}\n")
     scene.write(
@@ -293,7 +285,6 @@ ELSEWHERE = {
 def test_data_of_another_machine_finds_its_files(
     scene: Scene, config: str, here: str, there: str, separator: str
 ) -> None:
-    """All of it or a part; the sources that were measured are out of reach."""
     scene.run(config)
     report = scene.expected()
     first, second = scene.data_files()
@@ -343,7 +334,6 @@ def test_what_is_not_here_is_left_out_and_named(scene: Scene) -> None:
 
 
 def test_paths_of_the_configuration_come_before_what_is_likely(scene: Scene) -> None:
-    """Also for the one data file that it names, which coverage does not combine."""
     scene.write("lib/mod.py", "a = 1\nb = 2\n")
     scene.write("src/mod.py", "a = 1\nb = 2\n")
     scene.write(".coveragerc", "[paths]\nsource =\n    src\n    /app/lib\n")
@@ -358,7 +348,6 @@ def test_paths_of_the_configuration_come_before_what_is_likely(scene: Scene) -> 
 def test_a_relative_path_is_looked_for_beside_its_data_file_first(
     scene: Scene, config: str
 ) -> None:
-    """Two services have files of the same names; other paths start at the current directory."""
     scene.write(".coveragerc", f"[run]\n{config}")
     for service, line in (("api", 1), ("web", 2)):
         scene.write(f"{service}/main.py", "a = 1\nb = 2\n")
@@ -424,7 +413,6 @@ def test_a_path_that_is_not_here_is_the_one_file_that_ends_alike(
 def test_a_plugin_of_coverage_may_lie_in_the_current_directory(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As for coverage's own command; it takes the place of no other module."""
     monkeypatch.setattr(sys, "path", [*sys.path])
     scene.write("local_plugin.py", "def coverage_init(registry, options):\n    pass\n")
     scene.run("branch = true\n")
@@ -436,14 +424,12 @@ def test_a_plugin_of_coverage_may_lie_in_the_current_directory(
 
 
 def test_data_of_no_file_is_a_measurement_where_that_is_wanted(scene: Scene) -> None:
-    """``allow_empty``."""
     stored(scene.folder / ".coverage", {})
 
     assert scene.measure(allow_empty=True).files == ()
 
 
 def test_what_was_removed_here_needs_no_mapping(scene: Scene) -> None:
-    """It is no file of another place."""
     scene.run()
     (scene.folder / "src/garden/paths/beds.py").unlink()
 
@@ -451,7 +437,6 @@ def test_what_was_removed_here_needs_no_mapping(scene: Scene) -> None:
 
 
 def test_what_may_be_two_files_is_neither(scene: Scene) -> None:
-    """It is named, with both."""
     for place in ("src/a", "src/b"):
         scene.write(f"{place}/shed/tool.py", "a = 1\n")
     here = str(scene.folder / "src/garden/beds.py")
@@ -465,7 +450,6 @@ def test_what_may_be_two_files_is_neither(scene: Scene) -> None:
 
 
 def test_data_without_any_source_is_no_measurement(scene: Scene) -> None:
-    """The error says how many files it is about."""
     stored(scene.folder / ".coverage", {f"/gone/m{number}.py": [1] for number in range(7)})
 
     with pytest.raises(MeasurementError) as caught:
@@ -590,7 +574,6 @@ def test_what_cannot_be_used_is_named_with_its_fix(
     reason: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """In one line; nothing of the copies that were opened is in it."""
     arguments = arrange(scene)
     (scene.folder.parent / "temporary").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(scene.folder.parent / "temporary"))
@@ -605,7 +588,6 @@ def test_what_cannot_be_used_is_named_with_its_fix(
 def test_a_temporary_directory_that_is_gone_is_said(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The data is copied there, lest it be changed."""
     scene.run(tests=["one"])
     monkeypatch.setattr("tempfile.tempdir", str(scene.folder / "gone"))
 

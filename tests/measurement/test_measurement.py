@@ -33,7 +33,6 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 @pytest.mark.parametrize("flags", [(), (True,), (False,), (True, False)])
 @pytest.mark.parametrize("branch", [True, False])
 def test_both_ways_give_the_same(project: Project, branch: bool, flags: tuple[bool, ...]) -> None:
-    """The private call saves time, and nothing else."""
     cov = project.run(*flags, branch=branch)
 
     fast = project.measured(cov)
@@ -63,7 +62,6 @@ CONFIGURED = {
 def test_both_ways_heed_coverages_configuration(
     project: Project, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Exclusions, omissions, names: whatever coverage.py would report."""
     monkeypatch.chdir(project.folder)
     cov = project.run(True, config=CONFIGURED[kind], branch=True)
 
@@ -80,7 +78,6 @@ def test_both_ways_heed_coverages_configuration(
 def test_paths_are_remapped_as_for_a_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """``[paths]`` gives an installed copy and the source one name, and both ways one file."""
     project = small(tmp_path, "src/choices", "installed/choices")
     monkeypatch.chdir(tmp_path)
     config = "[paths]\nsource =\n    src\n    */installed\n"
@@ -96,7 +93,6 @@ def test_paths_are_remapped_as_for_a_report(
 
 
 def test_what_a_report_analysed_is_recorded_and_the_rest_is_added(project: Project) -> None:
-    """pytest-cov may report a part; the job has it all, and nothing is analysed twice."""
     cov = project.run(True, branch=True)
     expected = project.measured_slowly(cov)
     recorder = Recorder(cov)
@@ -115,7 +111,6 @@ def test_what_a_report_analysed_is_recorded_and_the_rest_is_added(project: Proje
 
 
 def test_a_module_that_somebody_asked_about_counts_once(project: Project) -> None:
-    """``Coverage.analysis2`` takes modules too, which are written otherwise than paths."""
     cov = project.run(True)
     expected = project.measured_slowly(cov)
     module = ModuleType("choices")
@@ -128,7 +123,6 @@ def test_a_module_that_somebody_asked_about_counts_once(project: Project) -> Non
 
 
 def test_reports_are_the_same_with_and_without_a_recorder(project: Project) -> None:
-    """pytest-cov's own do not notice, a second one neither, whatever the precision."""
     cov = project.run(True, branch=True)
 
     def reports() -> list[str]:
@@ -148,7 +142,6 @@ def test_reports_are_the_same_with_and_without_a_recorder(project: Project) -> N
 
 
 def test_a_recorder_of_another_object_is_not_used(project: Project) -> None:
-    """Whatever made it, the data that is whole counts."""
     cov = project.run(True)
     other = Recorder(project.run(False, names=["choices"]))
 
@@ -178,7 +171,6 @@ def emptied(path: Path) -> None:
 def test_a_file_that_fails_is_named_and_stops_no_other(
     tmp_path: Path, damage: Callable[[Path], None], branch: bool
 ) -> None:
-    """Both ways give the same files and the same reasons."""
     project = small(tmp_path, "choices", "loops", "straight")
     cov = project.run(True, names=["choices", "loops", "straight"], branch=branch)
     damage(project.folder / "loops.py")
@@ -193,7 +185,6 @@ def test_a_file_that_fails_is_named_and_stops_no_other(
 
 @pytest.mark.parametrize("left", [["loops.py"], []])
 def test_files_that_fail_are_all_named(tmp_path: Path, left: list[str]) -> None:
-    """Coverage's own report would end at the first of them; there may be none left."""
     project = small(tmp_path, "choices", "loops", "straight")
     cov = project.run(True, names=["choices", "loops", "straight"])
     vanished(project.folder / "choices.py")
@@ -209,7 +200,6 @@ def test_files_that_fail_are_all_named(tmp_path: Path, left: list[str]) -> None:
 
 
 def test_a_file_that_was_emptied_has_no_lines(tmp_path: Path) -> None:
-    """It has not failed."""
     project = small(tmp_path, "choices", "loops")
     cov = project.run(True, names=["choices", "loops"], branch=True)
     emptied(project.folder / "loops.py")
@@ -221,7 +211,6 @@ def test_a_file_that_was_emptied_has_no_lines(tmp_path: Path) -> None:
 
 
 def test_code_that_is_no_python_file_is_left_out_alike(tmp_path: Path) -> None:
-    """Code compiled under the name of a template: coverage reports nothing of it, nor do we."""
     if coverage.version_info < (7, 16):
         pytest.skip("coverage of that age takes it for an empty Python file")
     project = small(tmp_path, "choices")
@@ -239,7 +228,6 @@ def test_code_that_is_no_python_file_is_left_out_alike(tmp_path: Path) -> None:
 
 
 def test_no_data_is_an_empty_measurement(tmp_path: Path) -> None:
-    """Whether an empty job is sent is the user's choice."""
     cov = coverage.Coverage(data_file=None, config_file=False)
 
     assert measure(cov, start=tmp_path) == Measurement((), {})
@@ -247,7 +235,6 @@ def test_no_data_is_an_empty_measurement(tmp_path: Path) -> None:
 
 @pytest.mark.filterwarnings("error")
 def test_coverages_warnings_are_not_raised(tmp_path: Path) -> None:
-    """A project whose warnings are errors is measured like any other."""
     project = small(tmp_path, "choices", "loops", "straight")
     cov = project.run(True, names=["choices", "loops", "straight"])
     vanished(project.folder / "choices.py")
@@ -262,7 +249,6 @@ def test_coverages_warnings_are_not_raised(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", CALLED)
 def test_branches_are_numbered_alike_whatever_was_taken(project: Project, name: str) -> None:
-    """Two jobs that took different branches are laid over each other by these numbers."""
     triples = []
     for flags in ((), (True,), (False,), (True, False)):
         measurement = project.measured(project.run(*flags, names=[name], branch=True))
@@ -273,7 +259,6 @@ def test_branches_are_numbered_alike_whatever_was_taken(project: Project, name: 
 
 
 def test_the_branch_that_was_taken_keeps_its_number(project: Project) -> None:
-    """The two ways of one ``if`` are 0 and 1, whichever was taken."""
     hits = {}
     for flag in (True, False):
         measurement = project.measured(project.run(flag, names=["choices"], branch=True))
@@ -286,7 +271,6 @@ def test_the_branch_that_was_taken_keeps_its_number(project: Project) -> None:
 def test_totals_and_taken_per_line_are_coverages_own(
     project: Project, flags: tuple[bool, ...]
 ) -> None:
-    """Line by line what ``Coverage.branch_stats`` says, of every module."""
     cov = project.run(*flags, branch=True)
     measurement = project.measured(cov)
 
@@ -302,7 +286,6 @@ def test_totals_and_taken_per_line_are_coverages_own(
 @pytest.mark.parametrize("branch", [True, False])
 @pytest.mark.parametrize("config", ["", CONFIGURED["omit"], CONFIGURED["exclude_also"]])
 def test_the_total_is_coverages_own(project: Project, branch: bool, config: str) -> None:
-    """The percentage that is printed is the one that ``coverage report`` prints."""
     cov = project.run(True, config=config, branch=branch)
 
     own = cov.report(file=io.StringIO())
@@ -312,7 +295,6 @@ def test_the_total_is_coverages_own(project: Project, branch: bool, config: str)
 
 
 def test_nothing_to_cover_is_covered() -> None:
-    """As coverage.py has it."""
     assert Measurement((), {}).percent == 100.0
 
 
@@ -334,7 +316,6 @@ def test_branches_are_ordered_by_destination(
     excluded: set[int],
     branches: list[int],
 ) -> None:
-    """Also where some lead out of the function, or to excluded lines."""
     assert list(number_branches(stats, executed, missing, excluded)) == branches
 
 
@@ -350,7 +331,6 @@ def test_where_destinations_and_statistics_disagree_the_statistics_rule(
     missing: dict[int, set[int]],
     excluded: set[int],
 ) -> None:
-    """Totals and taken ones of each line are coverage's own, lines come in their order."""
     own = {line: (total, taken) for line, (taken, total) in stats.items()}
 
     flat = list(number_branches(own, executed, missing, excluded))
@@ -412,7 +392,6 @@ class _Odd:
 
 
 def test_on_the_coverage_that_is_installed_the_fast_way_is_taken(project: Project) -> None:
-    """A test run says when a new release of coverage.py has changed the private call."""
     with Recorder(project.run(True, branch=True)) as recorder:
         recorder.cov.report(file=io.StringIO())
 
@@ -432,7 +411,6 @@ def test_on_the_coverage_that_is_installed_the_fast_way_is_taken(project: Projec
 def test_without_the_private_call_the_slow_way_gives_the_same(
     project: Project, kind: type[coverage.Coverage], reason: str
 ) -> None:
-    """Whatever a later coverage.py does to it, the job is the same, and ``-v`` says so."""
     expected = project.measured(project.run(True, branch=True))
     cov = project.run(True, branch=True, kind=kind)
 
@@ -452,7 +430,6 @@ def test_without_the_private_call_the_slow_way_gives_the_same(
 def test_an_analysis_of_another_form_leads_to_the_slow_way(
     project: Project, hidden: str, where: str
 ) -> None:
-    """A name that is gone, in all analyses or some, hides no file; coverage's report goes on."""
     cov = project.run(True, branch=True)
     expected = project.measured(cov)
     analyse = cov._analyze
@@ -471,7 +448,6 @@ def test_an_analysis_of_another_form_leads_to_the_slow_way(
 
 @pytest.mark.parametrize("thing", [object(), None])
 def test_what_cannot_be_wrapped_is_not_recorded(thing: Any) -> None:
-    """Anything may stand where pytest-cov's object is expected."""
     with Recorder(thing) as recorder:
         assert recorder.trouble is not None
 
@@ -482,7 +458,6 @@ def test_what_cannot_be_wrapped_is_not_recorded(thing: Any) -> None:
 def test_measuring_leaves_no_file_behind(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The JSON report is made in the temporary directory, and goes; one that is gone is said."""
     cov = project.run(True)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     assert project.measured_slowly(cov).files
@@ -494,7 +469,6 @@ def test_measuring_leaves_no_file_behind(
 
 
 def test_coverage_run_saves_the_same_with_and_without_us(tmp_path: Path) -> None:
-    """``coverage run -m pytest --coveralls``: the data file is the user's, and stays whole."""
     (tmp_path / "garden.py").write_text("def bed(flag):\n    return 1 if flag else 2\n")
     (tmp_path / "test_garden.py").write_text(
         "import garden\n\n\ndef test_bed():\n    assert garden.bed(True) == 1\n"
@@ -533,7 +507,6 @@ def arcs_in(path: Path) -> dict[str, list[tuple[int, int]]]:
 
 
 def test_an_analysis_that_is_interrupted_interrupts(project: Project) -> None:
-    """Ctrl-C is no analysis that failed."""
     cov = project.run(True)
 
     def interrupted(*_: Any, **__: Any) -> NoReturn:
