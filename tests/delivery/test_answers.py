@@ -235,12 +235,12 @@ def check(case: Case, judge: Judge) -> None:
     assert len(verdict.advice) <= 3
 
 
-@pytest.mark.parametrize("case", JOBS, ids=str)
+@pytest.mark.parametrize("case", JOBS, ids=lambda case: case.anchor)
 def test_a_refused_job_is_explained(case: Case) -> None:
     check(case, judge_job)
 
 
-@pytest.mark.parametrize("case", BUILDS, ids=str)
+@pytest.mark.parametrize("case", BUILDS, ids=lambda case: case.anchor)
 def test_a_build_that_is_not_closed_is_explained(case: Case) -> None:
     check(case, judge_webhook)
 
