@@ -13,7 +13,6 @@ from json import loads  # by name: tests replace json.loads
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..secret import Secret, redact
 from ..text import more_about
 from .sender import PROBLEM_LIMIT, Answer
 
@@ -53,7 +52,6 @@ class RunFacts:
     ca_bundle: str | None = None  # the user's own, with its source
     parallel: bool = False
     include_source: bool = False
-    secrets: tuple[Secret, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -354,10 +352,10 @@ def _judge(
     answer: Answer, facts: RunFacts, rules: Callable[[_Refusal], Iterator[Advice]], doubt: str
 ) -> Verdict:
     said = _parsed(answer.text)
-    message = redact(_server_words(said), facts.secrets)[:PROBLEM_LIMIT]
+    message = _server_words(said)[:PROBLEM_LIMIT]
     is_success = answer.status in SUCCESS
     if is_success and isinstance(said, dict) and not said.get("error"):
-        return _success(said, message, facts)
+        return _success(said, message)
     is_object = isinstance(said, dict)
     if is_success and not is_object and not answer.ambiguous:
         message = "with no JSON object in the answer"
@@ -379,17 +377,12 @@ def _parsed(text: str) -> Any:
         return None
 
 
-def _success(said: dict[str, Any], message: str, facts: RunFacts) -> Verdict:
+def _success(said: dict[str, Any], message: str) -> Verdict:
     url, jobs = said.get("url"), said.get("jobs")
     if not isinstance(url, str) or len(url) > URL_LIMIT or not URL.fullmatch(url):
-        url = ""
+        url = None
     is_count = isinstance(jobs, int) and not isinstance(jobs, bool) and jobs >= 0
-    return Verdict(
-        True,
-        url=redact(url, facts.secrets) or None,
-        message=message,
-        jobs=jobs if is_count else None,
-    )
+    return Verdict(True, url=url, message=message, jobs=jobs if is_count else None)
 
 
 def _server_words(said: Any) -> str:

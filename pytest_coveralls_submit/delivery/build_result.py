@@ -33,7 +33,6 @@ def wait_for_build(
     policy: Policy,
     *,
     commit: str | None = None,
-    progress: Callable[[str], None] = lambda _: None,
     pause: Callable[[float], None] = sleep,
 ) -> BuildResult:
     """Ask for the coverage of a build, for at most ``seconds``.
@@ -45,7 +44,6 @@ def wait_for_build(
         env: the environment of session start.
         policy: certificates and time-outs.
         commit: of the job; the change of a single job is known by it alone.
-        progress: shows a line while the waiting goes on.
         pause: waits for so many seconds.
 
     Raises:
@@ -55,7 +53,7 @@ def wait_for_build(
     if url is None or page is None:
         return BuildResult(url=url or host, percent=None, problem="the server named no build")
     ask = partial(_ask, env=env, policy=policy)
-    build, problem = _poll(f"{host}/{page[1]}/{page[2]}.json", seconds, ask, progress, pause)
+    build, problem = _poll(f"{host}/{page[1]}/{page[2]}.json", seconds, ask, pause)
     percent = _percent(build)
     if percent is not None and page[1] == "jobs" and commit_id(commit):
         build = _build(ask(f"{host}/builds/{commit_id(commit)}.json", QUESTION_TIMEOUT))
@@ -69,7 +67,6 @@ def _poll(
     page: str,
     seconds: float,
     ask: Callable[[str, float], Answer],
-    progress: Callable[[str], None],
     pause: Callable[[float], None],
 ) -> tuple[dict[str, Any], str]:
     """Return the build once it has a percentage, or why there is none."""
@@ -86,7 +83,6 @@ def _poll(
         if step <= 0:
             break
         waited += step
-        progress(f"waiting for the result of the build, {waited:.0f} of {seconds:.0f} s")
         pause(step)
     return {}, "still processing"
 
