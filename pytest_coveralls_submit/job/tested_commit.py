@@ -31,9 +31,9 @@ def find_tested_commit(
         build: what the CI service says.
         commit_sha: the setting, which names the commit whatever is checked out.
     """
-    chosen = commit_id(commit_sha)
-    named = chosen or build.commit_sha
-    if git.top is None or git.checked_out is None or git.problem:
+    chosen, head_id = commit_id(commit_sha), git.checked_out
+    named = chosen or build.commit_sha or head_id
+    if git.top is None or head_id is None or git.problem:
         return replace(git, head=Commit(id=named) if named else None)
     try:
         repository = Repository.at(git.top, env)
@@ -45,7 +45,7 @@ def find_tested_commit(
         assert git.head is not None
         return replace(git, head=read_commit(repository, git.head.id))
     except (ProcessError, OSError) as error:
-        head = git.head or (Commit(id=named) if named else None)
+        head = git.head or Commit(id=named or head_id)
         return replace(git, head=head, problem=" ".join(str(error).split()))
 
 
@@ -154,7 +154,11 @@ def _tip(repository: Repository, branch: str | None) -> str | None:
     """Return the id of a branch of the remote; None where it is not here."""
     if branch is None:
         return None
-    said = repository.run("rev-parse", "--verify", "--quiet", f"refs/remotes/origin/{branch}")
+    return _peeled(repository, f"refs/remotes/origin/{branch}")
+
+
+def _peeled(repository: Repository, name: str) -> str | None:
+    said = repository.run("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
     return said.stdout.decode().strip() if said.status == 0 else None
 
 
@@ -174,6 +178,8 @@ def _commit_below(repository: Repository, git: Git, base: str, build: Build) -> 
             return None
         return next((parent for parent in parents if parent.startswith(base)), None)
 
+    if _peeled(repository, base) == git.checked_out:  # some services name an annotated tag
+        return git.checked_out
     history = _first_parents(repository)
     if head := merged(history[0][1]):
         return head

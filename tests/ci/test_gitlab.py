@@ -109,21 +109,6 @@ def test_the_job_token_finds_out_who_wrote_the_commit(server: GitLab, project: s
     assert PROJECT_PATH not in asked.path
 
 
-def test_fields_that_are_no_text_are_left_out_and_long_ones_cut(server: GitLab) -> None:
-    """A commit may miss all but its id; half a character does no harm."""
-    odd: dict[str, object] = {
-        "author_name": 1,
-        "author_email": None,
-        "committer_name": " ",
-        "committer_email": "a" * 5000,
-    }
-    server.respond(200, a_commit(0xC0FFEE, **odd, message="\ud83c"))
-
-    assert gitlab.fill(SHA, job_environment(server), ask) == Commit(
-        id=SHA, committer_email="a" * 1024, message="?"
-    )
-
-
 @pytest.mark.parametrize(
     "variables",
     [

@@ -269,18 +269,6 @@ def test_a_setting_that_calls_the_branch_head_is_passed_over() -> None:
     assert (made["service_branch"], made["git"]) == ("b", {"branch": "b"})
 
 
-def test_composing_leaves_no_empty_value() -> None:
-    """Whatever is missing, nothing empty and no null is in a job."""
-    made = composed(build=Build(service_name="ci"), git=Git(head=Commit(id=SHA)))
-
-    assert made == {
-        "service_name": "ci",
-        "commit_sha": SHA,
-        "run_at": NOW,
-        "git": {"head": {"id": SHA}},
-    }
-
-
 # -- the service's name ------------------------------------------------------------------------
 
 
@@ -299,14 +287,6 @@ def test_on_github_the_kind_of_token_decides_the_service_name(
     made = composed(build=GITHUB, token=token)
 
     assert (made["service_name"], made.get("repo_name")) == (service, repo_name)
-
-
-def test_elsewhere_the_kind_of_token_decides_nothing() -> None:
-    """Only GitHub Actions has two names."""
-    assert composed(build=Build(service_name="drone"), token=GITHUB_TOKEN) == {
-        "service_name": "drone",
-        "run_at": NOW,
-    }
 
 
 def test_a_service_name_that_is_set_holds() -> None:
@@ -395,8 +375,3 @@ def test_job_ids_differ_between_the_legs_of_a_matrix(service: str) -> None:
     assert len(set(ids)) == len(ids)
     assert {one["service_number"] for one in made} == {"9001"}
     assert all(platform.python_version() in job_id for job_id in ids)
-
-
-def test_a_job_run_again_has_the_same_id() -> None:
-    """So that it takes the place of the first attempt."""
-    assert composed(build=GITHUB, flag="a") == composed(build=GITHUB, flag="a")

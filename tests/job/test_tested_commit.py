@@ -87,6 +87,13 @@ def test_a_short_id_is_completed(repository: Checkout) -> None:
     assert commit_details(sha, said, found) == found.head
 
 
+def test_an_annotated_tag_is_its_commit(repository: Checkout) -> None:
+    """Its own id is what a push of it brings."""
+    repository.git("tag", "--annotate", "--message", "one", "v1")
+    said = build("drone", commit_sha=repository.git("rev-parse", "v1"), tag="v1")
+    assert repository.tested(said) == (repository.git("rev-parse", "HEAD"), False)
+
+
 @pytest.mark.parametrize("chosen", [ABSENT, None])
 def test_a_commit_that_the_user_names_was_tested(repository: Checkout, chosen: str | None) -> None:
     """By a setting, or by the variables that Coveralls documents for all services."""
@@ -119,6 +126,13 @@ def test_without_git_the_ci_service_is_believed(
     found = find_tested_commit(git.read([directory], env), env, said)
     assert found.head is not None
     assert (found.head.id, found.is_other) == (said.commit_sha, False)
+
+
+def test_a_checkout_whose_remotes_are_unknown_has_its_commit(repository: Checkout) -> None:
+    """After a call that took too long nothing more is asked."""
+    known = Git(top=repository.path, checked_out=ABSENT, problem="git did not answer")
+    found = find_tested_commit(known, repository.env, Build())
+    assert found.head == git.Commit(id=ABSENT)
 
 
 @pytest.mark.parametrize("depth", [0, 1])
