@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def on_files(files: Files, config: Any) -> None:
-    """Add README and its like; mkdocs makes the README the first page."""
+    """Add README and the others; mkdocs makes README the first page."""
     for path in ROOT.glob("*.md"):
         files.append(File.generated(config, path.name, content=path.read_text("utf-8")))
 

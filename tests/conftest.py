@@ -56,14 +56,14 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, places: Iterator[Path]) -
     for name in os.environ:
         if name not in PASSED_ON and not name.startswith(OF_PYTEST):
             monkeypatch.delenv(name)
-    # What a run inside of a test may leave is no run around the next one.
+    # A run inside of a test may leave this; the next test is not nested for it.
     monkeypatch.setenv(SESSION_MARK, "")
     monkeypatch.delenv(SESSION_MARK)
     home, temporary = next(places), next(places)
     for folder in (home, temporary):
         folder.mkdir(0o700)
     monkeypatch.setenv("HOME", str(home))
-    # Jobs are kept there where no cache is; those of another test, or of a user, are none of ours.
+    # Jobs are kept there if there is no cache; a test must not see those of another.
     for name in ("TMPDIR", "TEMP", "TMP"):
         monkeypatch.setenv(name, str(temporary))
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))

@@ -27,7 +27,7 @@ _MARKS = re.compile(r"[\\`*_{}\[\]<>#|~$&]|:(?=//)|(?<=www)\.", re.IGNORECASE)
 def markdown(outcome: Outcome) -> str:
     """Return the page: link, totals, changed files, least covered files.
 
-    It is empty for a job that was not sent, unless lines changed: a fork's run is no news.
+    It is empty for a job that was not sent, unless lines changed: forks need no page.
     """
     is_news = isinstance(outcome, Built | Failed) or outcome.changed is not None
     if not is_news and not outcome.shortfall:

@@ -78,7 +78,6 @@ def test_the_flags_and_variables_that_the_docs_name_exist() -> None:
 
 
 def test_the_readme_is_for_those_who_come_to_use_it() -> None:
-    """What is longer stands in the docs; the two commands are there."""
     readme = PAGES["README.md"]
 
     assert len(readme) <= 10_000

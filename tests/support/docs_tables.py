@@ -63,7 +63,7 @@ TABLES = {
 
 
 def main() -> None:
-    """Write each row that stands in the docs anew."""
+    """Update each row of the docs."""
     for page, rows in TABLES.items():
         path = ROOT / "docs" / page
         text = path.read_text("utf-8")

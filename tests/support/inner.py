@@ -42,7 +42,7 @@ class Inner:
     """Runs pytest in this process.
 
     Attributes:
-        folder: of the project, which is no git repository.
+        folder: of the project, outside of git.
         plugins: objects that the next runs register.
         measured: what coverage.py measures from outside of the run, as `coverage run` does.
     """

@@ -101,7 +101,7 @@ class Runner:
 
 
 def importable(*places: str) -> tuple[str, ...]:
-    """Return names of functions of ours, which must be there: a table of them stays true."""
+    """Return names of functions, which must exist."""
     for place in places:
         module, _, name = place.rpartition(".")
         getattr(importlib.import_module(f"pytest_coveralls_submit.{module}"), name)
@@ -123,7 +123,7 @@ def add_to_ini(run: Runner, text: str) -> None:
 
 
 def told(output: str) -> list[str]:
-    """Return the lines of ours in what pytest printed."""
+    """Return our lines in what pytest printed."""
     return [line for line in output.splitlines() if line.startswith(("coveralls: ", "::"))]
 
 

@@ -36,7 +36,7 @@ CF_RAY = "8f00aa11bb22cc33-FRA"
 REQUEST_ID = "GHx5kV0Yb1Jq0zQAAAAB"
 
 NOT_PARSED = "JSON file not found or failed to parse."
-# Whatever is wrong with a job, OpenCov's answer is this text, which is no object.
+# OpenCov's answer to most faults of a job: JSON, but not an object.
 OPENCOV_ERROR = "Server internal error"
 NO_REPOSITORY = "Couldn't find a repository matching this job."
 
@@ -190,7 +190,7 @@ class StandIn(HTTPServer):
             self.requests.append(received)
             self._arrived.notify_all()
             if "token" in received.query:
-                self.findings.append(f"{received.path}: the token stands in the URL")
+                self.findings.append(f"{received.path}: the token is in the URL")
             if "Authorization" in received.headers:
                 self.findings.append(f"{received.path}: an Authorization header was sent")
             response, stored = self._scripted.popleft() if self._scripted else (None, False)
@@ -408,7 +408,7 @@ def _json(status: int, body: Mapping[str, Any]) -> Response:
 
 
 def _page(status: int) -> Response:
-    """The page of the web server in front of Coveralls, which is no JSON."""
+    """Return the page of the web server in front of Coveralls."""
     response = Response(status=status, headers={"cf-ray": CF_RAY}, content_type="text/html")
     title = response.status.title()
     response.set_data(
@@ -466,7 +466,7 @@ def _compare(value: object, shape: object, path: str) -> Iterator[str]:
 
 
 def quadruples(value: Any) -> list[tuple[int, int, int, int]]:
-    """Return branches as line, block, branch, hits; nothing if the array is no such thing."""
+    """Return branches as line, block, branch, hits; nothing for another array."""
     if not isinstance(value, list) or len(value) % 4 or not all(map(_is_count, value)):
         return []
     return list(zip(*(value[start::4] for start in range(4)), strict=True))
