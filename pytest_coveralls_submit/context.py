@@ -38,9 +38,7 @@ class SendContext:
 
     settings: Settings
     env: Environment
-    """The environment of session start."""
-    start: Path
-    """The directory of session start."""
+    start: Path  # the current directory when the session started
     build: Build
     token: Token | None
     notices: tuple[str, ...] = ()
@@ -58,12 +56,7 @@ class SendContext:
         return (*token, *(secret for secret in own if secret is not None))
 
     def facts(self, number: str | None, service_name: str | None) -> RunFacts:
-        """Return the facts that explain an answer.
-
-        Args:
-            number: of the build that is sent to.
-            service_name: of the job that is sent.
-        """
+        """Return the facts that explain an answer to a job."""
         token, settings = self.token, self.settings
         name, bundle = (settings.origins.get(key) for key in ("service_name", "ca_bundle"))
         return RunFacts(
@@ -87,17 +80,13 @@ class SendContext:
 class RunContext(SendContext):
     """Hold what building a job needs, too: git, identity, base."""
 
-    started: float
-    """In seconds since the epoch."""
-    root: Path
-    """pytest's root directory."""
-    top: Path
-    """git's top level, else pytest's root directory."""
+    started: float  # seconds since the epoch
+    root: Path  # pytest's root directory
+    top: Path  # git's top level, else pytest's root directory
     git: git.Git
     identity: Identity
     base: Base | NoBase
-    temporary: Path | None
-    """The directory for temporary files, before tests change it."""
+    temporary: Path | None  # before tests change it
 
 
 def make_send_context(settings: Settings, env: Environment, start: Path) -> SendContext:
@@ -114,7 +103,7 @@ def make_send_context(settings: Settings, env: Environment, start: Path) -> Send
 
 
 def make_run_context(sending: SendContext, root: Path, *, with_base: bool = False) -> RunContext:
-    """Ask git what is tested, before the tests can change anything.
+    """Ask git for the tested commit, before the tests change anything.
 
     Args:
         sending: see :func:`make_send_context`.

@@ -15,13 +15,10 @@ class FileTotal(NamedTuple):
     """Count the covered lines and branches of a file."""
 
     name: str
-    covered: int
-    """Lines and branches."""
-    relevant: int
-    """Lines and branches."""
+    covered: int  # lines and branches
+    relevant: int  # lines and branches
     covered_lines: int = 0
-    lines: int = 0
-    """Relevant lines, without branches."""
+    lines: int = 0  # relevant lines, without branches
 
     @property
     def percent(self) -> float:
@@ -34,22 +31,18 @@ class ChangedFile(NamedTuple):
 
     name: str
     covered: int
-    total: int
-    """Changed lines that coverage counts."""
+    total: int  # changed lines that coverage counts
     missed: tuple[tuple[int, int], ...] = ()
     """First and last line of each run; uncounted lines in between do not end one."""
-    partial: tuple[int, ...] = ()
-    """Covered lines with a branch not taken."""
-    repository_name: str = ""
-    """Its name in the repository, where that differs."""
+    partial: tuple[int, ...] = ()  # covered lines with a branch not taken
+    repository_name: str = ""  # its name in the repository, where that differs
 
 
 @dataclass(frozen=True)
 class ChangedLines:
     """Count the covered changed lines of all files."""
 
-    files: tuple[ChangedFile, ...] = ()
-    """Files with changed lines, sorted by name."""
+    files: tuple[ChangedFile, ...] = ()  # files with changed lines, sorted by name
 
     @property
     def covered(self) -> int:
@@ -72,10 +65,8 @@ class BuildResult:
     """Report the server's own result of the whole build."""
 
     url: str
-    percent: float | None
-    """None while unknown; ``problem`` says why."""
-    change: float | None = None
-    """Percentage points against the build before."""
+    percent: float | None  # None while unknown; ``problem`` says why
+    change: float | None = None  # percentage points against the build before
     problem: str = ""
 
 
@@ -83,15 +74,11 @@ class BuildResult:
 class Findings:
     """Sum up a measured run, whatever becomes of its job."""
 
-    percent: float | None = None
-    """coverage.py's own total; None where nothing was measured."""
-    changed: ChangedLines | None = None
-    """None where no base is known, or nobody asked."""
-    shortfall: str = ""
-    """The reason why ``changed_fail_under`` fails the run."""
+    percent: float | None = None  # coverage.py's own total; None where nothing was measured
+    changed: ChangedLines | None = None  # None where no base is known, or nobody asked
+    shortfall: str = ""  # the reason why ``changed_fail_under`` fails the run
     notices: tuple[str, ...] = ()
-    details: tuple[str, ...] = ()
-    """Printed with ``-v``."""
+    details: tuple[str, ...] = ()  # printed with ``-v``
 
     def with_notices(self, notices: Iterable[str]) -> Self:
         """Return a copy with further notices."""
@@ -102,8 +89,7 @@ class Findings:
 class Outcome(Findings):
     """Base of the four outcomes."""
 
-    saved: Path | None = None
-    """Where the user had the job written."""
+    saved: Path | None = None  # where the user had the job written
 
     @classmethod
     def of(
@@ -133,12 +119,10 @@ class Built(Outcome):
 class Sent(Built):
     """Report a job that the server accepted."""
 
-    url: str | None
-    """The job's page, if the server named one."""
+    url: str | None  # the job's page, if the server named one
     message: str = ""
     build: BuildResult | None = None
-    finish: str | None = None
-    """The command that closes a parallel build."""
+    finish: str | None = None  # the command that closes a parallel build
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,10 +130,8 @@ class NotSent(Outcome):
     """Report that there was nothing to send, or no way to."""
 
     reason: str
-    remedy: str = ""
-    """Left out where the header has printed it."""
-    is_expected: bool = False
-    """Whether ``strict`` accepts it: nothing was meant to be sent."""
+    remedy: str = ""  # left out where the header has printed it
+    is_expected: bool = False  # whether ``strict`` accepts it: nothing was meant to be sent
 
     @property
     def full_reason(self) -> str:
@@ -163,12 +145,9 @@ class Failed(Outcome):
 
     reason: str
     advice: tuple[str, ...] = ()
-    kept: Path | None = None
-    """The job on disk."""
-    command: str = ""
-    """Sends the kept job."""
-    traceback: str = ""
-    """Of an internal error; printed with ``-v``."""
+    kept: Path | None = None  # the job on disk
+    command: str = ""  # sends the kept job
+    traceback: str = ""  # of an internal error; printed with ``-v``
 
 
 @dataclass(frozen=True, kw_only=True)

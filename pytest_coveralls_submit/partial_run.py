@@ -33,11 +33,7 @@ def is_measuring_worker() -> bool:
 
 
 def enter_session(*, measures: bool) -> None:
-    """Mark this process as the sending one, unless another does.
-
-    Args:
-        measures: whether the session made pytest-cov measure.
-    """
+    """Mark this process as the sending one, unless another does."""
     os.environ.setdefault(SESSION_MARK, f"{os.getpid()}{_MEASURES if measures else ''}")
 
 
@@ -61,12 +57,7 @@ NO_TESTS_RUN = {
 
 
 def why_nothing_was_measured(session: pytest.Session, exitstatus: int) -> NotSent | None:
-    """Return the reason why the session's coverage is incomplete.
-
-    Args:
-        session: at its end.
-        exitstatus: of pytest.
-    """
+    """Return the reason why a session's coverage is incomplete."""
     option = session.config.option
     for name, reason in NO_TESTS_RUN.items():
         if getattr(option, name, False):
@@ -102,13 +93,7 @@ def _why_stopped(session: pytest.Session, exitstatus: int) -> str | None:
 def why_skipped(
     session: pytest.Session, settings: Settings, selection: str | None
 ) -> NotSent | None:
-    """Return the reason why the user wants nothing sent.
-
-    Args:
-        session: at its end.
-        settings: of the user.
-        selection: what selected a part of the tests, see :func:`selected_by`.
-    """
+    """Return the reason why the user wants nothing sent."""
     no_cov_on_fail = getattr(session.config.option, "no_cov_on_fail", False)
     if (settings.on_failure == "skip" or no_cov_on_fail) and _have_tests_failed(session):
         return NotSent(reason="tests failed (on_failure = skip)", is_expected=True)
@@ -147,14 +132,7 @@ def will_rerun_failed(config: pytest.Config) -> bool:
 def selected_by(
     config: pytest.Config, arguments: Any, deselected: int, *, reruns_failed: bool
 ) -> str | None:
-    """Return the arguments that left tests out, as typed.
-
-    Args:
-        config: of the run.
-        arguments: see :func:`selection_arguments`.
-        deselected: the number of deselected tests.
-        reruns_failed: see :func:`will_rerun_failed`.
-    """
+    """Return the arguments that left tests out, as typed."""
     # Under xdist the workers deselect, and this process does not see it.
     has_left_out = bool(deselected) or config.pluginmanager.hasplugin("dsession")
     causes = {
