@@ -1,4 +1,4 @@
-"""Who may import what: the rooms of the house and the doors between them."""
+"""Who may import whom, and what a run without ``--coveralls`` loads."""
 
 from __future__ import annotations
 
@@ -11,86 +11,96 @@ from running import Runner, needs_xdist, write
 
 import pytest_coveralls_submit
 
-HOUSE = Path(pytest_coveralls_submit.__file__).parent
-TOOLS = {"errors", "text", "secret", "child_process", "outcome"}
-FACTS = {"settings", "git", "ci", "identity", "delivery"}
-BELOW = {
-    "settings": TOOLS,
-    "git": TOOLS,
-    "ci": TOOLS | {"git", "delivery", "output"},
-    "identity": TOOLS | FACTS,
-    "measurement": TOOLS,
-    "job": TOOLS | FACTS | {"measurement"},
-    "delivery": TOOLS,
-    "changed_lines": TOOLS | FACTS | {"job"},
-    "context": TOOLS | FACTS | {"changed_lines", "job"},
-    "hints": TOOLS | FACTS | {"context"},
-    "upload": TOOLS | FACTS | {"context", "hints", "job"},
-    "submit": TOOLS | FACTS | {"context", "hints", "measurement", "job", "changed_lines", "upload"},
-    "output": TOOLS | FACTS | {"context"},
-    "session": TOOLS | FACTS | {"context", "hints", "measurement", "submit", "upload", "output"},
-    "commands": TOOLS
-    | FACTS
-    | {"context", "hints", "measurement", "job", "submit", "upload", "output"},
+PACKAGE = Path(pytest_coveralls_submit.__file__).parent
+BASICS = "errors text secret outcome"
+KNOWLEDGE = f"{BASICS} settings git delivery ci measurement job"
+MAY_IMPORT = {
+    "__init__": "",
+    "errors": "",
+    "text": "__init__",
+    "secret": "text",
+    "outcome": "text",
+    "child_process": "errors",
+    "settings": BASICS,
+    "git": f"{BASICS} child_process",
+    "delivery": f"{BASICS} child_process __init__",
+    "ci": f"{BASICS} child_process git delivery settings",
+    "measurement": BASICS,
+    "job": f"{BASICS} git ci settings measurement",
+    "changed_lines": f"{BASICS} git ci settings job",
+    "context": f"{KNOWLEDGE} changed_lines",
+    "output": f"{BASICS} settings context",
+    "ci.markdown": f"{BASICS} output",
+    "ci.pages": f"{BASICS} child_process output ci.markdown",
+    "job.builder": f"{KNOWLEDGE} changed_lines context",
+    "submit": f"{KNOWLEDGE} context output",
+    "partial_run": f"{BASICS} settings measurement",
+    "session": f"{KNOWLEDGE} changed_lines context output ci.pages job.builder submit partial_run",
+    "commands": f"{KNOWLEDGE} changed_lines context output ci.pages job.builder submit",
+    "cli": f"{BASICS} settings context output commands __init__",
+    "__main__": "cli",
+    "hookspecs": "outcome job",
+    "plugin": f"{BASICS} child_process settings ci measurement context partial_run session "
+    "hookspecs",
 }
-"""What each room may import beside itself; a run goes through them in about this order."""
-ALONE = {
+"""Beside itself. Each row names rows above it, so there is no circle."""
+KNOWN_TO = {
     "coverage": {"measurement"},
-    "pytest_cov": {"session"},
     "requests": {"delivery"},
     "urllib3": {"delivery"},
-    "pytest": {"plugin", "hookspecs", "commands", "session", "settings"},
+    "pytest": {"plugin", "hookspecs", "session", "partial_run", "cli", "settings"},
     "yaml": {"settings"},
 }
-"""The rooms that know a library."""
 
 
 def imports() -> Iterator[tuple[str, str]]:
-    """Yield room and imported module, our own rooms with a dot in front."""
-    for path in sorted(HOUSE.rglob("*.py")):
-        *folders, name = path.relative_to(HOUSE).with_suffix("").parts
-        room = folders[0] if folders else name
+    """Yield row and imported row, or imported library with a dot in front."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        module = path.relative_to(PACKAGE).with_suffix("").parts
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            for module in _names(node, len(folders)):
-                yield room, module
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    yield row(*module), "." + alias.name.partition(".")[0]
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                yield row(*module), "." + (node.module or "").partition(".")[0]
+            elif isinstance(node, ast.ImportFrom):
+                base = [*module[: -node.level], *(node.module or "").split(".")]
+                for alias in node.names:
+                    yield row(*module), row(*filter(None, base), alias.name)
 
 
-def _names(node: ast.AST, depth: int) -> Iterator[str]:
-    if isinstance(node, ast.Import):
-        yield from (alias.name.partition(".")[0] for alias in node.names)
-    elif isinstance(node, ast.ImportFrom) and not node.level:
-        yield (node.module or "").partition(".")[0]
-    elif isinstance(node, ast.ImportFrom) and node.level > depth:
-        modules = [node.module] if node.module else [alias.name for alias in node.names]
-        yield from ("." + module.partition(".")[0] for module in modules)
+def row(*module: str) -> str:
+    """Return the row of a module, or of a name in it."""
+    rows = (".".join(module[:length]) for length in (2, 1))
+    return next((name for name in rows if name in MAY_IMPORT), "__init__")
 
 
-def test_no_room_imports_one_that_comes_after_it() -> None:
-    """A folder is one room; the doors (plugin, the commands) may import every room."""
-    doors = {"plugin", "hookspecs", "__main__", "__init__"}
-    allowed = {**BELOW, **dict.fromkeys(TOOLS, TOOLS)}
+def test_a_row_names_rows_above_it() -> None:
+    above: set[str] = set()
+    for name, others in MAY_IMPORT.items():
+        assert set(others.split()) <= above, name
+        above.add(name)
+
+
+def test_a_module_imports_what_its_row_names() -> None:
     wrong = {
-        (room, module)
-        for room, module in imports()
-        if module.startswith(".") and room not in doors
-        if module[1:] not in allowed[room] | {room, "__version__", "DOCUMENTATION", "SYS_PATH"}
+        (importer, imported)
+        for importer, imported in imports()
+        if not imported.startswith(".") and importer != imported
+        if imported not in MAY_IMPORT[importer].split()
     }
 
     assert wrong == set()
 
 
-def test_nothing_imports_the_doors() -> None:
-    """The hooks and the commands are at the top."""
-    doors = {".plugin", ".__main__"}
-
-    assert {(room, module) for room, module in imports() if module in doors} == set()
-
-
-@pytest.mark.parametrize("library", ALONE)
+@pytest.mark.parametrize("library", KNOWN_TO)
 def test_a_library_is_known_to_few(library: str) -> None:
-    """Where it changes, one room changes."""
-    assert {room for room, module in imports() if module == library} <= ALONE[library]
+    assert {
+        importer.partition(".")[0] for importer, imported in imports() if imported == f".{library}"
+    } <= KNOWN_TO[library]
 
+
+# -- at run time ---------------------------------------------------------------------------------
 
 WATCH = """
 import os, pathlib, sys
@@ -100,12 +110,11 @@ def pytest_unconfigure():
     pathlib.Path(worker + ".loaded").write_text("\\n".join(sys.modules))
 """
 IDLE = {"", ".plugin", ".hookspecs", ".settings", ".settings.table"}
-HEAVY = {"requests", "urllib3", "coverage", "yaml", "dataclasses", "json", "urllib.parse"}
-"""What costs most of what a run without plugins does not load itself."""
+SLOW = {"requests", "urllib3", "coverage", "yaml", "dataclasses", "json", "urllib.parse"}
 
 
 def loaded(run: Runner, *arguments: str) -> dict[str, set[str]]:
-    """Run pytest to its end; return what each process of it has loaded, by worker."""
+    """Run pytest and return the modules of each process, by worker."""
     write(run, "watch.py", WATCH)
     ended = run("-q", "-p", "watch", *arguments)
     assert ended.returncode == 0, ended.stdout
@@ -118,28 +127,21 @@ def ours(modules: set[str]) -> set[str]:
     return {name.removeprefix(package) for name in modules if name.split(".")[0] == package}
 
 
-def test_an_installed_plugin_that_is_off_loads_next_to_nothing(run: Runner) -> None:
-    """Every run of pytest pays for it; a run of nothing but pytest tells what it loads itself."""
+def test_a_plugin_that_is_off_loads_next_to_nothing(run: Runner) -> None:
     without = ("-p", "no:pytest_cov")
     plain = loaded(run, *without, "-p", "no:coveralls_submit")["here"]
     idle = loaded(run, *without)["here"]
 
     assert ours(idle) == IDLE
-    assert (idle - plain) & HEAVY == set()
+    assert (idle - plain) & SLOW == set()
 
 
 @needs_xdist
-@pytest.mark.parametrize("switch", ["--coveralls", "--override-ini=coveralls=true"])
-def test_a_worker_that_reports_nothing_loads_nothing_to_report_with(
-    run: Runner, switch: str
-) -> None:
-    """It asks whether its session submits, no more; the sending process alone knows requests."""
-    modules = loaded(run, "-n2", switch)
-    here = modules.pop("here")
+def test_a_worker_loads_nothing_to_send_with(run: Runner) -> None:
+    modules = loaded(run, "-n2", "--coveralls")
 
-    asking = IDLE | {".session", ".session.nesting"}
     assert len(run.server.jobs) == 1
-    assert {worker: ours(names) for worker, names in modules.items()} == dict.fromkeys(
-        ("gw0", "gw1"), asking
-    )
-    assert "requests" not in here
+    assert modules.keys() == {"here", "gw0", "gw1"}
+    assert not any("requests" in loaded for loaded in modules.values())
+    for worker in ("gw0", "gw1"):
+        assert not {".session", ".context", ".submit", ".delivery"} & ours(modules[worker])
