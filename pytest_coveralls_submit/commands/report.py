@@ -69,7 +69,9 @@ def _submit(console: Console, context: RunContext) -> Outcome:
             allow_empty=context.settings.allow_empty,
         )
     except MeasurementError as error:
-        return skip or NotSent(reason=str(error))
+        if skip is not None and context.settings.changed_fail_under is None:
+            return skip
+        return NotSent(reason=str(error))  # a gate must not pass unseen
     files = read_files(coverage, names, context)
     changed = count_changed_lines(context.base, files.files, context.settings)
     findings = sum_up(coverage, files, changed)
