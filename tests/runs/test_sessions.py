@@ -275,11 +275,12 @@ def test_ctrl_c_while_sending_ends_the_run_and_keeps_the_job(run: Runner) -> Non
     (path,) = kept(run)
     assert_whole_and_safe(path)
     where = path.relative_to(run.folder)
-    doubt = f"it may have been accepted all the same: look at {server.url} first"
+    doubt = f"it may have been accepted: check {server.url} first"
+    command = f"python -m pytest_coveralls_submit send --coveralls-host={server.url} {where}"
     assert told(output)[1:4] == [
         "coveralls: failed: interrupted while sending",
         f"coveralls: {doubt}",
-        f"coveralls: kept in {where}; send it with: python -m pytest_coveralls_submit send {where}",
+        f"coveralls: kept in {where}; send it with: {command}",
     ]
     assert server.requests == 1
 
