@@ -73,6 +73,7 @@ class SendContext:
             ca_bundle=f"{settings.ca_bundle} (from {bundle})" if bundle is not None else None,
             parallel=settings.parallel,
             include_source=settings.include_source,
+            secrets=self.secrets,
         )
 
 

@@ -13,6 +13,7 @@ from json import loads  # by name: tests replace json.loads
 from typing import Any
 from urllib.parse import urlsplit
 
+from ..secret import Secret, redact
 from ..text import more_about
 from .sender import PROBLEM_LIMIT, Answer
 
@@ -52,6 +53,7 @@ class RunFacts:
     ca_bundle: str | None = None  # the user's own, with its source
     parallel: bool = False
     include_source: bool = False
+    secrets: tuple[Secret, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -352,7 +354,8 @@ def _judge(
     answer: Answer, facts: RunFacts, rules: Callable[[_Refusal], Iterator[Advice]], doubt: str
 ) -> Verdict:
     said = _parsed(answer.text)
-    message = _server_words(said)[:PROBLEM_LIMIT]
+    # What was cut before could still show most letters of a secret.
+    message = redact(_server_words(said), facts.secrets)[:PROBLEM_LIMIT]
     is_success = answer.status in SUCCESS
     if is_success and isinstance(said, dict) and not said.get("error"):
         return _success(said, message)
