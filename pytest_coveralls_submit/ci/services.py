@@ -364,7 +364,7 @@ SERVICES: tuple[Service, ...] = (
         job_name=(Cell("{JOB_NAME}", ".*/([^/]*=[^/]*)"), "{STAGE_NAME}", "{JOB_NAME}"),
     ),
     Service(
-        "azure-pipelines",
+        "Azure Pipelines",
         when="TF_BUILD",
         documented_at="MicrosoftDocs/azure-devops-docs: docs/pipelines/build/variables.md and "
         "includes/variables-hosted.md",
@@ -590,7 +590,7 @@ SERVICES: tuple[Service, ...] = (
         job_name="{CODEBUILD_BATCH_BUILD_IDENTIFIER}",
     ),
     Service(
-        "codefresh",
+        "Codefresh",
         when=("CF_BUILD_ID", "CF_BUILD_URL"),
         documented_at="https://codefresh.io/docs/docs/pipelines/variables/",
         service_number="{CF_BUILD_ID}",

@@ -200,7 +200,7 @@ BUILD_SOURCEBRANCHNAME=y BUILD_SOURCEVERSION=@HEAD BUILD_SOURCEVERSIONMESSAGE=Su
 SYSTEM_JOBATTEMPT=1 SYSTEM_JOBDISPLAYNAME='Test py312'
 SYSTEM_JOBID=12f1170f-54f2-53f3-20dd-22fc7dff55f9 SYSTEM_JOBPOSITIONINPHASE=1
 SYSTEM_TEAMFOUNDATIONCOLLECTIONURI=https://dev.azure.com/fabrikam/ SYSTEM_TEAMPROJECT='My Project'
-=> service_name=azure-pipelines service_number=4711
+=> service_name='Azure Pipelines' service_number=4711
 service_job_id=12f1170f-54f2-53f3-20dd-22fc7dff55f9 service_branch=topic/y
 service_build_url=https://dev.azure.com/fabrikam/My%20Project/_build/results?buildId=4711
 service_attempt=1 commit_sha=@HEAD repo_name=octocat/repo job_name='Test py312' node_index=1
@@ -366,7 +366,7 @@ CI=true CF_BRANCH=topic/y CF_BUILD_ID=5b3a CF_BUILD_URL=https://g.codefresh.io/b
 CF_COMMIT_AUTHOR=octocat CF_COMMIT_MESSAGE=Subject CF_PULL_REQUEST_ID=123456789
 CF_PULL_REQUEST_NUMBER=4 CF_PULL_REQUEST_TARGET=main CF_REPO_NAME=repo CF_REPO_OWNER=octocat
 CF_REVISION=@HEAD CF_STEP_NAME=MyUnitTests
-=> service_name=codefresh service_number=5b3a service_job_id=5b3a-MyUnitTests service_pull_request=4
+=> service_name=Codefresh service_number=5b3a service_job_id=5b3a-MyUnitTests service_pull_request=4
 service_branch=topic/y target_branch=main service_build_url=https://g.codefresh.io/build/5b3a
 commit_sha=@HEAD repo_name=octocat/repo job_name=MyUnitTests
 
