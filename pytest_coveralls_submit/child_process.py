@@ -1,7 +1,7 @@
 """Start child processes that tests cannot disturb: git, an agent, the sender.
 
-Tests replace clocks, threads and functions, and gevent half of ``os`` and ``subprocess``. What is
-needed here is bound by name before the first test, and time is counted in pauses, not by a clock.
+Tests replace clocks, threads and functions, and gevent half of ``os`` and ``subprocess``. So
+everything is bound by name before the first test, and time is counted in pauses, not by a clock.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import shutil
 import signal
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 from threading import Timer
 from time import sleep
+from typing import NamedTuple
 
 from .errors import ProcessError
 
@@ -25,13 +25,11 @@ if sys.platform != "win32":
 
 BLOCK = 64 * 1024
 FIRST_PAUSE, LONGEST_PAUSE = 0.001, 0.02
-COLLECT_TIMEOUT = 1.0
-"""Seconds for a killed child to go away; on a dead network disk it cannot."""
+COLLECT_TIMEOUT = 1.0  # seconds; on a dead network disk even a killed child stays
 
 
-@dataclass(frozen=True)
-class Completed:
-    """A child that ended by itself."""
+class Completed(NamedTuple):
+    """Hold the result of a child that ended by itself."""
 
     status: int
     stdout: bytes
@@ -41,7 +39,7 @@ if sys.platform == "win32":
     from subprocess import CREATE_NO_WINDOW, DEVNULL, Popen
 
     class Process(Popen[bytes]):
-        """A child that runs."""
+        """Run a child."""
 
         def __init__(
             self, arguments: list[str], env: dict[str, str], stdin: FileIO, stdout: FileIO
@@ -57,10 +55,9 @@ if sys.platform == "win32":
 else:
 
     class Process:
-        """A child that runs; Popen's part that nobody replaces.
+        """Run a child by ``posix_spawn``.
 
-        gevent takes away what Popen needs, and its os.close() may leave Popen's own pipes open, so
-        that Popen would wait for ever (gevent 25.8).
+        A late ``patch_all()`` of gevent breaks Popen: it may wait for ever (gevent 25.8).
         """
 
         def __init__(
@@ -80,7 +77,7 @@ else:
             )
 
         def poll(self) -> int | None:
-            """Return the exit status, negative for a signal; None while it runs."""
+            """Return the exit status; None while the child runs."""
             if self.returncode is None:
                 try:
                     pid, status = waitpid(self.pid, WNOHANG)
@@ -91,7 +88,7 @@ else:
             return self.returncode
 
         def kill(self) -> None:
-            """Kill it unless it has ended."""
+            """Kill the child unless it has ended."""
             if self.poll() is None:
                 kill(self.pid, signal.SIGKILL)
 
@@ -124,13 +121,13 @@ def find_program(name: str, env: Mapping[str, str], *, not_below: Path | None = 
 def run(
     arguments: Sequence[str], *, env: Mapping[str, str], seconds: float, limit: int
 ) -> Completed:
-    """Run a child to its end and return what it printed.
+    """Run a child to its end and return its output.
 
     Args:
-        arguments: absolute path of the program, and its arguments.
+        arguments: the program's absolute path, and its arguments.
         env: the whole environment.
         seconds: after which the child is killed.
-        limit: of the bytes that it may print.
+        limit: of the output, in bytes.
 
     Raises:
         ProcessError: it did not start, took too long or printed too much.
@@ -152,28 +149,37 @@ def start(arguments: Sequence[str], *, env: Mapping[str, str]) -> Iterator[Child
         ProcessError: it did not start.
     """
     name = Path(arguments[0]).name.removesuffix(".exe")
-    pipes: list[FileIO] = []
-    try:
-        for _ in range(2):
-            read, write = os.pipe()
-            pipes += FileIO(read, "rb"), FileIO(write, "wb")
-        stdin, to_child, from_child, stdout = pipes
-        process = Process(list(arguments), dict(env), stdin, stdout)
-    except (OSError, ValueError) as error:
-        for pipe in pipes:
-            pipe.close()
-        raise ProcessError(f"{name} could not be started: {error}") from error
-    child = Child(name, process, to_child, from_child)
-    try:
-        stdin.close()
-        stdout.close()
-        yield child
-    finally:
-        child.end()
+    with ExitStack() as pipes:
+        try:
+            stdin, to_child = _open_pipe(pipes)
+            from_child, stdout = _open_pipe(pipes)
+            process = Process(list(arguments), dict(env), stdin, stdout)
+        except (OSError, ValueError) as error:
+            raise ProcessError(f"{name} could not be started: {error}") from error
+        try:
+            stdin.close()
+            stdout.close()
+            yield Child(name, process, to_child, from_child)
+        finally:
+            _end(process)
+
+
+def _open_pipe(pipes: ExitStack) -> tuple[FileIO, FileIO]:
+    read, write = os.pipe()
+    return pipes.enter_context(FileIO(read, "rb")), pipes.enter_context(FileIO(write, "wb"))
+
+
+def _end(process: Process) -> None:
+    with suppress(OSError):
+        process.kill()
+    waited = 0.0
+    while process.poll() is None and waited < COLLECT_TIMEOUT:
+        sleep(FIRST_PAUSE)
+        waited += FIRST_PAUSE
 
 
 class Child:
-    """A child process, with a pipe to it and one from it."""
+    """Talk to a child process through two pipes."""
 
     def __init__(self, name: str, process: Process, to_child: FileIO, from_child: FileIO) -> None:
         self.name = name
@@ -183,11 +189,11 @@ class Child:
 
     @property
     def status(self) -> int:
-        """The exit status; on Unix the negative of the signal that ended it."""
+        """Return the exit status; on Unix a signal's is negative."""
         return self._process.returncode or 0
 
     def exchange(self, body: Iterable[bytes], seconds: float) -> Iterator[bytes]:
-        """Write ``body`` to the child and yield its output as it comes.
+        """Write ``body`` to the child and yield its output.
 
         Args:
             body: in pieces; the child sees its end.
@@ -227,7 +233,7 @@ class Child:
                 pause = min(pause * 1.5, LONGEST_PAUSE)
 
     def _feed(self, body: Iterable[bytes]) -> Iterator[int]:
-        """Write as much as the child takes, and yield how many bytes that were."""
+        """Write as much as the child takes, and yield the bytes of each write."""
         for piece in body:
             rest = memoryview(piece)
             while rest:
@@ -238,14 +244,3 @@ class Child:
                 rest = rest[written:]
                 yield written
         self._to_child.close()
-
-    def end(self) -> None:
-        """Kill the child, collect it and close the pipes."""
-        with suppress(OSError):
-            self._process.kill()
-        waited = 0.0
-        while self._process.poll() is None and waited < COLLECT_TIMEOUT:
-            sleep(FIRST_PAUSE)
-            waited += FIRST_PAUSE
-        self._to_child.close()
-        self._from_child.close()
