@@ -1,12 +1,11 @@
-"""Ask the server for the result of a build, until it is known or the time is up.
+"""Ask the server for the result of a build, until the time is up.
 
-No token is in the requests, so that the result of a private build is not shown to us. What is
-documented of the pages: lemurheavy/coveralls-public#425, #1472, #1529.
+No token is in the requests, so the result of a private build is not shown. What is documented of
+the pages: lemurheavy/coveralls-public#425, #1472, #1529.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -38,12 +37,12 @@ def wait_for_build(
     """Ask for the coverage of a build, for at most ``seconds``.
 
     Args:
-        url: the page of the build, or of its only job, from the server's answer.
-        host: base URL of the server; of ``url`` only the number is used.
+        url: the page of the build, or of its only job; only its number is used.
+        host: base URL of the server.
         seconds: how long to wait.
         env: the environment of session start.
         policy: certificates and time-outs.
-        commit: of the job; the change of a single job is known by it alone.
+        commit: of the job; a single job's page does not tell the change, the commit's does.
         pause: waits for so many seconds.
 
     Raises:
@@ -91,11 +90,8 @@ def _ask(url: str, seconds: float, *, env: Mapping[str, str], policy: Policy) ->
     call = Call(method="GET", url=url, form="none")
     # The last question may take a second longer than the time.
     deadline = max(1.0, min(QUESTION_TIMEOUT, seconds))
-    return send(call, [], replace(policy, retries=0, deadline=deadline), env=env, say=_unheard)
-
-
-def _unheard(_: str) -> None:
-    """Take note of no attempt: each question is one."""
+    policy = replace(policy, retries=0, deadline=deadline)
+    return send(call, [], policy, env=env, say=lambda _: None)
 
 
 def _build(answer: Answer) -> dict[str, Any]:
@@ -114,8 +110,5 @@ def _percent(build: dict[str, Any]) -> float | None:
     return _in_range(build.get("covered_percent"), 0, 100)
 
 
-def _in_range(value: object, low: float, high: float) -> float | None:
-    """Return a percentage of the server's; None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if low <= value <= high and math.isfinite(value) else None
+def _in_range(value: Any, low: float, high: float) -> float | None:
+    return float(value) if type(value) in {int, float} and low <= value <= high else None
