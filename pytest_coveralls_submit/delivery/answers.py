@@ -15,11 +15,9 @@ from urllib.parse import urlsplit
 
 from ..secret import Secret, redact
 from ..text import more_about
-from .sender import PROBLEM_LIMIT, Answer
+from .sender import PROBLEM_LIMIT, TRACE_HEADERS, Answer
 
 GITHUB_ACTIONS, GITHUB, TRAVIS = "github-actions", "github", "travis-ci"
-# Coveralls' support asks for the first; the others are the names that gateways use.
-TRACE_HEADERS = ("cf-ray", "x-request-id", "x-amzn-requestid", "x-amzn-trace-id", "x-trace-id")
 TRACE_LIMIT = 80
 URL_LIMIT = 2000
 # RFC 3986, without brackets outside of an IPv6 address.

@@ -21,14 +21,12 @@ from ..errors import ProcessError
 from ..secret import Secret, redact
 from ..text import one_line
 
-PROBLEM_LIMIT = 300
-"""Letters that are shown of a problem or of a server's message."""
-BODY_LIMIT = 64 * 1024
-"""Bytes of an answer that are read."""
-LAST_ANSWER_AFTER = 0.5
-"""Seconds past the deadline at which the child gives up by itself."""
-KILLED_AFTER = 1.5
-"""Seconds past the deadline at which the child is killed."""
+PROBLEM_LIMIT = 300  # letters shown of a problem or of a server's message
+# Coveralls' support asks for the first; the others are the names that gateways use.
+TRACE_HEADERS = ("cf-ray", "x-request-id", "x-amzn-requestid", "x-amzn-trace-id", "x-trace-id")
+LAST_ANSWER_AFTER = 0.5  # seconds past the deadline at which the child gives up by itself
+KILLED_AFTER = 1.5  # seconds past the deadline at which the child is killed
+COVERAGES = ("COV_CORE_", "COVERAGE_PROCESS_")  # variables that measure child processes
 PYTHON = sys.executable or "python"
 BOOT = (
     "import sys; sys.path[:] = sys.argv[2:]; "
@@ -38,20 +36,19 @@ BOOT = (
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """One request, without its body."""
+    """Describe one request, without its body."""
 
     method: Literal["GET", "POST"]
-    url: str = field(repr=False)
-    """GitLab's older API has its token here."""
+    url: str = field(repr=False)  # GitLab's older API has its token here
     form: Literal["json_file", "json", "none"]
-    """Body as a multipart file (Coveralls' jobs), as plain JSON (webhook, GitLab), or no body."""
+    """A multipart file (Coveralls' jobs), plain JSON (webhook, GitLab), or no body."""
     compress: bool = False
     headers: dict[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """How patient and how trusting to be; times in seconds."""
+    """Say how patient and how trusting to be; times in seconds."""
 
     retries: int = 0
     connect_timeout: float = 10.0
@@ -65,23 +62,23 @@ class Policy:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What the server said, or why it said nothing."""
+    """Hold the server's answer, or the reason why there is none."""
 
     status: int | None = None
     problem: str = ""
-    """Status and reason phrase, or what kept an answer from coming; for people."""
+    """Status and reason phrase, or the reason for no answer."""
     text: str = field(default="", repr=False)
     """At most 64 KiB of the body, in which the server may repeat secrets."""
     headers: dict[str, str] = field(default_factory=dict)
-    """The few headers that are used, names in lower case."""
+    """The few that are used, names in lower case."""
     attempts: int = 1
     seconds: float = 0.0
     size: int = 0
-    """Bytes of the request's body."""
+    """Bytes of the request's body that were sent."""
     proxy: str = ""
-    """The proxy that was used, without credentials, and the variable that names it."""
+    """Its address without credentials, and the variable that names it."""
     ambiguous: bool = False
-    """Whether the server may have taken the request although it did not say so."""
+    """Whether the server may have taken the request without saying so."""
 
 
 def send(
@@ -96,13 +93,15 @@ def send(
 ) -> Answer:
     """Make ``call`` in a child process and return the server's answer.
 
+    It takes at most ``policy.deadline`` + 2 s.
+
     Args:
-        call: the request without its body.
+        call: the request.
         body: in pieces.
-        policy: attempts and time-outs; it all takes at most ``policy.deadline`` + 2 s.
+        policy: attempts and time-outs.
         env: the environment of session start.
         say: prints a line about each attempt that failed and is made again.
-        secrets: values that problem and headers of the answer must not show.
+        secrets: not to be shown in the answer's problem and headers.
         path: the import path of session start.
 
     Raises:
@@ -126,23 +125,17 @@ def send(
     raise ProcessError(f"the process that sends the job ended without an answer ({how})")
 
 
-COVERAGES = ("COV_CORE_", "COVERAGE_PROCESS_")
-"""How the variables begin by which coverage measures child processes."""
-
-
-def _interpreter_flags() -> Iterator[str]:
-    """Yield how this Python was started, as far as a child needs it."""
-    if sys.version_info >= (3, 11):
-        yield "-P"  # without it Python 3.13.0 imports no socket where the directory is gone
-    if sys.flags.ignore_environment:
-        yield "-E"
-    if sys.flags.no_user_site:
-        yield "-s"
-    if sys.dont_write_bytecode:
-        yield "-B"
-    if sys.pycache_prefix:
-        yield from ("-X", f"pycache_prefix={sys.pycache_prefix}")
-    yield from ("-W", "ignore")  # PYTHONWARNINGS may be "error"
+def _interpreter_flags() -> list[str]:
+    """Return how this Python was started, as far as a child needs it."""
+    flags = {
+        # Without it Python 3.13.0 imports no socket where the current directory is gone.
+        "-P": sys.version_info >= (3, 11),
+        "-E": sys.flags.ignore_environment,
+        "-s": sys.flags.no_user_site,
+        "-B": sys.dont_write_bytecode,
+        "-Wignore": True,  # PYTHONWARNINGS may be "error"
+    }
+    return [flag for flag, is_needed in flags.items() if is_needed]
 
 
 def _messages(blocks: Iterable[bytes]) -> Iterator[tuple[str, Any]]:
@@ -164,19 +157,18 @@ def _no_result(deadline: float) -> Answer:
 
 
 def _redacted(answer: Answer, secrets: Sequence[Secret]) -> Answer:
-    """Return ``answer`` with no secret in what is shown; its text is yet to be parsed."""
+    """Hide secrets where they are shown; the text is yet to be parsed."""
     return replace(
         answer,
-        # What was cut before could still show most letters of a secret.
         problem=redact(answer.problem, secrets)[:PROBLEM_LIMIT],
         headers={name: redact(value, secrets) for name, value in answer.headers.items()},
     )
 
 
 def serve(deadline: float) -> None:
-    """Make the call that comes on standard input; the whole life of the child.
+    """Make the call that comes on standard input.
 
-    What is said goes to standard output, a JSON object a line.
+    It is the whole life of the child, which answers with JSON objects, one a line.
     """
     started = monotonic()
 
@@ -195,7 +187,7 @@ def serve(deadline: float) -> None:
     timer.daemon = True
     timer.start()
     first_line = sys.stdin.buffer.readline()
-    if not first_line:  # whoever started us was killed
+    if not first_line:  # the parent was killed
         return
     try:
         asked = loads(first_line)

@@ -1,6 +1,6 @@
 """Make one call over HTTP, again where that is safe; the only user of requests.
 
-Runs in the child process of ``sender``; ``answers`` judges what comes back.
+Runs in the child process of ``sender``; ``answers`` judges the answer.
 """
 
 from __future__ import annotations
@@ -14,20 +14,21 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from http.client import BadStatusLine, HTTPException, RemoteDisconnected
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 import requests
 import urllib3
+from requests.adapters import HTTPAdapter
 from urllib3.connection import CertificateError  # type: ignore[attr-defined]
 from urllib3.exceptions import NewConnectionError, ProtocolError
 
 from .. import __version__
 from ..text import is_loopback, one_line
-from .sender import BODY_LIMIT, Answer, Call, Policy
+from .sender import TRACE_HEADERS, Answer, Call, Policy
 
 # Statuses that say "not now": https://docs.coveralls.io has none; these were seen in public
 # threads (lemurheavy/coveralls-public#1583, #1821, rgerum/saenopy#87) and at Cloudflare.
@@ -47,16 +48,13 @@ CLOUDFLARE = {
     530: "Origin Error",
 }
 RETRY_AFTER_LIMIT = 30.0
-KEPT_HEADERS = (
-    *("cf-ray", "x-request-id", "x-amzn-requestid", "x-amzn-trace-id", "x-trace-id"),
-    *("cf-mitigated", "link", "x-next-page"),
-)
+BODY_LIMIT = 64 * 1024  # bytes of an answer that are read
+KEPT_HEADERS = (*TRACE_HEADERS, "cf-mitigated", "link", "x-next-page")
 HOST_LIMIT = 260  # a scheme and the longest host name: RFC 1035, 2.3.4
-GZIP_LEVEL = 6  # level 9 takes twelve times as long for a tenth less
 
 
 class Attempt(NamedTuple):
-    """The outcome of one attempt: an answer, and whether another may be made."""
+    """Hold the outcome of one attempt."""
 
     answer: Answer
     retriable: bool = False
@@ -64,7 +62,7 @@ class Attempt(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """What an exception means."""
+    """Say what an exception means."""
 
     kind: type[BaseException]
     problem: str  # may name the time-outs and the cause
@@ -79,22 +77,22 @@ CLOSED = "the connection was closed without an answer"
 FAULTS = (
     *(Fault(kind, UNTRUSTED, False) for kind in CERTIFICATE_ERRORS),
     Fault(socket.gaierror, "the host name cannot be found"),
-    Fault(requests.ConnectTimeout, "no connection within {connect} s"),
+    Fault(requests.ConnectTimeout, "no connection within {connect:g} s"),
     Fault(ConnectionRefusedError, "connection refused"),
     Fault(NewConnectionError, "no connection: {cause}"),
     Fault(ssl.SSLError, "no secure connection: {cause}"),
-    Fault(requests.ReadTimeout, "no answer within {read} s", True, True),
-    Fault(TimeoutError, "the job could not be handed over within {connect} s", True, True),
+    Fault(requests.ReadTimeout, "no answer within {read:g} s", True, True),
+    Fault(TimeoutError, "the job could not be handed over within {connect:g} s", True, True),
     Fault(RemoteDisconnected, CLOSED, True, True),
     Fault(BadStatusLine, "the answer is not HTTP", True, True),
     Fault(ConnectionResetError, "the connection was reset", True, True),
     Fault(ProtocolError, CLOSED, True, True),
     Fault(requests.ConnectionError, "the connection failed", True, True),
 )
-# A server that speaks no TLS, or no version of ours, does not learn it by waiting.
-NO_TLS = re.compile(
+# No time heals a server without TLS or without our versions, or a ca_bundle without certificates.
+HOPELESS_TLS = re.compile(
     "WRONG_VERSION_NUMBER|RECORD.LAYER.FAILURE|HTTP_REQUEST"
-    "|HANDSHAKE_FAILURE|PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL",
+    "|HANDSHAKE_FAILURE|PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL|NO_CERTIFICATE",
     re.IGNORECASE,
 )
 # The only place of a proxy's answer to CONNECT: http.client, HTTPConnection._tunnel.
@@ -114,19 +112,11 @@ def deliver(
     """Make ``call`` until it is answered for good or time runs out.
 
     Each attempt sends the same bytes; a gzip file that the server cannot read, uncompressed ones.
-
-    Args:
-        call: what to ask for.
-        body: the JSON text, not compressed.
-        policy: attempts and time-outs.
-        say: prints a line about each failed attempt that is made again.
-        clock, sleep, draw: time in seconds, and ``random.uniform``.
     """
     start = clock()
     end = start + policy.deadline
     number, of, ambiguous = 0, policy.retries + 1, False
     try:
-        _check_bundle(policy)
         request = _prepare(call, body)
     except (OSError, ValueError) as error:  # a URL or header that cannot be sent
         return Answer(problem=one_line(error))
@@ -136,7 +126,7 @@ def deliver(
         ambiguous = ambiguous or answer.ambiguous
         wait = max(draw(0, min(8.0, 2.0**number)), retry_after)
         how = f"in {wait:.1f} s"
-        if call.form == "json_file" and call.compress and _refuses_gzip(answer, call.url):
+        if call.compress and _refuses_gzip(answer, call.url):
             call = replace(call, compress=False)
             request = _prepare(call, body)
             of, is_retriable, wait, how = max(of, number + 1), True, retry_after, "uncompressed"
@@ -150,23 +140,11 @@ def deliver(
 
 
 def _refuses_gzip(answer: Answer, url: str) -> bool:
-    """Tell whether a server may only take the job uncompressed.
-
-    OpenCov (danhper/opencov at d3983d5) answers a bare 500 to gzip.
-    """
     status = answer.status or 0
+    # OpenCov (danhper/opencov at d3983d5) answers a bare 500 to gzip.
     if status == 500 and urlsplit(url).hostname != "coveralls.io":  # noqa: PLR2004
         return True
     return status >= 400 and "failed to parse" in answer.text.lower()  # noqa: PLR2004
-
-
-def _check_bundle(policy: Policy) -> None:
-    """Raise OSError for a file of trusted certificates that holds none."""
-    if policy.ca_bundle and policy.verify and Path(policy.ca_bundle).is_file():
-        try:
-            ssl.create_default_context(cafile=policy.ca_bundle)
-        except ssl.SSLError as error:
-            raise OSError(f"{policy.ca_bundle} holds no certificate: {error.reason}") from None
 
 
 def _prepare(call: Call, body: bytes) -> requests.PreparedRequest:
@@ -180,7 +158,8 @@ def _prepare(call: Call, body: bytes) -> requests.PreparedRequest:
     if call.form == "json_file":
         # Form, file name and types: protocol of coverallsapp/coverage-reporter, api/jobs.cr.
         # urllib3's boundary is 32 hexadecimal digits and needs no quotes.
-        content = gzip.compress(body, GZIP_LEVEL, mtime=0) if call.compress else body
+        # gzip's level 9 takes twelve times as long as 6 for a tenth less.
+        content = gzip.compress(body, 6, mtime=0) if call.compress else body
         kind = "application/gzip" if call.compress else "application/json"
         request.files = {"json_file": ("json_file", content, kind)}
     elif call.form == "json":
@@ -190,27 +169,25 @@ def _prepare(call: Call, body: bytes) -> requests.PreparedRequest:
 
 
 def _attempt(request: requests.PreparedRequest, policy: Policy, left: float) -> Attempt:
+    timeout = min(policy.connect_timeout, left), min(policy.read_timeout, left)
+    proxies = _proxies(str(request.url))
+    proxy = requests.utils.select_proxy(str(request.url), proxies) or ""
     # A bytes body is one send() under the connect time-out; a file is one per block.
     body = io.BytesIO(request.body or b"")  # type: ignore[arg-type]
-    url = str(request.url)
-    proxies = _proxies(url)
-    policy = replace(
-        policy,
-        connect_timeout=min(policy.connect_timeout, left),
-        read_timeout=min(policy.read_timeout, left),
-    )
-    proxy = requests.utils.select_proxy(url, proxies) or ""
+    sent = request.copy()
+    sent.body = body if request.body else None  # type: ignore[assignment]
     try:
-        attempt = _exchange(request, body, proxies, policy)
+        attempt = _exchange(sent, timeout, policy, proxies)
     except (OSError, ValueError, HTTPException, urllib3.exceptions.HTTPError) as error:
         is_begun = body.tell() > 0
         at_proxy = bool(proxy) and not is_begun
-        attempt = (_proxy_failed(error) if at_proxy else None) or _failed(error, policy, is_begun)
-    return attempt._replace(answer=replace(attempt.answer, proxy=_shown(proxy)))
+        attempt = (_proxy_failed(error) if at_proxy else None) or _failed(error, timeout, is_begun)
+    answer = replace(attempt.answer, size=body.tell(), proxy=_shown(proxy))
+    return attempt._replace(answer=answer)
 
 
 def _proxies(url: str) -> dict[str, str]:
-    """Return the proxies of the environment; plain http to this machine goes to none of them."""
+    """Return the proxies of the environment; plain http to this machine uses none."""
     parts = urlsplit(url)
     if parts.scheme == "http" and is_loopback(parts.hostname or ""):
         return {}
@@ -223,41 +200,31 @@ def _shown(proxy: str) -> str:
         return ""
     scheme, _, rest = proxy.rpartition("://")
     host = re.split("[/?#]", rest.rpartition("@")[2])[0]
-    variables = [
+    variables = (
         name
         for name, value in sorted(os.environ.items(), reverse=True)  # lower case wins
         if name.lower().endswith("_proxy") and value == proxy
-    ]
-    return f"{scheme or 'http'}://{host} (from {variables[0] if variables else 'the system'})"
+    )
+    return f"{scheme or 'http'}://{host} (from {next(variables, 'the system')})"
 
 
 def _exchange(
     request: requests.PreparedRequest,
-    body: io.BytesIO,
-    proxies: dict[str, str],
+    timeout: tuple[float, float],
     policy: Policy,
+    proxies: dict[str, str],
 ) -> Attempt:
-    size = body.getbuffer().nbytes
-    sent = request.copy()
-    if size:
-        sent.body = body  # type: ignore[assignment]
-    verify = (policy.ca_bundle or True) if policy.verify else False
-    timeout = (policy.connect_timeout, policy.read_timeout)
-    with requests.Session() as session:
-        # Certificates of the environment, but neither .netrc nor redirects: even where it does
-        # not follow one, Session.send() reads its whole body.
-        settings: dict[str, Any] = dict(
-            session.merge_environment_settings(request.url, {}, True, verify, None)
-        )
-        settings["proxies"] = proxies
-        adapter = session.get_adapter(str(request.url))
-        with adapter.send(sent, timeout=timeout, **settings) as response:
-            text, whole = _bounded_text(response)
-            return _answered(response, text, size, whole=whole)
+    bundles = policy.ca_bundle, *map(os.environ.get, ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"))
+    verify = policy.verify and next(filter(None, bundles), True)
+    # The adapter alone: a session adds what is in .netrc, and reads a redirect's whole body.
+    with closing(HTTPAdapter()) as adapter:
+        answer = adapter.send(request, stream=True, timeout=timeout, verify=verify, proxies=proxies)
+        with answer as response:
+            return _answered(response, *_bounded_text(response))
 
 
 def _bounded_text(response: requests.Response) -> tuple[str, bool]:
-    """Return what is read of the body, and whether it came to its end or the limit."""
+    """Return the body up to the limit, and whether it is whole."""
     content = bytearray()
     try:
         while len(content) < BODY_LIMIT:
@@ -273,28 +240,24 @@ def _bounded_text(response: requests.Response) -> tuple[str, bool]:
     return content.decode("utf-8", "replace"), not missing
 
 
-def _answered(response: requests.Response, text: str, size: int, *, whole: bool) -> Attempt:
+def _answered(response: requests.Response, text: str, is_whole: bool) -> Attempt:
     status = response.status_code
     problem = f"{status} {CLOUDFLARE.get(status) or response.reason or ''}".strip()
     headers = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
-    if response.is_redirect or 300 <= status < 400:  # noqa: PLR2004
+    if 300 <= status < 400:  # noqa: PLR2004
         headers["location"] = _origin(response.url, response.headers.get("location", ""))
-    if not whole:
-        problem += ", and the answer broke off"
     answer = Answer(
         status=status,
-        problem=problem,
+        problem=problem if is_whole else f"{problem}, and the answer broke off",
         text=text,
         headers=headers,
-        size=size,
-        ambiguous=status in AMBIGUOUS or not whole,
+        ambiguous=status in AMBIGUOUS or not is_whole,
     )
-    retry_after = _read_retry_after(response.headers.get("retry-after", ""))
-    return Attempt(answer, retriable=status in RETRIED, retry_after=retry_after)
+    return Attempt(answer, status in RETRIED, _retry_after(response))
 
 
 def _origin(url: str, location: str) -> str:
-    """Return scheme and host of where a redirect points; the rest could hold anything."""
+    """Return scheme and host of a redirect's target; the rest could hold anything."""
     try:
         is_elsewhere = bool(urlsplit(location).netloc)
         parts = urlsplit(urljoin(url, location))
@@ -304,27 +267,25 @@ def _origin(url: str, location: str) -> str:
     return f"{parts.scheme}://{address}"[:HOST_LIMIT] if is_elsewhere else "another path"
 
 
-def _read_retry_after(retry_after: str) -> float:
-    """Read a Retry-After header: seconds, or a date (RFC 9110, 10.2.3); 0 where it is neither."""
+def _retry_after(response: requests.Response) -> float:
+    """Read the header: seconds, or a date (RFC 9110, 10.2.3); else 0."""
     try:
-        seconds = urllib3.Retry().parse_retry_after(retry_after)
+        seconds = urllib3.Retry().parse_retry_after(response.headers.get("retry-after", ""))
     except (urllib3.exceptions.InvalidHeader, TypeError, ValueError, OverflowError):
         return 0.0
     return float(min(seconds, 86400))
 
 
-def _failed(error: Exception, policy: Policy, is_begun: bool) -> Attempt:
-    """Return what went wrong, and whether the request may have arrived."""
+def _failed(error: Exception, timeout: tuple[float, float], is_begun: bool) -> Attempt:
+    """Return the problem, and whether the request may have arrived."""
+    connect, read = (round(seconds, 1) for seconds in timeout)
     for fault in FAULTS:
         for cause in _causes(error):
             if isinstance(cause, fault.kind):
-                problem = fault.problem.format(
-                    connect=_rounded(policy.connect_timeout),
-                    read=_rounded(policy.read_timeout),
-                    cause=getattr(cause, "verify_message", "") or cause,
-                )
+                words = getattr(cause, "verify_message", "") or cause
+                problem = fault.problem.format(connect=connect, read=read, cause=words)
                 answer = Answer(problem=problem, ambiguous=fault.ambiguous and is_begun)
-                return Attempt(answer, fault.retriable and not NO_TLS.search(problem))
+                return Attempt(answer, fault.retriable and not HOPELESS_TLS.search(problem))
     return Attempt(Answer(problem=one_line(error), ambiguous=is_begun))
 
 
@@ -339,12 +300,8 @@ def _proxy_failed(error: Exception) -> Attempt | None:
         return Attempt(Answer(problem=str(error) if is_socks else "the proxy address is malformed"))
     words = str(causes[-1])
     answered = TUNNEL.search(words)
-    is_final = NO_TLS.search(words) if answered is None else int(answered[1]) not in RETRIED
+    is_final = int(answered[1]) not in RETRIED if answered else HOPELESS_TLS.search(words)
     return Attempt(Answer(problem=f"no connection through the proxy: {words}"), not is_final)
-
-
-def _rounded(seconds: float) -> str:
-    return f"{round(seconds, 1) or seconds:g}"
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -23,7 +23,7 @@ from pytest_coveralls_submit.delivery.answers import (
     judge_webhook,
     token_mismatch,
 )
-from pytest_coveralls_submit.delivery.sender import Answer, Call, Policy
+from pytest_coveralls_submit.delivery.sender import TRACE_HEADERS, Answer, Call, Policy
 
 Judge = Callable[[Answer, RunFacts], Verdict]
 RAY = {"cf-ray": "8f00aa11bb22cc33-FRA"}
@@ -466,7 +466,7 @@ def test_the_jobs_of_a_closed_build_are_counted(jobs: object, known: int | None)
 @pytest.mark.parametrize(
     ("headers", "trace"),
     [
-        *(({name: "8f00"}, f" (trace {name} 8f00)") for name in answers.TRACE_HEADERS),
+        *(({name: "8f00"}, f" (trace {name} 8f00)") for name in TRACE_HEADERS),
         ({"x-request-id": "abc", "cf-ray": "8f00"}, " (trace cf-ray 8f00)"),
         ({"cf-ray": "x" * 5000}, " (trace cf-ray " + "x" * 80 + ")"),
         ({"cf-ray": ""}, ""),
