@@ -51,8 +51,8 @@ def leave_session() -> None:
 
 NO_TESTS_RUN = {
     "collectonly": "--collect-only runs no tests",
+    "setupplan": "--setup-plan runs no tests",  # it sets setuponly, too
     "setuponly": "--setup-only runs no tests",
-    "setupplan": "--setup-plan runs no tests",
 }
 
 
