@@ -10,18 +10,34 @@ import os
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 from threading import Timer
-from time import sleep
-from typing import NamedTuple
+from types import ModuleType
+from typing import Any, NamedTuple
 
 from .errors import ProcessError
 
 if sys.platform != "win32":
-    from os import WNOHANG, kill, posix_spawn, waitpid, waitstatus_to_exitcode
+    from os import WNOHANG, kill, waitstatus_to_exitcode
+
+
+def _original(module: ModuleType, name: str) -> Any:
+    """Return a function as it was before ``python -m gevent.monkey``.
+
+    gevent's ``posix_spawn`` leaves the collecting of a child to its event loop, which misses one
+    that ends too soon.
+    """
+    monkey = sys.modules.get("gevent.monkey")
+    return monkey.get_original(module.__name__, name) if monkey else getattr(module, name)
+
+
+sleep = _original(time, "sleep")
+if sys.platform != "win32":
+    posix_spawn, waitpid = _original(os, "posix_spawn"), _original(os, "waitpid")
 
 BLOCK = 64 * 1024
 FIRST_PAUSE, LONGEST_PAUSE = 0.001, 0.02

@@ -162,6 +162,11 @@ GEVENT = {
     "command line without subprocess": (
         "from gevent import monkey; monkey.patch_all(subprocess=False); loaded"
     ),
+    "command line, hub made late": (
+        "from gevent import monkey; monkey.patch_all(); import gevent.os; "
+        "pause = monkey.get_original('time', 'sleep'); "
+        "gevent.os.get_hub = lambda: pause(0.5) or gevent.get_hub(); loaded"
+    ),
     "hub in a test": (
         "loaded; from gevent import monkey; monkey.patch_all(); import gevent; "
         "gevent.spawn(gevent.sleep, 0.01).join()"
