@@ -1,30 +1,99 @@
-"""Where the commands have their settings from, and what they leave alone."""
+"""The command line: arguments, settings, exit status, and what is left alone."""
 
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from commanding import Command
-from standin import Build
+from git_repository import posix
+from standin import COVERALLS_TOKEN, Build, StandIn
+
+import pytest_coveralls_submit
+from pytest_coveralls_submit import __version__
+from pytest_coveralls_submit.__main__ import main
+
+NUMBER = "--coveralls-service-number=77"
+
+# -- arguments -----------------------------------------------------------------------------------
 
 
-def test_the_ini_file_of_the_root_directory_is_read(command: Command, build: Build) -> None:
-    """Also from a directory below."""
-    (command.folder / "pytest.ini").write_text("[pytest]\ncoveralls_service_number = 77\n")
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--help"], ["COMMAND", "finish", "report", "send"]),
+        (["report", "--help"], ["--rcfile", "--coveralls-host", "--no-coveralls-compress"]),
+        (["--version"], [__version__]),
+    ],
+)
+def test_help_and_version_are_printed(
+    words: list[str], expected: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+
+    said = capsys.readouterr().out
+    assert ended.value.code == 0
+    assert all(word in said for word in expected)
+    assert "--coveralls-repo-token " not in said
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["close"],
+        ["send"],
+        ["finish", "--coveralls-repo-token=s3cret"],
+        ["finish", "--coveralls-repo-token", "s3cret"],
+        ["finish", "--coveralls-repo-token-fil=s3cret"],
+        ["finish", "s3cret"],
+        ["s3cret"],
+        ["-rs3cret", "finish"],
+        ["finish", "-vs3cret"],
+        ["finish", "--coveralls-dry-run=s3cret"],
+        ["--coveralls-repo-token=s3cret", "finish"],
+    ],
+)
+def test_a_wrong_call_is_a_usage_error_that_quotes_nothing(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It may hold a token; no flag is completed to another."""
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+
+    said = capsys.readouterr()
+    assert ended.value.code == 2
+    assert "usage: pytest-coveralls-submit" in said.err
+    assert "s3cret" not in said.err + said.out
+
+
+# -- settings ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("pytest.ini", "[pytest]\ncoveralls_service_number = 77\n"),
+        (".coveralls.yml", "service_number: 77\n"),
+    ],
+)
+def test_settings_of_the_root_directory_are_read(
+    command: Command, build: Build, name: str, text: str
+) -> None:
+    """From a directory below, too."""
+    if name == ".coveralls.yml":
+        pytest.importorskip("yaml")
+    (command.folder / name).write_text(text)
     below = command.folder / "a" / "b"
     below.mkdir(parents=True)
     command.monkeypatch.chdir(below)
-
-    assert command("finish")[0] == 0
-    assert build.closed
-
-
-def test_coveralls_yml_is_read(command: Command, build: Build) -> None:
-    """As by the plugin."""
-    pytest.importorskip("yaml")
-    (command.folder / ".coveralls.yml").write_text("service_number: 77\n")
 
     assert command("finish")[0] == 0
     assert build.closed
@@ -35,77 +104,45 @@ HARMLESS = {
     "required_plugins": "required_plugins = pytest-nonsense>=99",
     "minversion": "minversion = 99",
     "filterwarnings": "filterwarnings = error::no_such_package.NoSuchWarning",
-    "pythonpath": "pythonpath = gone",
-    "testpaths": "testpaths = gone",
-    "unknown": "no_such_key = 1",
-    "ours": "coveralls = true",
-    "workers": "log_level = INFO\nxfail_strict = true",
+    "others": "pythonpath = gone\ntestpaths = gone\nno_such_key = 1\ncoveralls = true",
 }
 
 
 @pytest.mark.parametrize("line", HARMLESS.values(), ids=HARMLESS)
-def test_what_else_stands_in_the_ini_file_is_harmless(
-    command: Command, build: Build, line: str
-) -> None:
+def test_what_test_runs_need_is_ignored(command: Command, build: Build, line: str) -> None:
     """A CI job that closes a build installs neither the project nor its plugins."""
     if line == HARMLESS["minversion"] and pytest.version_tuple < (9,):
         pytest.skip("only the ini file counts there, and pytest says so")
     ini = f"[pytest]\ncoveralls_service_number = 77\n{line}\n"
     (command.folder / "pytest.ini").write_text(ini)
-
-    status, said = command("finish")
-
-    url = command.server.url
-    closed = f"coveralls: closed build 77 on {url}, 2 jobs -> {url}/builds/77"
-    assert (status, said) == (0, [closed])
-
-
-def test_conftests_are_not_imported(command: Command, build: Build) -> None:
-    """They import what is not installed."""
     (command.folder / "conftest.py").write_text("raise SystemExit('imported')\n")
     (command.folder / "tests").mkdir()
     (command.folder / "tests" / "conftest.py").write_text("import no_such_module\n")
-
-    assert command("finish", "--coveralls-service-number=77")[0] == 0
-
-
-def test_variables_of_pytest_are_not_heeded(command: Command, build: Build) -> None:
-    """They are for test runs."""
     command.env(PYTEST_ADDOPTS="--no-such-flag", PYTEST_PLUGINS="no_such_plugin")
 
-    assert command("finish", "--coveralls-service-number=77")[0] == 0
+    status, said = command("finish")
+
+    assert (status, len(said), build.closed) == (0, 1, True), said
 
 
 def test_a_damaged_ini_file_is_a_usage_error(command: Command) -> None:
-    """What is wrong says pytest, we that it ends here."""
     (command.folder / "pytest.ini").write_text("[pytest\n")
 
-    status, said = command("finish", "--coveralls-service-number=77")
+    status, said = command("finish", NUMBER)
 
     assert status == 2
     assert said[-1] == "coveralls: pytest cannot read its configuration here"
 
 
 def test_a_value_that_cannot_be_used_is_a_usage_error(command: Command) -> None:
-    """The message is the plugin's, control characters escaped."""
     command.env(COVERALLS_PARALLEL="\x1b[31mmaybe")
+    said = 'COVERALLS_PARALLEL is "\\x1b[31mmaybe": expected 1/true/yes/on or 0/false/no/off'
 
-    assert command("finish") == (
-        2,
-        [
-            (
-                'coveralls: COVERALLS_PARALLEL is "\\x1b[31mmaybe": '
-                "expected 1/true/yes/on or 0/false/no/off"
-            )
-        ],
-    )
+    assert command("finish") == (2, [f"coveralls: {said}"])
 
 
-@pytest.mark.parametrize(
-    "words", [["finish", "--coveralls-service-number=77"], ["send", "job.json"]]
-)
-def test_unverified_tls_is_warned_of(command: Command, build: Build, words: list[str]) -> None:
-    """Each time the token is sent so."""
+@pytest.mark.parametrize("words", [["finish", NUMBER], ["send", "job.json"]])
+def test_unverified_tls_is_a_warning(command: Command, build: Build, words: list[str]) -> None:
     command.env(COVERALLS_SKIP_SSL_VERIFY="true")
     command.job()
 
@@ -113,12 +150,10 @@ def test_unverified_tls_is_warned_of(command: Command, build: Build, words: list
 
     assert status == 0
     url = command.server.url
-    assert said[0] == (f"coveralls: TLS is not verified for {url}: others can read the token")
+    assert said[0] == f"coveralls: TLS is not verified for {url}: others can read the token"
 
 
 def test_an_interruption_is_one_line(command: Command) -> None:
-    """Ctrl-C while standard input is waited for: the usual status, no traceback."""
-
     class Waits:
         def read(self, _: int) -> bytes:
             raise KeyboardInterrupt
@@ -128,17 +163,26 @@ def test_an_interruption_is_one_line(command: Command) -> None:
     assert command("send", "-") == (130, ["coveralls: interrupted"])
 
 
-def test_the_environment_is_as_it_was_afterwards(
-    command: Command, build: Build, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Who calls ``main`` from a program keeps the variables."""
-    monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
+def test_an_internal_error_shows_no_secret(command: Command, build: Build) -> None:
+    def dumps(*_: object, **__: object) -> str:
+        raise RuntimeError(f"broken with {os.environ['COVERALLS_REPO_TOKEN']}")
+
+    command.monkeypatch.setattr("json.dumps", dumps)
+
+    status, (line,) = command("finish", NUMBER)
+
+    assert status == 1
+    assert line.startswith("coveralls: failed: internal error: RuntimeError")
+
+
+def test_the_environment_is_left_as_it_was(command: Command, build: Build) -> None:
+    command.monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
     command.env(PYTEST_ADDOPTS="-q")
+    before = dict(os.environ)
 
-    command("finish", "--coveralls-service-number=77")
+    command("finish", NUMBER)
 
-    assert os.environ.get("PYTEST_ADDOPTS") == "-q"
-    assert "PYTEST_DISABLE_PLUGIN_AUTOLOAD" not in os.environ
+    assert dict(os.environ) == before
 
 
 # -- under workflow_run --------------------------------------------------------------------------
@@ -146,36 +190,110 @@ def test_the_environment_is_as_it_was_afterwards(
 ELSEWHERE = "https://coveralls.example.org"
 
 
+@pytest.mark.parametrize("event", ["workflow_run", "push"])
 @pytest.mark.parametrize(
     ("name", "text"),
     [
         ("pytest.ini", f"[pytest]\ncoveralls_host = {ELSEWHERE}\n"),
-        ("pytest.ini", "[pytest\n"),
         ("pyproject.toml", f'[tool.pytest.ini_options]\ncoveralls_host = "{ELSEWHERE}"\n'),
         (".coveralls.yml", f"endpoint: {ELSEWHERE}\n"),
-        (".coveralls.yml", "- [\n"),
     ],
 )
-def test_under_workflow_run_no_file_is_read(
-    command: Command, build: Build, name: str, text: str
+def test_a_file_names_the_host_but_not_under_workflow_run(
+    command: Command, event: str, name: str, text: str
 ) -> None:
+    if name == ".coveralls.yml":
+        pytest.importorskip("yaml")
     (command.folder / "pytest.ini").unlink()
     (command.folder / name).write_text(text)
-    command.env(GITHUB_EVENT_NAME="workflow_run", COVERALLS_HOST="")
+    command.env(GITHUB_EVENT_NAME=event, COVERALLS_HOST="")
 
-    status, said = command(
-        "finish", "--coveralls-service-number=77", f"--coveralls-host={command.server.url}"
-    )
+    _, said = command("finish", "--coveralls-dry-run", NUMBER)
+
+    host = ELSEWHERE if event == "push" else "https://coveralls.io"
+    assert said[-1] == f"coveralls: would close build 77 on {host}; this is a dry run"
+
+
+@pytest.mark.parametrize(("name", "text"), [("pytest.ini", "[pytest\n"), (".coveralls.yml", "[")])
+def test_a_damaged_file_stops_nothing_under_workflow_run(
+    command: Command, build: Build, name: str, text: str
+) -> None:
+    (command.folder / name).write_text(text)
+    command.env(GITHUB_EVENT_NAME="workflow_run")
+
+    status, said = command("finish", NUMBER)
 
     assert (status, build.closed) == (0, True), said
-    status, said = command("finish", "--coveralls-dry-run", "--coveralls-service-number=77")
-    assert "coveralls.io" in said[-1]
 
 
-@pytest.mark.parametrize("event", ["push", ""])
-def test_other_events_read_the_ini_file(command: Command, build: Build, event: str) -> None:
-    (command.folder / "pytest.ini").write_text("[pytest]\ncoveralls_service_number = 77\n")
-    command.env(GITHUB_EVENT_NAME=event)
+# -- a process of its own ------------------------------------------------------------------------
 
-    assert command("finish")[0] == 0
-    assert build.closed
+FOREIGN = ("argparse", "json", "pytest", "requests", "urllib3", "pathlib", "difflib", "yaml")
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Path:
+    path = tmp_path / "job.json"
+    path.write_text('{"source_files": [], "service_number": "1"}')
+    return path
+
+
+def shell(folder: Path, line: str, server: StandIn) -> subprocess.CompletedProcess[str]:
+    """Run a line that may name PYTHON."""
+    env = {**os.environ, "COVERALLS_HOST": server.url, "COVERALLS_REPO_TOKEN": COVERALLS_TOKEN}
+    return subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {line.replace('PYTHON', shlex.quote(sys.executable))}"],
+        cwd=folder,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@posix
+def test_no_module_of_the_current_directory_is_imported(job: Path, server: StandIn) -> None:
+    """Whoever adds a file to the repository would run with the token at hand."""
+    for module in (*FOREIGN, "__future__"):
+        (job.parent / f"{module}.py").write_text(f"raise SystemExit('{module} was imported')\n")
+
+    ended = shell(job.parent, "PYTHON -m pytest_coveralls_submit send job.json", server)
+
+    assert (ended.returncode, ended.stderr, len(server.jobs)) == (0, "", 1)
+
+
+@posix
+def test_the_package_itself_may_be_in_the_current_directory(job: Path, server: StandIn) -> None:
+    """As in a checkout, or after ``pip install --target .``."""
+    package = Path(pytest_coveralls_submit.__file__).parent
+    shutil.copytree(package, job.parent / package.name)
+
+    ended = shell(job.parent, "PYTHON -m pytest_coveralls_submit send job.json", server)
+
+    assert (ended.returncode, ended.stderr, len(server.jobs)) == (0, "", 1)
+
+
+@posix
+@pytest.mark.parametrize("end", [">&-", "2>&-", "> /dev/full", "| true", ">&- 2>&-"])
+def test_output_that_nobody_takes_changes_no_exit_status(
+    job: Path, server: StandIn, end: str
+) -> None:
+    if end == "> /dev/full" and not Path("/dev/full").exists():
+        pytest.skip("the system has no /dev/full")
+
+    ended = shell(job.parent, f"PYTHON -m pytest_coveralls_submit send job.json {end}", server)
+
+    assert (ended.returncode, ended.stderr, len(server.jobs)) == (0, "", 1)
+    assert not job.exists()
+
+
+@posix
+def test_a_current_directory_that_is_gone_is_one_line(tmp_path: Path, server: StandIn) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+
+    ended = shell(gone, "rmdir ../gone; PYTHON -m pytest_coveralls_submit finish", server)
+
+    said = "coveralls: the current directory is gone: change to another\n"
+    assert (ended.returncode, ended.stdout, ended.stderr) == (2, "", said)

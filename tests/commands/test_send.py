@@ -12,111 +12,74 @@ from commanding import FILE, GITHUB, Command
 from standin import COVERALLS_TOKEN, StandIn
 
 
-def test_send_sends_a_kept_job_and_removes_it(command: Command, server: StandIn) -> None:
-    """Once it is accepted."""
-    path = command.job(service_name="test-ci", service_number="77", run_at="2026-02-18T00:52:48Z")
+def test_an_accepted_job_is_removed(command: Command, server: StandIn) -> None:
+    job = {"service_name": "test-ci", "service_number": "77", "run_at": "2026-02-18T00:52:48Z"}
+    path = command.job(**job)
 
-    status, said = command("send", str(path))
+    status, said = command("send", "-v", str(path))
 
-    assert (status, said) == (
-        0,
-        [f"coveralls: sent 1 file, 66.67% covered -> {server.url}/jobs/105971882"],
-    )
-    assert not path.exists()
-    assert server.jobs == [
-        {
-            "repo_token": COVERALLS_TOKEN,
-            "service_name": "test-ci",
-            "service_number": "77",
-            "run_at": "2026-02-18T00:52:48Z",
-            "source_files": [FILE],
-        }
-    ]
-
-
-def test_send_says_more_where_it_is_asked_to(command: Command) -> None:
-    """Sizes and times."""
-    path = command.job()
-
-    _, said = command("send", "-v", str(path))
-
-    assert len(said) > 1
+    assert status == 0
+    assert said[0] == f"coveralls: sent 1 file, 66.67% covered -> {server.url}/jobs/105971882"
     assert said[-1].endswith(" s, 1 attempt")
+    assert not path.exists()
+    assert server.jobs == [{"repo_token": COVERALLS_TOKEN, **job, "source_files": [FILE]}]
 
 
-def test_send_keeps_a_job_that_is_not_accepted(command: Command, server: StandIn) -> None:
-    """And says how to send it again."""
+def test_a_refused_job_stays_with_its_command(command: Command, server: StandIn) -> None:
     path = command.job(service_number="77")
     server.respond(503)
 
-    status, said = command("send", "job.json")
+    status, said = command("send", "job.json", "--coveralls-deadline=20")
 
     assert status == 1
     assert said[0].startswith("coveralls: failed: 503 ")
-    again = f"python -m pytest_coveralls_submit send --coveralls-host={server.url} job.json"
+    again = (
+        f"python -m pytest_coveralls_submit send --coveralls-host={server.url} "
+        "--coveralls-deadline=20 job.json"
+    )
     assert f"coveralls: kept in job.json; send it with: {again}" in said
     assert path.exists()
 
 
-def test_send_without_a_token_sends_nothing(command: Command, server: StandIn) -> None:
-    """And fails: that was the whole purpose."""
-    command.env(COVERALLS_REPO_TOKEN="")
-    path = command.job()
-
-    status, said = command("send", str(path))
-
-    assert status == 1
-    assert said[0].startswith("coveralls: not sent: no token: ")
-    assert path.exists()
-    assert server.requests == []
-
-
-def test_send_as_a_dry_run_checks_the_job(command: Command, server: StandIn) -> None:
-    """And keeps it."""
-    path = command.job()
-
-    assert command("send", "--coveralls-dry-run", str(path)) == (
-        0,
-        ["coveralls: built 1 file, 66.67% covered; not sent, this is a dry run"],
-    )
-    assert path.exists()
-    assert server.requests == []
-
-
-def test_send_of_a_job_without_lines(command: Command) -> None:
-    """Nothing to cover is covered."""
-    path = command.job(source_files=[])
-
-    assert "sent 0 files, 100.00% covered" in command("send", str(path))[1][0]
-
-
 @pytest.mark.parametrize(
-    "content", ["", "{", "[]", '{"source_files": [{}]}', '{"source_files": [], "x": 1}']
+    ("env", "status", "said"),
+    [
+        ({"COVERALLS_REPO_TOKEN": ""}, 1, "not sent: no token: "),
+        ({"COVERALLS_DRY_RUN": "1"}, 0, "built 1 file, 66.67% covered; not sent, this is a dry"),
+    ],
 )
-def test_send_names_a_damaged_file(command: Command, server: StandIn, content: str) -> None:
-    """One line, nothing sent, nothing removed."""
-    path = command.folder / "job.json"
-    path.write_text(content)
+def test_a_job_that_is_not_sent_stays(
+    command: Command, server: StandIn, env: dict[str, str], status: int, said: str
+) -> None:
+    """Without a token it fails: sending was the whole purpose."""
+    command.env(**env)
+    path = command.job()
 
-    status, said = command("send", str(path))
+    ended, (line,) = command("send", str(path))
+
+    assert ended == status
+    assert line.startswith(f"coveralls: {said}")
+    assert path.exists()
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"source_files": [], "x": 1}', None])
+def test_a_damaged_or_missing_file_is_named(
+    command: Command, server: StandIn, content: str | None
+) -> None:
+    path = command.folder / "job.json"
+    if content is not None:
+        path.write_text(content)
+
+    status, (line,) = command("send", str(path))
 
     assert status == 2
-    assert len(said) == 1
-    assert said[0].startswith(f"coveralls: {path}")
-    assert path.exists()
+    assert line.startswith(f"coveralls: {path}")
+    assert path.exists() == (content is not None)
     assert server.requests == []
 
 
-def test_send_names_a_missing_file(command: Command) -> None:
-    """With the system's reason."""
-    status, said = command("send", "gone.json")
-
-    expected = "coveralls: gone.json cannot be read: No such file or directory"
-    assert (status, said) == (2, [expected])
-
-
-def test_send_reads_standard_input(command: Command, server: StandIn) -> None:
-    """For ``-``; there is nothing to remove."""
+def test_a_dash_is_standard_input(command: Command, server: StandIn) -> None:
     content = json.dumps({"source_files": [FILE], "service_number": "5"}).encode()
     command.monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
 
@@ -124,15 +87,16 @@ def test_send_reads_standard_input(command: Command, server: StandIn) -> None:
     assert server.jobs[0]["service_number"] == "5"
 
 
-def test_send_gives_source_files_alone_the_identity_of_the_checkout(
+# -- who built what ------------------------------------------------------------------------------
+
+
+def test_source_files_alone_get_the_identity_of_the_checkout(
     command: Command, server: StandIn
 ) -> None:
     """The official reporter's format has no commit and no service."""
     command.env(CI_NAME="test-ci", CI_BUILD_NUMBER="77", CI_COMMIT_ID="a" * 40)
-    path = command.job(source_files=[{"name": "a.go", "coverage": [1, 0]}])
-    server.findings.clear()
 
-    status, _ = command("send", str(path), "--coveralls-flag-name=go")
+    status, _ = command("send", str(command.job()), "--coveralls-flag-name=go")
 
     (job,) = server.jobs
     assert status == 0
@@ -142,91 +106,62 @@ def test_send_gives_source_files_alone_the_identity_of_the_checkout(
         "go",
     )
     assert job["git"] == {"head": {"id": "a" * 40}}
-    # Without digest and source Coveralls shows the file all the same.
-    server.findings.clear()
 
 
 @pytest.mark.parametrize(
-    ("kept", "env", "sent"),
+    ("kept", "token", "sent"),
     [
-        ("github-actions", {"COVERALLS_REPO_TOKEN": "ghs_x1234567"}, ("github", "octo/sample")),
-        ("github", {"COVERALLS_REPO_TOKEN": COVERALLS_TOKEN}, ("github-actions", None)),
-        ("github", {"COVERALLS_REPO_TOKEN": "ghs_x1234567"}, ("github", "octo/sample")),
-        ("my-ci", {"COVERALLS_REPO_TOKEN": COVERALLS_TOKEN}, ("my-ci", None)),
+        ("github-actions", "ghs_x1234567", ("github", "octo/sample")),
+        ("github", COVERALLS_TOKEN, ("github-actions", None)),
+        ("my-ci", COVERALLS_TOKEN, ("my-ci", None)),
     ],
 )
-def test_send_fits_the_service_name_to_the_token(
-    command: Command,
-    server: StandIn,
-    kept: str,
-    env: dict[str, str],
-    sent: tuple[str, str | None],
+def test_the_service_name_follows_the_token(
+    command: Command, server: StandIn, kept: str, token: str, sent: tuple[str, str | None]
 ) -> None:
-    """The job may have been built where there was another token or none."""
-    command.env(**GITHUB, **env)
-    path = command.job(service_name=kept, service_number="9001")
+    """The job may have been built where there was another token."""
+    command.env(**GITHUB, COVERALLS_REPO_TOKEN=token)
 
-    status, said = command("send", str(path))
+    status, said = command("send", str(command.job(service_name=kept, service_number="9001")))
 
     assert status == 0, said
     (job,) = server.jobs
     assert (job["service_name"], job.get("repo_name")) == sent
 
 
-def test_send_takes_the_repository_from_a_flag(command: Command, server: StandIn) -> None:
-    """On a developer's machine no variable names it."""
-    command.env(COVERALLS_REPO_TOKEN="ghp_x1234567")
-    path = command.job(service_name="github-actions", service_number="9001")
+def test_a_flag_beats_the_file_and_a_variable_does_not(command: Command, server: StandIn) -> None:
+    """A variable may be of another job."""
+    command.env(COVERALLS_SERVICE_JOB_ID="here")
+    path = command.job(service_name="test-ci", service_number="1", service_job_id="there")
 
-    status, said = command("send", str(path), "--coveralls-repo-name=octo/sample")
+    _, said = command("send", str(path), "--coveralls-service-number=2", "--coveralls-parallel")
 
-    assert status == 0, said
-    assert server.jobs[0]["repo_name"] == "octo/sample"
-
-
-def test_send_heeds_a_flag_over_what_the_file_says(command: Command, server: StandIn) -> None:
-    """A setting that is given on the command line is not passed over in silence."""
-    path = command.job(service_name="test-ci", service_number="1")
-
-    command("send", str(path), "--coveralls-service-number=2", "--coveralls-flag-name=web")
-
-    assert (server.jobs[0]["service_number"], server.jobs[0].get("flag_name")) == ("2", "web")
+    (job,) = server.jobs
+    assert (job["service_number"], job["service_job_id"]) == ("2", "there")
+    assert any(line.endswith("--coveralls-service-number=2") for line in said)
 
 
-def test_send_tells_how_to_close_the_build_that_the_job_is_in(
-    command: Command, server: StandIn
-) -> None:
-    """By the job's own number, wherever it is sent from."""
-    path = command.job(service_name="test-ci", service_number="77", parallel=True)
-
-    _, said = command("send", str(path))
-
-    assert any(line.endswith("--coveralls-service-number=77") for line in said)
+# -- several -------------------------------------------------------------------------------------
 
 
-# -- several -----------------------------------------------------------------------------------
-
-
-def test_send_takes_files_and_folders_the_oldest_job_of_a_folder_first(
-    command: Command, server: StandIn
-) -> None:
-    """What else lies in a folder stays there."""
+def test_the_oldest_job_of_a_folder_is_sent_first(command: Command, server: StandIn) -> None:
     (command.folder / "kept").mkdir()
     for age, name in enumerate(("kept/job-new.json", "kept/job-old.json", "one.json")):
         path = command.job(name, service_job_id=name)
         os.utime(path, (1e9 - age, 1e9 - age))
     (command.folder / "kept" / "notes.json").write_text("{}")
+    command.env(COVERALLS_PARALEL="1")
 
     status, said = command("send", "one.json", "kept")
 
-    assert (status, len(said)) == (0, 3)
+    assert (status, len(said)) == (0, 4)
+    assert ["COVERALLS_PARALEL" in line for line in said] == [True, False, False, False]
     ids = [job["service_job_id"] for job in server.jobs]
     assert ids == ["one.json", "kept/job-old.json", "kept/job-new.json"]
     assert [path.name for path in command.folder.rglob("*.json")] == ["notes.json"]
 
 
-def test_send_of_an_empty_folder_is_no_failure(command: Command) -> None:
-    """There is nothing to do; the name is escaped."""
+def test_an_empty_folder_is_no_failure(command: Command) -> None:
     folder = command.folder / "a\x1b"
     folder.mkdir()
 
@@ -235,28 +170,22 @@ def test_send_of_an_empty_folder_is_no_failure(command: Command) -> None:
     assert command("send", str(folder)) == (0, [said])
 
 
-@pytest.mark.parametrize("answer", [200, 503])
-def test_send_sends_the_rest_where_one_file_is_damaged(
-    command: Command, server: StandIn, answer: int
-) -> None:
-    """The worst decides on the exit status."""
+def test_the_worst_file_decides_on_the_exit_status(command: Command, server: StandIn) -> None:
+    """And does not stop the others."""
     command.job("a.json")
     (command.folder / "b.json").write_text("{")
     command.job("c.json")
-    if answer != 200:
-        server.respond(answer)
+    server.respond(503)
 
     ended, said = command("send", "a.json", "b.json", "c.json")
 
-    assert ended == 2
-    assert len(server.requests) == 2
+    assert (ended, len(server.requests)) == (2, 2)
     assert [line for line in said if "b.json is not a JSON file: " in line] == said[-1:]
-    assert (command.folder / "a.json").exists() == (answer != 200)
+    assert (command.folder / "a.json").exists()
     assert not (command.folder / "c.json").exists()
 
 
-def test_send_ends_where_it_is_interrupted(command: Command, server: StandIn) -> None:
-    """Ctrl-C is for the whole command; what was not sent is still there."""
+def test_ctrl_c_ends_the_whole_command(command: Command, server: StandIn) -> None:
     server.respond(503)
     command.env(COVERALLS_RETRIES="1")
     paths = [command.job(name) for name in ("a.json", "b.json")]
@@ -276,17 +205,7 @@ def test_send_ends_where_it_is_interrupted(command: Command, server: StandIn) ->
     assert all(path.exists() for path in paths)
 
 
-def test_send_tells_notices(command: Command) -> None:
-    """A misspelt variable for instance, once."""
-    command.env(COVERALLS_PARALEL="1")
-    paths = [str(command.job(name)) for name in ("a.json", "b.json")]
-
-    _, said = command("send", *paths)
-
-    assert [line for line in said if "COVERALLS_PARALEL" in line] == said[:1]
-
-
-# -- after a run that may be a fork's ----------------------------------------------------------
+# -- under workflow_run, after a run that may be a fork's ----------------------------------------
 
 HEAD, OTHER = "5e837cc" + "0" * 33, "ab" * 20
 EVENT = {
@@ -319,42 +238,42 @@ FORGED: dict[str, Any] = {
     "repo_name": "octo/other",
     "git": {"head": {"id": HEAD, "message": "Trust me"}, "branch": "main"},
 }
-"""What somebody would write into a file to have it taken for the repository's own."""
 
 
 @pytest.fixture
 def follows(command: Command) -> Command:
     """A workflow that follows another one, with a token of GitHub's."""
     command.env(**GITHUB, COVERALLS_REPO_TOKEN="ghs_x1234567", GITHUB_EVENT_NAME="workflow_run")
-    follow(command)
+    follow(command, EVENT)
     return command
 
 
-def follow(command: Command, event: object = EVENT, **run: object) -> None:
+def follow(command: Command, event: object) -> None:
     """Write the event's file."""
-    if isinstance(event, dict) and run:
-        event = {**event, "workflow_run": {**event["workflow_run"], **run}}
     path = command.folder / "event.json"
     path.write_text(json.dumps(event))
     command.env(GITHUB_EVENT_PATH=str(path))
 
 
-def test_send_takes_who_built_what_from_the_event(follows: Command, server: StandIn) -> None:
-    """Of the file it takes what tells the jobs of a build apart, and what was measured."""
+def test_the_event_says_who_built_what(follows: Command, server: StandIn) -> None:
+    """The file says what tells the jobs of a build apart; an ini file there says nothing."""
+    ini = f"[pytest]\ncoveralls_commit_sha = {OTHER}\ncoveralls_service_branch = main2\n"
+    (follows.folder / "pytest.ini").write_text(ini)
     path = follows.job(**OF_THE_FILE, **FORGED, commit_sha=HEAD)
 
     status, said = follows("send", str(path))
 
     assert status == 0, said
     (job,) = server.jobs
+    run = "https://github.com/octo/sample/actions/runs/4242"
     assert job == {
         **OF_THE_FILE,
         "repo_token": "ghs_x1234567",
         "service_name": "github",
         "service_number": "4242",
         "service_attempt": "2",
-        "service_build_url": "https://github.com/octo/sample/actions/runs/4242",
-        "service_job_url": "https://github.com/octo/sample/actions/runs/4242",
+        "service_build_url": run,
+        "service_job_url": run,
         "service_pull_request": "12",
         "service_branch": "topic/y",
         "repo_name": "octo/sample",
@@ -368,16 +287,6 @@ def test_send_takes_who_built_what_from_the_event(follows: Command, server: Stan
     }
 
 
-def test_send_files_no_fork_under_the_default_branch(follows: Command, server: StandIn) -> None:
-    """A fork's ``main`` without a known pull request is the fork's."""
-    follow(follows, head_branch="main", pull_requests=[])
-
-    follows("send", str(follows.job(commit_sha=HEAD, service_branch="main")))
-
-    (job,) = server.jobs
-    assert (job["service_branch"], job["git"]["branch"]) == ("fork/main", "fork/main")
-
-
 @pytest.mark.parametrize(
     ("event", "fields", "said"),
     [
@@ -385,14 +294,12 @@ def test_send_files_no_fork_under_the_default_branch(follows: Command, server: S
         (EVENT, {"git": {"head": {"id": OTHER}}}, f"it is of commit {OTHER}, but the run that"),
         (EVENT, {"service_number": "4242"}, "it is of commit unknown, but the run that"),
         ({}, {"commit_sha": HEAD}, "the event of this workflow_run names no commit"),
-        ({}, {}, "the event of this workflow_run names no commit"),
-        ([], {"commit_sha": HEAD}, "the event of this workflow_run names no commit"),
+        ([], {}, "the event of this workflow_run names no commit"),
     ],
 )
-def test_send_refuses_a_file_that_is_not_of_the_events_commit(
+def test_a_file_of_another_commit_is_refused(
     follows: Command, server: StandIn, event: object, fields: dict[str, Any], said: str
 ) -> None:
-    """One line, nothing sent, the file stays."""
     follow(follows, event)
     path = follows.job(**fields)
 
@@ -400,27 +307,12 @@ def test_send_refuses_a_file_that_is_not_of_the_events_commit(
 
     assert status == 1
     assert lines[-1].startswith(f"coveralls: {path} is not sent: {said}")
-    assert len(lines) == 1 + isinstance(event, list)  # what is wrong with the event's file
     assert server.requests == []
     assert path.exists()
 
 
-def test_files_of_a_checkout_do_not_overrule_the_event(follows: Command, server: StandIn) -> None:
-    """It may be the fork's: what an ini file says of commit and branch is its word."""
-    settings = {"commit_sha": OTHER, "service_branch": "main2", "repo_name": "o/r"}
-    text = "\n".join(f"coveralls_{name} = {value}" for name, value in settings.items())
-    (follows.folder / "pytest.ini").write_text(f"[pytest]\n{text}\ncoveralls_flag_name = a\n")
-
-    assert follows("send", str(follows.job(commit_sha=OTHER)))[0] == 1
-    assert server.requests == []
-    follows("send", str(follows.job(commit_sha=HEAD)))
-
-    (job,) = server.jobs
-    assert (job["commit_sha"], job["service_branch"]) == (HEAD, "topic/y")
-
-
-def test_a_run_that_follows_a_forks_is_told_to_set_its_secret(follows: Command) -> None:
-    """Unlike the fork's own it would have it."""
+def test_a_missing_secret_is_asked_for(follows: Command) -> None:
+    """This run can have it, unlike the fork's own."""
     follows.env(GITHUB_TOKEN="", COVERALLS_REPO_TOKEN="")
 
     _, (line,) = follows("send", str(follows.job(commit_sha=HEAD)))
@@ -428,25 +320,18 @@ def test_a_run_that_follows_a_forks_is_told_to_set_its_secret(follows: Command) 
     assert line.startswith("coveralls: not sent: no token: set COVERALLS_REPO_TOKEN")
 
 
-def test_send_gives_a_file_without_identity_the_events(follows: Command, server: StandIn) -> None:
-    """It claims nothing; flags and variables of this workflow tell which job it is."""
-    follows.env(COVERALLS_PARALLEL="true")
+@pytest.mark.parametrize("fields", [{}, {**OF_THE_FILE, "commit_sha": HEAD}])
+def test_a_flag_beats_the_file_of_a_fork(
+    follows: Command, server: StandIn, fields: dict[str, Any]
+) -> None:
+    """A variable counts only for a file that claims nothing."""
+    follows.env(COVERALLS_SERVICE_JOB_ID="here")
 
-    follows("send", str(follows.job()), "--coveralls-flag-name=web")
+    follows("send", str(follows.job(**fields)), "--coveralls-flag-name=web")
 
     (job,) = server.jobs
     assert (job["commit_sha"], job["service_number"]) == (HEAD, "4242")
-    assert (job["flag_name"], job["parallel"]) == ("web", True)
-
-
-def test_send_heeds_a_flag_over_a_fork_file(follows: Command, server: StandIn) -> None:
-    """What is typed comes from whoever wrote this workflow; variables may be another job's."""
-    follows.env(COVERALLS_SERVICE_JOB_ID="here")
-
-    follows("send", str(follows.job(**OF_THE_FILE, commit_sha=HEAD)), "--coveralls-flag-name=web")
-
-    (job,) = server.jobs
-    assert (job["flag_name"], job["service_job_id"]) == ("web", "test-3.12")
+    assert (job["flag_name"], job["service_job_id"]) == ("web", "test-3.12" if fields else "here")
 
 
 HOSTILE = "::set-output name=a::b ##vso[task.setvariable variable=a]b\x1b[31m\u202e.py"
@@ -456,16 +341,16 @@ HOSTILE = "::set-output name=a::b ##vso[task.setvariable variable=a]b\x1b[31m\u2
 def test_nothing_of_a_file_commands_the_runner(
     follows: Command, server: StandIn, answer: int
 ) -> None:
-    """Later steps get the server's link alone; what is shown is escaped."""
+    """Later steps get only the server's link."""
     places = {name: follows.folder / name for name in ("OUTPUT", "ENV", "STEP_SUMMARY")}
     follows.env(**{f"GITHUB_{name}": str(path) for name, path in places.items()})
     if answer != 200:
         server.respond(answer)
     fields = {**OF_THE_FILE, "flag_name": HOSTILE, "commit_sha": HEAD}
     path = follows.job(f"{HOSTILE}.json", **fields, source_files=[{**FILE, "name": HOSTILE}])
-    server.tokens.add("ghs_x1234567")
+    damaged = follows.job("b.json", **{HOSTILE: 1})
 
-    _, said = follows("send", "-v", path.name)
+    _, said = follows("send", "-v", path.name, damaged.name)
     server.findings.clear()
 
     outputs = places["OUTPUT"].read_text() if places["OUTPUT"].exists() else ""
@@ -476,24 +361,3 @@ def test_nothing_of_a_file_commands_the_runner(
     for line in shown.splitlines():
         assert "##vso[" not in line
         assert not line.lstrip().startswith("::") or "::warning title=Coveralls::503" in line
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"source_files": [{**FILE, "name": HOSTILE, "coverage": ["x"]}]},
-        {HOSTILE: 1},
-        {"commit_sha": HOSTILE},
-    ],
-    ids=["name", "field", "commit"],
-)
-def test_what_is_said_of_a_damaged_file_is_escaped(
-    follows: Command, fields: dict[str, Any]
-) -> None:
-    """One line, whatever stands in it."""
-    status, (line,) = follows("send", str(follows.job(**fields)))
-
-    assert status == (1 if "commit_sha" in fields else 2)
-    assert line.startswith("coveralls: ")
-    assert not {"\x1b", "\u202e"} & set(line)
-    assert "##vso[" not in line
