@@ -1,37 +1,39 @@
-"""Read what the CI service says about the build from its environment variables."""
+"""Read the build of a CI service from its environment variables."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ..text import commit_id, public_url, pull_request_number
+from .github_event import github_event
 from .services import GENERIC, PLACEHOLDER, SERVICES, Cell, Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     _Cleaner = Callable[[str], str | None]
+    _Rows = list[tuple[Service, dict[str, str]]]  # each with the variables that it may read
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Build:
-    """Hold what a CI service says about a build; texts are stripped and never empty.
+    """Hold the facts about a build; texts are stripped and never empty.
 
     Attributes:
-        service_number: shared by all jobs of a build; what ``finish`` sends as ``build_num``.
+        service_number: shared by all jobs of a build; ``finish`` sends it as ``build_num``.
         service_job_id: differs between the jobs of one build.
         service_job_number: a label.
         service_pull_request: digits only.
         service_branch: without prefix, never ``HEAD``; of a pull request its source.
         target_branch: the branch that a pull request goes into.
-        event_name: GitHub's name of what started the run.
+        event_name: GitHub's name of the event that started the run.
         commit_sha: the head commit, never a synthetic merge.
-        merge_sha: what is checked out for a pull request whose head is unknown.
+        merge_sha: checked out for a pull request whose head is unknown.
         head_ref: the branch of ``origin`` in the clone that is a pull request's head.
-        diff_base_sha: with which commit the service compares a pull request.
+        diff_base_sha: the service compares a pull request with it.
         repo_name: ``owner/repo``.
         remote_url: without userinfo, query and fragment.
         problems: notices on the service's file.
@@ -81,14 +83,14 @@ def detect(env: Mapping[str, str]) -> Build:
     No file is read but GitHub's event. A value that cannot be used is skipped for the next cell.
     """
     service = _running(env)
-    read = service.read_file or _read_nothing
-    more, problems = read(env, tuple(service.variables()))
-    asked = [_Asked(service, {**env, **more})]
+    variables = {*service.variables()}
+    event, problems = github_event(env, variables)
+    rows = [(service, {**env, **event})]
     if service is not GENERIC:
         # A variable that the row reads or ignores has been judged there: it has no second say.
-        judged = {*service.variables(), *service.ignored}
-        asked.append(_Asked(GENERIC, {name: env[name] for name in env if name not in judged}))
-    return Build(service_name=service_name(env), problems=problems, **_values(asked))
+        judged = variables | {*service.ignored}
+        rows.append((GENERIC, {name: env[name] for name in env if name not in judged}))
+    return Build(service_name=service_name(env), problems=problems, **_values(rows))
 
 
 def service_name(env: Mapping[str, str]) -> str | None:
@@ -96,20 +98,11 @@ def service_name(env: Mapping[str, str]) -> str | None:
     return _filled(_running(env).name, env, _plain)
 
 
-def _read_nothing(*_: object) -> tuple[dict[str, str], tuple[str, ...]]:
-    return {}, ()
-
-
 def _running(env: Mapping[str, str]) -> Service:
-    return next(service for service in SERVICES if _runs(service, env))
+    def fits(conditions: str) -> bool:
+        return all(_holds(condition, env) for condition in conditions.split())
 
-
-def _runs(service: Service, env: Mapping[str, str]) -> bool:
-    alternatives = (service.when,) if isinstance(service.when, str) else service.when
-    return not alternatives or any(
-        all(_holds(condition, env) for condition in alternative.split())
-        for alternative in alternatives
-    )
+    return next(row for row in SERVICES if not row.when or any(map(fits, row.when)))
 
 
 def _holds(condition: str, env: Mapping[str, str]) -> bool:
@@ -118,28 +111,20 @@ def _holds(condition: str, env: Mapping[str, str]) -> bool:
     return value == wanted if wanted else value not in ("", "0", "false", "no", "off")
 
 
-class _Asked(NamedTuple):
-    """Pair a row with the variables that it may read."""
-
-    service: Service
-    env: Mapping[str, str]
-
-
-def _values(asked: list[_Asked]) -> dict[str, Any]:
+def _values(rows: _Rows) -> dict[str, Any]:
     """Return the fields that the rows fill."""
-    number = _first(asked, "service_pull_request", push=False)
+    number = _first(rows, "service_pull_request", push=False)
     push = number is None
     values = {
-        column: _first(asked, column, push=push)
+        column: _first(rows, column, push=push)
         for column in _FROM_ROWS
         if not push or column not in _OF_PULL_REQUESTS
     }
     if number is not None:
-        values["service_branch"] = _first(
-            asked, "service_branch", push=False, accept=_branch_of_pull_request(number)
-        )
+        accept = _branch_of_pull_request(number)
+        values["service_branch"] = _first(rows, "service_branch", push=False, accept=accept)
     if values["tag"] is None:
-        values["tag"] = _first(asked, "service_branch", push=push, accept=_tag_of_ref)
+        values["tag"] = _first(rows, "service_branch", push=push, accept=_tag_of_ref)
     if values["service_branch"] == values["tag"]:  # several services call the tag a branch
         values["service_branch"] = None
     if values["commit_sha"]:
@@ -147,19 +132,13 @@ def _values(asked: list[_Asked]) -> dict[str, Any]:
     return values
 
 
-def _first(
-    asked: list[_Asked],
-    column: str,
-    *,
-    push: bool,
-    accept: _Cleaner | None = None,
-) -> str | None:
+def _first(rows: _Rows, column: str, *, push: bool, accept: _Cleaner | None = None) -> str | None:
     """Return the first usable value of a column."""
-    tidy, accepts = _CLEANERS.get(column, (_plain, str))
-    for row in asked:
-        for cell in row.service.cells(column):
+    tidy, usual = _CLEANERS.get(column, (_plain, str))
+    for service, env in rows:
+        for cell in service.cells(column):
             if push or not cell.unless_pull_request:
-                value = (accept or accepts)(_matched(cell, row.env, tidy))
+                value = (accept or usual)(_matched(cell, env, tidy))
                 if value:
                     return value
     return None
@@ -227,23 +206,21 @@ def _like(pattern: str) -> _Cleaner:
     return lambda text: text if re.fullmatch(pattern, text) else None
 
 
-# https://git-scm.com/docs/git-check-ref-format
-_NO_REF = re.compile(r"[\s~^:?*\[\\]|\.\.|@\{|//|^[/-]|/$")
-_TAG_PREFIX = re.compile(r"refs/tags/|(?:refs/heads/|origin/)?tags/")
-_BRANCH_PREFIX = re.compile(r"refs/heads/|refs/remotes/[^/]+/|remotes/[^/]+/|origin/")
-_NO_BRANCH = re.compile(r"HEAD|<default>|refs/.*|[0-9a-f]{40}|[0-9a-f]{64}")
-
-
 _count = _like("[0-9]+")
 _identifier = _like("(?!.*://).*")
 _repo_name = _like(r"[\w.-]+(?:/[\w.-]+)+")
+
+# https://git-scm.com/docs/git-check-ref-format
+_NO_REF = re.compile(r"[\s~^:?*\[\\]|\.\.|@\{|//|^[/-]|/$")
+_TAG_PREFIX = re.compile(r"^(?:refs/tags/|(?:refs/heads/|origin/)?tags/)")
+_BRANCH_PREFIX = re.compile(r"^(?:refs/heads/|(?:refs/)?remotes/[^/]+/|origin/)")
+_NO_BRANCH = re.compile(r"HEAD|<default>|refs/.*|[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 def _branch(text: str) -> str | None:
     if _tag_of_ref(text):
         return None
-    prefix = _BRANCH_PREFIX.match(text)
-    name = text[prefix.end() :] if prefix else text
+    name = _BRANCH_PREFIX.sub("", text)
     return None if _NO_BRANCH.fullmatch(name) or _NO_REF.search(name) else name
 
 
@@ -265,8 +242,7 @@ def _branch_of_pull_request(number: str) -> _Cleaner:
 
 
 def _tag(text: str) -> str | None:
-    prefix = _TAG_PREFIX.match(text)
-    name = text[prefix.end() :] if prefix else text
+    name = _TAG_PREFIX.sub("", text)
     is_other = name == "HEAD" or name.startswith("refs/") or _NO_REF.search(name)
     return None if is_other else name
 

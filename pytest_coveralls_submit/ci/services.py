@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import TypeAlias
-
-from .github_event import github_event
+from collections.abc import Iterator
+from typing import NamedTuple, TypeAlias
 
 PLACEHOLDER = re.compile(r"\{([\w.]+)(\??)\}")
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(NamedTuple):
     """Hold a template with a condition; a row may have a bare template instead.
 
     ``{NAME}`` is a variable, ``{NAME?}`` one that may be missing. The template is skipped when a
@@ -27,23 +23,20 @@ class Cell:
     unless_pull_request: bool = False
 
 
-Cells: TypeAlias = "str | Cell | tuple[str | Cell, ...]"
-ReadFile: TypeAlias = (
-    "Callable[[Mapping[str, str], Iterable[str]], tuple[dict[str, str], tuple[str, ...]]]"
-)
+Column: TypeAlias = "str | Cell | tuple[str | Cell, ...]"
 
 
 class Service:
-    """A row: how to recognise a CI service, and which variables say what.
+    """Hold a row: how to recognise a CI service, and its variables.
 
     Args:
         name: sent as ``service_name``.
         when: alternatives; each names the variables that must be set, or NAME=value, between
             spaces. Without any the row always fits.
-        documented_at: where the owner documents the variables, else where they were read.
-        read_file: reads the service's file: further variables of these names, and problems.
+        documented_at: by the owner of the service, else where the variables were read.
         ignored: variables that do not mean here what they mean to the generic row.
-        cells: for fields of a `Build` one template, or a tuple of them that is tried in order.
+        columns: for fields of a `Build` one template, or a tuple of them that is tried in order.
+            Names like ``event.a.b`` are taken from GitHub's event.
     """
 
     def __init__(
@@ -52,44 +45,24 @@ class Service:
         *,
         when: str | tuple[str, ...],
         documented_at: str,
-        read_file: ReadFile | None = None,
         ignored: tuple[str, ...] = (),
-        **cells: Cells,
+        **columns: Column,
     ) -> None:
         self.name = name
-        self.when = when
+        self.when = (when,) if isinstance(when, str) else when
         self.documented_at = documented_at
-        self.read_file = read_file
         self.ignored = ignored
-        self._cells = cells
-
-    def __repr__(self) -> str:
-        return f"Service({self.name!r})"
-
-    def like_this(self, name: str, *, when: str, documented_at: str, **cells: Cells) -> Service:
-        """Return the row of a service that has most variables of this one."""
-        return Service(
-            name,
-            when=when,
-            documented_at=documented_at,
-            read_file=self.read_file,
-            ignored=self.ignored,
-            **{**self._cells, **cells},
-        )
+        self._columns = columns
 
     def cells(self, field: str) -> tuple[Cell, ...]:
         """Return the cells of a field in the order of trying."""
-        cells = self._cells.get(field, ())
-        cells = cells if isinstance(cells, tuple) else (cells,)
+        column = self._columns.get(field, ())
+        cells = (column,) if isinstance(column, str | Cell) else column
         return tuple(cell if isinstance(cell, Cell) else Cell(cell) for cell in cells)
-
-    def fields(self) -> Iterator[str]:
-        """Yield the fields that the row fills."""
-        yield from self._cells
 
     def variables(self) -> Iterator[str]:
         """Yield the name of every variable that the row reads."""
-        for field in self.fields():
+        for field in self._columns:
             for cell in self.cells(field):
                 yield from (name for name, _ in PLACEHOLDER.findall(cell.template))
 
@@ -102,76 +75,60 @@ def _push(template: str, pattern: str = "(.*)") -> Cell:
     return Cell(template, pattern, unless_pull_request=True)
 
 
-_RUN_PAGE = (
+_RUN_BY_ID = (
     "{event.workflow_run.html_url}",
     "{GITHUB_SERVER_URL}/{GITHUB_REPOSITORY}/actions/runs/{GITHUB_RUN_ID}",
 )
-_GITHUB = Service(
-    "github-actions",
-    when="GITHUB_ACTIONS",
-    documented_at="github/docs: content/actions/reference/workflows-and-actions/variables.md, "
-    "events-that-trigger-workflows.md; webhook-events-and-payloads.md",
-    read_file=github_event,
-    # A run that follows another one speaks for that one, which measured.
-    service_number=("{event.workflow_run.id}", "{GITHUB_RUN_ID}"),
-    # No variable tells the legs of a matrix apart, all share GITHUB_JOB. Each leg that runs at
-    # the same time has a runner of its own; job/identity.py adds Python, system and flag.
-    service_job_id=("{GITHUB_JOB}-{RUNNER_NAME}", "{GITHUB_JOB}"),
-    service_pull_request=(
-        "{event.pull_request.number}",
-        "{event.workflow_run.pull_requests.0.number}",
-        Cell("{GITHUB_REF}", _PULL_REF),
-        "{event.number}",
-    ),
-    service_branch=(
-        "{event.pull_request.head.ref}",
-        "{event.workflow_run.head_branch}",
-        "{GITHUB_HEAD_REF}",
-        "{GITHUB_REF}",
-        Cell("{GITHUB_REF_TYPE} {GITHUB_REF_NAME}", "branch (.+)"),
-    ),
-    target_branch=(
-        "{event.pull_request.base.ref}",
-        "{event.workflow_run.pull_requests.0.base.ref}",
-        "{GITHUB_BASE_REF}",
-    ),
-    tag=Cell("{GITHUB_REF_TYPE} {GITHUB_REF_NAME}", "tag (.+)"),
-    commit_sha=(
-        "{event.pull_request.head.sha}",
-        "{event.workflow_run.head_sha}",
-        # Gitea and Forgejo check out the head of a pull request, GitHub its merge.
-        Cell("{GITHUB_REF} {GITHUB_SHA}", r"refs/pull/[0-9]+/head (\S+)"),
-        _push("{GITHUB_SHA}"),
-        "{event.merge_group.head_sha}",
-    ),
-    merge_sha="{GITHUB_SHA}",
-    service_build_url=_RUN_PAGE,
-    service_job_url=_RUN_PAGE,
-    service_attempt=("{event.workflow_run.run_attempt}", "{GITHUB_RUN_ATTEMPT}"),
-    event_name="{GITHUB_EVENT_NAME}",
-    repo_name=("{event.repository.full_name}", "{GITHUB_REPOSITORY}"),
-    job_name="{GITHUB_JOB}",
-    author_name=(
-        "{event.head_commit.author.name}",
-        "{event.workflow_run.head_commit.author.name}",
-    ),
-    author_email=(
-        "{event.head_commit.author.email}",
-        "{event.workflow_run.head_commit.author.email}",
-    ),
-    committer_name=(
-        "{event.head_commit.committer.name}",
-        "{event.workflow_run.head_commit.committer.name}",
-    ),
-    committer_email=(
-        "{event.head_commit.committer.email}",
-        "{event.workflow_run.head_commit.committer.email}",
-    ),
-    message=("{event.head_commit.message}", "{event.workflow_run.head_commit.message}"),
-    remote_url="{GITHUB_SERVER_URL}/{GITHUB_REPOSITORY}.git",
-)
-
 _RUN_BY_NUMBER = "{GITHUB_SERVER_URL}/{GITHUB_REPOSITORY}/actions/runs/{GITHUB_RUN_NUMBER}"
+
+
+def _actions(name: str, when: str, documented_at: str, page: Column) -> Service:
+    """Return the row of GitHub Actions, or of its likes with another page of a run."""
+    return Service(
+        name,
+        when=when,
+        documented_at=documented_at,
+        # A run that follows another one speaks for that one, which measured.
+        service_number=("{event.workflow_run.id}", "{GITHUB_RUN_ID}"),
+        # No variable tells the legs of a matrix apart, all share GITHUB_JOB. Each leg that runs at
+        # the same time has a runner of its own; job/identity.py adds Python, system and flag.
+        service_job_id=("{GITHUB_JOB}-{RUNNER_NAME}", "{GITHUB_JOB}"),
+        service_pull_request=(
+            "{event.pull_request.number}",
+            Cell("{GITHUB_REF}", _PULL_REF),
+            "{event.number}",
+        ),
+        service_branch=(
+            "{event.pull_request.head.ref}",
+            "{event.workflow_run.head_branch}",
+            "{GITHUB_HEAD_REF}",
+            "{GITHUB_REF}",
+            Cell("{GITHUB_REF_TYPE} {GITHUB_REF_NAME}", "branch (.+)"),
+        ),
+        target_branch=("{event.pull_request.base.ref}", "{GITHUB_BASE_REF}"),
+        tag=Cell("{GITHUB_REF_TYPE} {GITHUB_REF_NAME}", "tag (.+)"),
+        commit_sha=(
+            "{event.pull_request.head.sha}",
+            "{event.workflow_run.head_sha}",
+            # Gitea and Forgejo check out the head of a pull request, GitHub its merge.
+            Cell("{GITHUB_REF} {GITHUB_SHA}", r"refs/pull/[0-9]+/head (\S+)"),
+            _push("{GITHUB_SHA}"),
+        ),
+        merge_sha="{GITHUB_SHA}",
+        service_build_url=page,
+        service_job_url=page,
+        service_attempt=("{event.workflow_run.run_attempt}", "{GITHUB_RUN_ATTEMPT}"),
+        event_name="{GITHUB_EVENT_NAME}",
+        repo_name="{GITHUB_REPOSITORY}",
+        job_name="{GITHUB_JOB}",
+        author_name="{event.head_commit.author.name}",
+        author_email="{event.head_commit.author.email}",
+        committer_name="{event.head_commit.committer.name}",
+        committer_email="{event.head_commit.committer.email}",
+        message="{event.head_commit.message}",
+        remote_url="{GITHUB_SERVER_URL}/{GITHUB_REPOSITORY}.git",
+    )
+
 
 # In a pipeline of merged results the commit, its author and its message are those of the merge.
 _GITLAB_HEAD = "{CI_MERGE_REQUEST_EVENT_TYPE?} "
@@ -204,23 +161,27 @@ GENERIC = Service(
 )
 
 SERVICES: tuple[Service, ...] = (
-    # Forgejo and Gitea set GITHUB_ACTIONS too, and Forgejo sets GITEA_ACTIONS. A run's page has
-    # the number of the run in its address, not the id.
-    _GITHUB.like_this(
+    # Forgejo and Gitea set GITHUB_ACTIONS too, and Forgejo sets GITEA_ACTIONS. The page of a run
+    # has the number of the run in its address, not the id.
+    _actions(
         "forgejo-actions",
-        when="FORGEJO_ACTIONS",
-        documented_at="https://forgejo.org/docs/latest/user/actions/reference/",
-        service_build_url=_RUN_BY_NUMBER,
-        service_job_url=_RUN_BY_NUMBER,
+        "FORGEJO_ACTIONS",
+        "https://forgejo.org/docs/latest/user/actions/reference/",
+        _RUN_BY_NUMBER,
     ),
-    _GITHUB.like_this(
+    _actions(
         "gitea-actions",
-        when="GITEA_ACTIONS",
-        documented_at="https://github.com/go-gitea/gitea/issues/24038",
-        service_build_url=_RUN_BY_NUMBER,
-        service_job_url=_RUN_BY_NUMBER,
+        "GITEA_ACTIONS",
+        "https://github.com/go-gitea/gitea/issues/24038",
+        _RUN_BY_NUMBER,
     ),
-    _GITHUB,
+    _actions(
+        "github-actions",
+        "GITHUB_ACTIONS",
+        "github/docs: content/actions/reference/workflows-and-actions/variables.md, "
+        "events-that-trigger-workflows.md; webhook-events-and-payloads.md",
+        _RUN_BY_ID,
+    ),
     Service(
         "gitlab-ci",
         when="GITLAB_CI",
@@ -250,10 +211,8 @@ SERVICES: tuple[Service, ...] = (
         merge_sha="{CI_COMMIT_SHA}",
         diff_base_sha="{CI_MERGE_REQUEST_DIFF_BASE_SHA}",
         service_build_url="{CI_PIPELINE_URL}",
-        service_job_url="{CI_JOB_URL}",
         repo_name="{CI_PROJECT_PATH}",
         job_name=("{CI_JOB_NAME}", "{CI_BUILD_NAME}"),
-        node_index="{CI_NODE_INDEX}",
         author_name=Cell(_GITLAB_HEAD + "{CI_COMMIT_AUTHOR}", "(?:detached)? (.+) <[^<]*"),
         author_email=Cell(_GITLAB_HEAD + "{CI_COMMIT_AUTHOR}", "(?:detached)? .* <([^<>]*)>"),
         message=Cell(_GITLAB_HEAD + "{CI_COMMIT_MESSAGE}", "(?:detached)? (.+)"),
@@ -267,8 +226,6 @@ SERVICES: tuple[Service, ...] = (
         service_number="{CIRCLE_WORKFLOW_ID}",
         service_job_id=(
             "{CIRCLE_WORKFLOW_JOB_ID}-{CIRCLE_NODE_INDEX}",
-            "{CIRCLE_WORKFLOW_JOB_ID}",
-            "{CIRCLE_BUILD_NUM}-{CIRCLE_NODE_INDEX}",
             "{CIRCLE_BUILD_NUM}",
         ),
         service_job_number="{CIRCLE_BUILD_NUM}",
@@ -281,10 +238,7 @@ SERVICES: tuple[Service, ...] = (
         tag="{CIRCLE_TAG}",
         commit_sha="{CIRCLE_SHA1}",
         service_job_url="{CIRCLE_BUILD_URL}",
-        service_build_url=(
-            "https://app.circleci.com/pipelines/workflows/{CIRCLE_WORKFLOW_ID}",
-            "{CIRCLE_BUILD_URL}",
-        ),
+        service_build_url="https://app.circleci.com/pipelines/workflows/{CIRCLE_WORKFLOW_ID}",
         repo_name="{CIRCLE_PROJECT_USERNAME}/{CIRCLE_PROJECT_REPONAME}",
         job_name="{CIRCLE_JOB}",
         node_index="{CIRCLE_NODE_INDEX}",
@@ -294,7 +248,7 @@ SERVICES: tuple[Service, ...] = (
         when="TRAVIS",
         documented_at="travis-ci/docs-travis-ci-com: user/environment-variables.md, "
         "pull-requests.md",
-        service_number=("{TRAVIS_BUILD_NUMBER}", "{TRAVIS_BUILD_ID}"),
+        service_number="{TRAVIS_BUILD_NUMBER}",
         service_job_id="{TRAVIS_JOB_ID}",
         service_job_number="{TRAVIS_JOB_NUMBER}",
         service_pull_request="{TRAVIS_PULL_REQUEST}",
@@ -432,7 +386,7 @@ SERVICES: tuple[Service, ...] = (
         when="APPVEYOR",
         documented_at="appveyor/website: src/docs/environment-variables.md",
         # Unlike the id the version is what the official coverage-reporter sends.
-        service_number=("{APPVEYOR_BUILD_VERSION}", "{APPVEYOR_BUILD_ID}"),
+        service_number="{APPVEYOR_BUILD_VERSION}",
         service_job_id="{APPVEYOR_JOB_ID}",
         service_job_number="{APPVEYOR_JOB_NUMBER}",
         service_pull_request="{APPVEYOR_PULL_REQUEST_NUMBER}",
@@ -479,15 +433,14 @@ SERVICES: tuple[Service, ...] = (
     ),
     Service(
         "harness",
-        when=("HARNESS_BUILD_ID",),  # before Drone, whose variables it sets too
+        when="HARNESS_BUILD_ID",  # before Drone, whose variables it sets too
         documented_at="https://developer.harness.io/docs/continuous-integration/troubleshoot-ci/"
         "ci-env-var",
         ignored=("CI_COMMIT_MESSAGE",),
-        service_number=("{HARNESS_BUILD_ID}", "{CI_BUILD_NUMBER}"),
+        service_number="{HARNESS_BUILD_ID}",
         service_job_id=(
             "{HARNESS_BUILD_ID}-{HARNESS_STAGE_ID}-{HARNESS_NODE_INDEX}",
             "{HARNESS_BUILD_ID}-{HARNESS_STAGE_ID}",
-            "{HARNESS_BUILD_ID}-{HARNESS_NODE_INDEX}",
         ),
         service_pull_request="{DRONE_PULL_REQUEST}",
         service_branch=("{DRONE_SOURCE_BRANCH}", _push("{DRONE_COMMIT_BRANCH}")),
@@ -504,20 +457,18 @@ SERVICES: tuple[Service, ...] = (
         when=("CI=woodpecker", "CI_SYSTEM_NAME=woodpecker"),
         documented_at="woodpecker-ci/woodpecker: docs/docs/20-usage/50-environment.md",
         ignored=("CI_COMMIT_MESSAGE",),  # of a pull request its title
-        service_number=("{CI_PIPELINE_NUMBER}", "{CI_BUILD_NUMBER}"),
+        service_number="{CI_PIPELINE_NUMBER}",
         service_job_id=(
             "{CI_PIPELINE_NUMBER}.{CI_WORKFLOW_NUMBER}.{CI_STEP_NUMBER}",
-            "{CI_PIPELINE_NUMBER}.{CI_WORKFLOW_NUMBER}.{CI_STEP_NAME}",
             "{CI_PIPELINE_NUMBER}.{CI_WORKFLOW_NAME}.{CI_STEP_NAME}",
-            "{CI_BUILD_NUMBER}.{CI_JOB_NUMBER}",
         ),
-        service_job_number=("{CI_WORKFLOW_NUMBER}", "{CI_JOB_NUMBER}"),
+        service_job_number="{CI_WORKFLOW_NUMBER}",
         service_pull_request="{CI_COMMIT_PULL_REQUEST}",
         service_branch=("{CI_COMMIT_SOURCE_BRANCH}", _push("{CI_COMMIT_BRANCH}")),
         target_branch=("{CI_COMMIT_TARGET_BRANCH}", "{CI_COMMIT_BRANCH}"),
         tag="{CI_COMMIT_TAG}",
         commit_sha="{CI_COMMIT_SHA}",
-        service_build_url=("{CI_PIPELINE_URL}", "{CI_BUILD_LINK}"),
+        service_build_url="{CI_PIPELINE_URL}",
         service_job_url="{CI_STEP_URL}",
         service_attempt="{CI_PIPELINE_RERUNS}",
         repo_name="{CI_REPO}",
@@ -530,16 +481,11 @@ SERVICES: tuple[Service, ...] = (
         service_number="{DRONE_BUILD_NUMBER}",
         service_job_id=(
             "{DRONE_BUILD_NUMBER}.{DRONE_STAGE_NUMBER}.{DRONE_STEP_NUMBER}",
-            "{DRONE_BUILD_NUMBER}.{DRONE_STAGE_NUMBER}.{DRONE_STEP_NAME}",
             "{DRONE_BUILD_NUMBER}.{DRONE_STAGE_NUMBER}",
         ),
         service_job_number="{DRONE_STAGE_NUMBER}",
         service_pull_request="{DRONE_PULL_REQUEST}",
-        service_branch=(
-            "{DRONE_SOURCE_BRANCH}",
-            _push("{DRONE_BRANCH}"),
-            _push("{DRONE_COMMIT_BRANCH}"),
-        ),
+        service_branch=("{DRONE_SOURCE_BRANCH}", _push("{DRONE_BRANCH}")),
         target_branch=("{DRONE_TARGET_BRANCH}", "{DRONE_BRANCH}"),
         tag="{DRONE_TAG}",
         commit_sha=("{DRONE_COMMIT_SHA}", "{DRONE_COMMIT}"),
@@ -632,16 +578,11 @@ SERVICES: tuple[Service, ...] = (
         service_number="{CI_BUILD_NUMBER}",
         service_job_id=("{CI_BUILD_ID}-{CI_XCODEBUILD_ACTION}", "{CI_BUILD_ID}"),
         service_pull_request="{CI_PULL_REQUEST_NUMBER}",
-        service_branch=(
-            "{CI_PULL_REQUEST_SOURCE_BRANCH}",
-            _push("{CI_BRANCH}"),
-            _push("{CI_GIT_REF}"),
-        ),
+        service_branch=("{CI_PULL_REQUEST_SOURCE_BRANCH}", _push("{CI_BRANCH}")),
         target_branch="{CI_PULL_REQUEST_TARGET_BRANCH}",
         tag="{CI_TAG}",
         commit_sha=("{CI_PULL_REQUEST_SOURCE_COMMIT}", _push("{CI_COMMIT}")),
         merge_sha="{CI_COMMIT}",
-        service_build_url="{CI_BUILD_URL}",
         repo_name="{CI_PULL_REQUEST_TARGET_REPO}",
         job_name="{CI_WORKFLOW}",
     ),
@@ -704,21 +645,14 @@ SERVICES: tuple[Service, ...] = (
             "{BUDDY_PIPELINE_ID}-{BUDDY_EXECUTION_ID}",
         ),
         service_job_id=("{BUDDY_ACTION_RUN_HASH}", "{BUDDY_EXECUTION_ID}-{BUDDY_ACTION_ID}"),
-        service_pull_request=(
-            "{BUDDY_RUN_PR_NO}",
-            "{BUDDY_EXECUTION_PULL_REQUEST_NO}",
-            "{BUDDY_EXECUTION_PULL_REQUEST_ID}",
-        ),
+        service_pull_request=("{BUDDY_RUN_PR_NO}", "{BUDDY_EXECUTION_PULL_REQUEST_NO}"),
         service_branch=(
             "{BUDDY_RUN_PR_HEAD_BRANCH}",
             "{BUDDY_EXECUTION_PULL_REQUEST_HEAD_BRANCH}",
             _push("{BUDDY_RUN_BRANCH}"),
             _push("{BUDDY_EXECUTION_BRANCH}"),
         ),
-        target_branch=(
-            "{BUDDY_RUN_PR_BASE_BRANCH}",
-            "{BUDDY_EXECUTION_PULL_REQUEST_BASE_BRANCH}",
-        ),
+        target_branch=("{BUDDY_RUN_PR_BASE_BRANCH}", "{BUDDY_EXECUTION_PULL_REQUEST_BASE_BRANCH}"),
         tag=("{BUDDY_RUN_TAG}", "{BUDDY_EXECUTION_TAG}"),
         commit_sha=("{BUDDY_RUN_COMMIT}", "{BUDDY_EXECUTION_REVISION}"),
         service_build_url=("{BUDDY_RUN_URL}", "{BUDDY_EXECUTION_URL}"),
@@ -779,10 +713,7 @@ SERVICES: tuple[Service, ...] = (
         service_job_id="{SD_BUILD_ID}",
         service_pull_request="{SD_PULL_REQUEST}",
         # The name of the remote stands before the branch: a fork's is "upstream".
-        service_branch=(
-            Cell("{PR_BRANCH_NAME}", "(?:upstream/)?(.+)"),
-            _push("{GIT_BRANCH}"),
-        ),
+        service_branch=(Cell("{PR_BRANCH_NAME}", "(?:upstream/)?(.+)"), _push("{GIT_BRANCH}")),
         target_branch="{PR_BASE_BRANCH_NAME}",
         commit_sha="{SD_BUILD_SHA}",
         service_build_url="{SD_UI_URL}/pipelines/{SD_PIPELINE_ID}/events/{SD_EVENT_ID}",
@@ -825,7 +756,6 @@ SERVICES: tuple[Service, ...] = (
         service_branch=(
             "{bamboo_repository_pr_sourceBranch}",
             "{bamboo_planRepository_branchName}",
-            "{bamboo_planRepository_branch}",
         ),
         target_branch="{bamboo_repository_pr_targetBranch}",
         commit_sha="{bamboo_planRepository_revision}",

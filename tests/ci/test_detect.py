@@ -10,6 +10,7 @@ from ci_environments import CASES, HEAD, MERGE
 from pytest_coveralls_submit.ci.detect import Build, detect
 from pytest_coveralls_submit.settings.table import PULL_REQUEST
 
+GITLAB, _ = CASES["gitlab push"]
 TRAVIS, _ = CASES["travis push"]
 JENKINS, _ = CASES["jenkins multibranch"]
 
@@ -86,9 +87,9 @@ def test_the_query_of_an_address_is_no_number() -> None:
 
 def test_a_url_in_place_of_a_number_is_skipped() -> None:
     """A number is a label of the build; the next cell is asked."""
-    env = {**TRAVIS, "TRAVIS_BUILD_NUMBER": "https://app.travis-ci.com/o/r/builds/4"}
+    env = {**GITLAB, "CI_PIPELINE_IID": "https://gitlab.com/o/r/-/pipelines/10"}
 
-    assert detect(env).service_number == "99"
+    assert detect(env).service_number == "1000"
 
 
 @pytest.mark.parametrize("text", ["refs/tags/v1", "origin/tags/v1", "tags/v1", "v1"])

@@ -149,14 +149,6 @@ def test_no_other_event_is_a_workflow_run(tmp_path: Path) -> None:
     assert (alone.is_workflow_run, alone.commit_sha, alone.service_branch) == (True, None, None)
 
 
-def test_a_merge_group_is_the_commit_of_the_group(tmp_path: Path) -> None:
-    """The group commit is what will be the target branch: it is built, not merged for the build."""
-    env, expected = CASES["github merge queue"]
-    event = {"merge_group": {"head_sha": HEAD}}
-
-    assert detect(with_event(env | {"GITHUB_SHA": ""}, tmp_path, event)) == expected
-
-
 def test_a_push_tells_author_committer_and_message(tmp_path: Path) -> None:
     """What git cannot say without the object is in the event's head commit."""
     commit = {

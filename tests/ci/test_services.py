@@ -78,8 +78,7 @@ def test_the_number_is_shared_and_the_job_id_differs(service: Service) -> None:
 
 def run_by(service: Service) -> dict[str, str]:
     """The least environment in which the row is the first that runs."""
-    first = service.when if isinstance(service.when, str) else (*service.when, "")[0]
-    pairs = (condition.partition("=") for condition in first.split())
+    pairs = (condition.partition("=") for condition in (*service.when, "")[0].split())
     return {name: value or "true" for name, _, value in pairs}
 
 
