@@ -1,4 +1,4 @@
-"""Ask GitLab's Commits API who wrote a commit; give the commit a status.
+"""Read a commit from GitLab's Commits API; give the commit a status.
 
 Both forms are spoken: today's (v4) and the CI API of GitLab 8 and some releases of 9.
 """
@@ -8,11 +8,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from itertools import count
-from math import isfinite
+from dataclasses import dataclass
+from itertools import count, islice
 from typing import Any, Literal, TypeAlias, TypeVar
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 from ..delivery.sender import Answer, Call, Policy, send
 from ..errors import GitLabError
@@ -20,33 +19,24 @@ from ..git import Commit
 from ..secret import Secret, redact
 from ..text import commit_id, escaped, is_loopback, json_object
 
-Ask: TypeAlias = Callable[[Call, bytes], Answer]
-"""Makes a request with a body, once, without following redirects or showing its URL."""
+Ask: TypeAlias = Callable[[Call, bytes], Answer]  # makes a request with a body, once
 _Shape = TypeVar("_Shape", dict[str, Any], list[Any])
 
 PER_PAGE = 20  # GitLab's own default; a page of 100 commits seldom fits into 64 KiB
 LIMIT = 1000  # commits among which the older API is searched
-_STATUS_VALUE = 255  # characters of a status's name, ref and target_url
-_VALUE = 1024  # characters kept of a name or an address
 _SHOWN = 200  # characters shown of an error of GitLab
 # gitlabhq/gitlab-ci: lib/ci/api/api.rb is mounted at the first, older documentation has the other.
 _OLDER_PATHS = ("/ci/api/v1/commits", "/ci/commits")
+_ADDRESS = re.compile(
+    r"(?P<scheme>https?)://(?:\[(?P<ip>[0-9a-f:.]+)\]|(?P<name>[\w.-]+))(?::[0-9]+)?(?:/[^\s?#@]*)?"
+)
 _ADVICE = {
     # gitlabhq/gitlabhq: doc/ci/jobs/ci_job_token.md,
     # app/services/ci/create_commit_status_service.rb
     400: "the commit may have this status already, or a value is not accepted",
-    401: (
-        "{token} is not accepted: it has to be a token with the api scope that has not expired; "
-        "a job token may neither list commits nor set a status"
-    ),
-    403: (
-        "the token in {token} needs the api scope and at least the role Developer, for a "
-        "protected branch a role that may push to it"
-    ),
-    404: (
-        "the project (CI_PROJECT_ID), the commit or its pipeline does not exist, or is hidden from "
-        "the token in {token}"
-    ),
+    401: "{token} has to be a token with the api scope that has not expired, not a job token",
+    403: "{token} needs the api scope and the role Developer, or more for a protected branch",
+    404: "project (CI_PROJECT_ID), commit or pipeline do not exist, or {token} cannot see them",
 }
 _OLDER_ADVICE = {  # gitlabhq/gitlab-ci: doc/api/README.md, lib/api/helpers.rb
     403: "{token} has to be the project's CI token, for the project of CI_PROJECT_ID",
@@ -54,18 +44,26 @@ _OLDER_ADVICE = {  # gitlabhq/gitlab-ci: doc/api/README.md, lib/api/helpers.rb
 }
 
 
+def client(env: Mapping[str, str], secrets: Iterable[Secret]) -> Ask:
+    """Return a function that makes a request, within 5 seconds."""
+    policy = Policy(connect_timeout=5.0, read_timeout=5.0, deadline=5.0)
+    job_token = env.get("CI_JOB_TOKEN")
+    hidden = (*secrets, *([Secret(job_token)] if job_token else []))
+
+    def ask(call: Call, body: bytes) -> Answer:
+        return send(call, [body], policy, env=env, say=lambda _: None, secrets=hidden)
+
+    return ask
+
+
 @dataclass(frozen=True)
 class _Api:
-    """A way to make requests with a token, and what its refusals mean."""
+    """Pair a token with the meaning of refusals."""
 
-    ask: Ask = field(repr=False)
+    ask: Ask
     token: Secret
     token_name: str
     advice: Mapping[int, str]
-
-    def request(self, call: Call, body: bytes, shape: type[_Shape], purpose: str) -> _Shape:
-        """Return the JSON of the answer; raise GitLabError for a refusal."""
-        return self.read(self.ask(call, body), shape, purpose)
 
     def read(self, answer: Answer, shape: type[_Shape], purpose: str) -> _Shape:
         """Return the JSON of an answer; raise GitLabError for a refusal."""
@@ -95,40 +93,33 @@ class _Api:
 
 
 def fill(build_sha: str, env: Mapping[str, str], ask: Ask) -> Commit | None:
-    """Return what GitLab knows of a commit, in one request.
-
-    None where it cannot be asked or does not answer.
-
-    Args:
-        build_sha: id of the commit.
-        env: with CI_API_V4_URL, CI_PROJECT_ID and CI_JOB_TOKEN.
-            Source: gitlabhq/gitlabhq: doc/ci/variables/predefined_variables.md.
-        ask: makes the request.
-    """
+    """Return a commit as GitLab knows it, None without an answer."""
     sha = commit_id(build_sha)
-    names = ("CI_API_V4_URL", "CI_PROJECT_ID", "CI_JOB_TOKEN")
-    base, project, token = (env.get(name, "").strip() for name in names)
+    # gitlabhq/gitlabhq: doc/ci/variables/predefined_variables.md
+    variables = ("CI_API_V4_URL", "CI_PROJECT_ID", "CI_JOB_TOKEN")
+    base, project, token = (env.get(name, "").strip() for name in variables)
     if not (sha and base and project and token):
         return None
+    # https://docs.gitlab.com/ci/jobs/ci_job_token/: a job token can read one commit
+    url = f"{_project(base, project)}/repository/commits/{sha}"
+    call = Call(method="GET", url=url, form="none", headers={"JOB-TOKEN": token})
     try:
         _check_address(base, "CI_API_V4_URL")
         api = _Api(ask, Secret(token), "CI_JOB_TOKEN", _ADVICE)
-        # https://docs.gitlab.com/ci/jobs/ci_job_token/: a job token can read one commit
-        call = Call(
-            method="GET",
-            url=f"{_project(base, project)}/repository/commits/{sha}",
-            form="none",
-            headers={"JOB-TOKEN": token},
-        )
-        document = api.request(call, b"", dict, "show the commit")
+        document = api.read(ask(call, b""), dict, "show the commit")
     except (GitLabError, OSError):
         return None
     known = commit_id(_text(document.get("id")))
     if known is None or not known.startswith(sha):
         return None
-    people = ("author_name", "author_email", "committer_name", "committer_email")
-    texts = {name: _text(document.get(name), _VALUE) for name in people}
-    return Commit(id=known, message=_text(document.get("message")), **texts)
+    names = ("author_name", "author_email", "committer_name", "committer_email", "message")
+    return Commit(id=known, **{name: _text(document.get(name)) for name in names})
+
+
+def _text(value: object) -> str | None:
+    # JSON can hold half a character.
+    text = value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
+    return text.strip() or None
 
 
 def announce(
@@ -138,59 +129,48 @@ def announce(
     head: Commit,
     *,
     coverage: float,
-    url: str | None = None,
-    ref: str | None = None,
-    name: str = "coveralls",
+    url: str | None,
+    ref: str | None,
+    name: str,
 ) -> str:
     """Give the commit a status; return one line about it.
 
-    The older CI API has no statuses, so there the commit itself is announced.
-
-    Args:
-        env: of the CI job.
-        token: with the api scope; for the older API the project's CI token.
-        ask: makes the requests.
-        head: the commit that was tested.
-        coverage: percentage, 0 to 100.
-        url: the job's page on Coveralls.
-        ref: the branch or tag that was tested.
-        name: of the status.
+    The older CI API has no statuses, so there the commit itself is announced. Its token is the
+    project's CI token, that of v4 has the scope api.
 
     Raises:
         GitLabError: GitLab cannot be asked, did not answer, or refused.
     """
-    project = env.get("CI_PROJECT_ID", "").strip() or env.get("CI_PROJECT_PATH", "").strip()
-    base = env.get("CI_API_V4_URL", "").strip()
-    older = env.get("CI_SERVER_URL", "").strip()
+    variables = ("CI_API_V4_URL", "CI_SERVER_URL", "CI_PROJECT_ID")
+    base, older, project = (env.get(name, "").strip() for name in variables)
     if not project or not (base or older):
         raise GitLabError(
-            "GitLab was not told of the job: gitlab_status needs CI_PROJECT_ID and CI_API_V4_URL "
-            "(CI_SERVER_URL where GitLab is too old for it), which jobs of GitLab CI have; under "
-            "tox add them to pass_env"
+            "gitlab_status needs CI_PROJECT_ID and CI_API_V4_URL (CI_SERVER_URL where GitLab is "
+            "too old for it), which jobs of GitLab CI have; under tox add them to pass_env"
         )
     _check_address(base or older, "CI_API_V4_URL" if base else "CI_SERVER_URL")
     api = _Api(ask, token, "COVERALLS_GITLAB_TOKEN", _ADVICE if base else _OLDER_ADVICE)
     if not base:
-        return _announce_commit(api, older, project, _push(env, head, ref))
+        return _announce_commit(api, older, project, _push_event(env, head, ref))
     pipeline = _pipeline(env, head.id)
     values = {
         "state": "success",
-        "name": name[:_STATUS_VALUE],
-        "coverage": round(coverage, 2) if isfinite(coverage) else None,
-        "target_url": _if_short(url),
+        "name": name,
+        "coverage": round(coverage, 2),
+        "target_url": url,
         # The pipeline of a merge request has another ref than the branch: it would not be found.
         # GitLab makes a pipeline of its own where none matches.
-        "ref": _if_short(ref) if pipeline is None else None,
+        "ref": ref if pipeline is None else None,
         "pipeline_id": pipeline,
     }
-    body = {key: value for key, value in values.items() if value is not None}
+    body = json.dumps({key: value for key, value in values.items() if value is not None})
     call = Call(
         method="POST",
         url=f"{_project(base, project)}/statuses/{quote(head.id, safe='')}",
         form="json",
         headers={"PRIVATE-TOKEN": token.reveal()},
     )
-    api.request(call, json.dumps(body).encode(), dict, "set the commit's status")
+    api.read(ask(call, body.encode()), dict, "set the commit's status")
     return f"GitLab: commit {head.id[:8]} has the status {name}, {coverage:.2f}% covered"
 
 
@@ -202,15 +182,10 @@ def _project(base: str, project: str) -> str:
     return f"{base.rstrip('/')}/projects/{quote(project, safe='')}"
 
 
-def _if_short(value: str | None) -> str | None:
-    return value if value and len(value) <= _STATUS_VALUE else None
-
-
 def _pipeline(env: Mapping[str, str], sha: str) -> int | None:
     """Return this job's pipeline, unless it runs on another commit, such as a merge."""
-    number = env.get("CI_PIPELINE_ID", "").strip()
-    is_same = env.get("CI_COMMIT_SHA", "").strip() == sha
-    return int(number) if is_same and re.fullmatch("[0-9]{1,18}", number) else None
+    number, commit = (env.get(name, "").strip() for name in ("CI_PIPELINE_ID", "CI_COMMIT_SHA"))
+    return int(number) if commit == sha and re.fullmatch("[0-9]{1,18}", number) else None
 
 
 # --- the older CI API, gitlabhq/gitlabhq: doc/ci/api/commits.md ----------------------------------
@@ -226,15 +201,15 @@ def _announce_commit(api: _Api, base: str, project: str, push: Mapping[str, Any]
     """
     sha = push["after"]
     parameters = {"project_id": project, "project_token": api.token.reveal()}
-    for number, known in enumerate(_older_commits(api, base, parameters)):
-        if known == sha:
-            return f"GitLab: commit {sha[:8]} is known already, nothing to announce"
-        if number >= LIMIT:
-            raise GitLabError(
-                f"GitLab was not told of commit {sha[:8]}: it lists more than {LIMIT} commits, "
-                "so whether it knows this one, and would build it again, cannot be told"
-            )
-    body = json.dumps({**parameters, "data": dict(push)}).encode()
+    known = _older_commits(api, base, parameters)
+    if sha in islice(known, LIMIT):
+        return f"GitLab: commit {sha[:8]} is known already, nothing to announce"
+    if next(known, None):
+        raise GitLabError(
+            f"GitLab was not told of commit {sha[:8]}: it lists more than {LIMIT} commits, "
+            "so whether it knows this one, and would build it again, cannot be told"
+        )
+    body = json.dumps({**parameters, "data": push}).encode()
     api.read(_ask_older(api, "POST", base, "", body), dict, "take the commit")
     return f"GitLab: commit {sha[:8]} was announced"
 
@@ -263,59 +238,29 @@ def _ask_older(
     return answer
 
 
-def _push(env: Mapping[str, str], head: Commit, ref: str | None) -> dict[str, Any]:
+def _push_event(env: Mapping[str, str], head: Commit, ref: str | None) -> dict[str, Any]:
     """Return the push of the commit; GitLab finds its author in `commits` only."""
-    tag = env.get("CI_BUILD_TAG", "").strip()
-    name = tag or ref or env.get("CI_BUILD_REF_NAME", "").strip()
-    if not name:
+    if ref is None:
         raise GitLabError(
-            "GitLab was not told of the commit: its branch is not known; set CI_BUILD_REF_NAME"
+            "GitLab was not told of the commit: its branch is unknown; set CI_BUILD_REF_NAME"
         )
+    kind = "tags" if env.get("CI_BUILD_TAG", "").strip() else "heads"
     author = {"name": head.author_name, "email": head.author_email}
     return {
         # Must be there; zeros mean a new branch (gitlabhq/gitlab-ci: app/models/commit.rb).
         "before": env.get("CI_BUILD_BEFORE_SHA", "").strip() or "0" * 40,
         "after": head.id,
-        "ref": f"refs/{'tags' if tag else 'heads'}/{name}",
+        "ref": f"refs/{kind}/{ref}",
         "commits": [{"id": head.id, "message": head.message, "author": author}],
         "total_commits_count": 1,
     }
 
 
-# --- addresses and texts -------------------------------------------------------------------------
-
-
 def _check_address(address: str, variable: str) -> None:
     """Raise GitLabError unless nobody else reads a token that is sent there."""
-    try:
-        parts = urlsplit(address)
-        _ = parts.port  # raises ValueError unless it is a number
-    except ValueError:
-        parts = urlsplit("")
-    is_private = parts.scheme == "https" or is_loopback(parts.hostname or "")
-    if not re.fullmatch(r"https?://[!-~]+", address) or re.search("[?#@]", address):
-        is_private = False
-    if not (parts.hostname and is_private):
+    parts = _ADDRESS.fullmatch(address)
+    if not parts or (parts["scheme"] == "http" and not is_loopback(parts["ip"] or parts["name"])):
         raise GitLabError(
             f"{variable} cannot be used: it has to be an https address without user, query and "
             "fragment, so that nobody else can read the token"
         )
-
-
-def _text(value: object, longest: int | None = None) -> str | None:
-    if not isinstance(value, str):
-        return None
-    text = value.encode("utf-8", "replace").decode().strip()  # JSON can hold half a character
-    return text[:longest] or None
-
-
-def client(env: Mapping[str, str], secrets: Iterable[Secret]) -> Ask:
-    """Return a function that asks GitLab once, for at most 5 seconds."""
-    policy = Policy(connect_timeout=5.0, read_timeout=5.0, deadline=5.0)
-    job_token = env.get("CI_JOB_TOKEN")
-    hidden = (*secrets, *([Secret(job_token)] if job_token else []))
-
-    def ask(call: Call, body: bytes) -> Answer:
-        return send(call, [body], policy, env=env, say=lambda _: None, secrets=hidden)
-
-    return ask
