@@ -1,30 +1,42 @@
-"""What CI services show of their own: summaries, annotations, outputs, statistics."""
+"""Show an outcome on CI services: summaries, annotations, outputs, statistics."""
 
 from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
 from .. import child_process
 from ..errors import ProcessError
-from ..outcome import Built, Failed, Outcome, Sent
-from ..output import line_range
+from ..outcome import Built, ChangedFile, Failed, FileTotal, Outcome, Sent
+from ..output import (
+    RANGES,
+    build_line,
+    changed_lines_line,
+    first_of,
+    headline,
+    line_range,
+    with_link,
+)
 from ..text import escaped, percentage
-from .markdown import markdown
 
 # GitHub drops what a step has beyond that (actions/toolkit#734).
 MAX_ANNOTATIONS = 10
-AGENT_TIMEOUT = 10.0
+AGENT_TIMEOUT = 10.0  # seconds
+LEAST_COVERED_ROWS = 10
+CHANGED_ROWS = 20
+
+# Marks of Markdown, and what GitHub turns into links without any mark.
+_MARKS = re.compile(r"[\\`*_{}\[\]<>#|~$&]|:(?=//)|(?<=www)\.", re.IGNORECASE)
 
 
 def pages(
     outcome: Outcome, env: Mapping[str, str], *, annotate: bool = False, is_trusted: bool = True
 ) -> list[str]:
-    """Show the CI service an outcome; return the commands to print.
+    """Show an outcome on its CI service; return commands to print.
 
     What cannot be written is left out: nothing here may fail a run.
 
@@ -32,7 +44,7 @@ def pages(
         outcome: with no secret in it.
         env: the environment of session start.
         annotate: whether to mark the missed changed lines.
-        is_trusted: False for a job that comes from a file: later steps get nothing of it.
+        is_trusted: False for a job from a file: later steps get no figures of it.
     """
     commands: list[str] = []
     if _runs_on("GITHUB_ACTIONS", env):
@@ -45,6 +57,14 @@ def pages(
     if _runs_on("BUILDKITE", env):
         _annotate_buildkite(outcome, env)
     return commands
+
+
+def _problems(outcome: Outcome) -> Iterator[tuple[str, str]]:
+    """Yield the level and the text of each problem."""
+    if isinstance(outcome, Failed):
+        yield "warning", outcome.reason
+    if outcome.shortfall:
+        yield "error", outcome.shortfall
 
 
 def _runs_on(variable: str, env: Mapping[str, str]) -> bool:
@@ -67,7 +87,7 @@ def _write_github_files(outcome: Outcome, env: Mapping[str, str], *, is_trusted:
         outputs["changed-percent"] = percentage(outcome.changed.percent)
     lines = (f"{name}={escaped(value)}\n" for name, value in outputs.items())
     _append(env.get("GITHUB_OUTPUT"), "".join(lines))
-    _append(env.get("GITHUB_STEP_SUMMARY"), markdown(outcome))
+    _append(env.get("GITHUB_STEP_SUMMARY"), _markdown(outcome))
 
 
 def _append(path: str | None, text: str) -> None:
@@ -77,10 +97,8 @@ def _append(path: str | None, text: str) -> None:
 
 
 def _github_commands(outcome: Outcome, *, annotate: bool) -> Iterator[str]:
-    if isinstance(outcome, Failed):
-        yield f"::warning title=Coveralls::{_github_message(outcome.reason)}"
-    if outcome.shortfall:
-        yield f"::error title=Coveralls::{_github_message(outcome.shortfall)}"
+    for level, text in _problems(outcome):
+        yield f"::{level} title=Coveralls::{_github_message(text)}"
     if annotate and outcome.changed is not None:
         missed = [
             (file.repository_name or file.name, *lines)
@@ -105,18 +123,14 @@ def _github_property(text: str) -> str:
 
 
 def _azure_commands(outcome: Outcome, env: Mapping[str, str]) -> Iterator[str]:
-    if isinstance(outcome, Failed):
-        text = _azure_message(f"Coveralls: {outcome.reason}")
-        yield f"##vso[task.logissue type=warning]{text}"
-    if outcome.shortfall:
-        text = _azure_message(f"Coveralls: {outcome.shortfall}")
-        yield f"##vso[task.logissue type=error]{text}"
-    if text := markdown(outcome):
+    for level, text in _problems(outcome):
+        yield f"##vso[task.logissue type={level}]{_azure_message(f'Coveralls: {text}')}"
+    if page := _markdown(outcome):
         with suppress(OSError):
             # The agent empties its directory after the job; the file's name is shown.
-            place = env.get("AGENT_TEMPDIRECTORY") or None
-            path = Path(tempfile.mkdtemp(prefix="coveralls-", dir=place), "Coveralls.md")
-            path.write_text(text, encoding="utf-8")
+            folder = env.get("AGENT_TEMPDIRECTORY") or None
+            path = Path(tempfile.mkdtemp(prefix="coveralls-", dir=folder), "Coveralls.md")
+            path.write_text(page, encoding="utf-8")
             yield f"##vso[task.uploadsummary]{_azure_message(str(path))}"
 
 
@@ -128,12 +142,9 @@ def _azure_message(text: str) -> str:
 
 
 def _teamcity_messages(outcome: Outcome) -> Iterator[str]:
-    if isinstance(outcome, Failed):
-        text = _teamcity_value(f"Coveralls: {outcome.reason}")
-        yield f"##teamcity[message text='{text}' status='WARNING']"
-    if outcome.shortfall:
-        text = _teamcity_value(f"Coveralls: {outcome.shortfall}")
-        yield f"##teamcity[message text='{text}' status='ERROR']"
+    for level, text in _problems(outcome):
+        escaped_text = _teamcity_value(f"Coveralls: {text}")
+        yield f"##teamcity[message text='{escaped_text}' status='{level.upper()}']"
     if isinstance(outcome, Built) and outcome.files:
         # https://www.jetbrains.com/help/teamcity/custom-chart.html
         covered = sum(file.covered_lines for file in outcome.files)
@@ -155,14 +166,73 @@ def _teamcity_value(text: str) -> str:
 
 
 def _annotate_buildkite(outcome: Outcome, env: Mapping[str, str]) -> None:
-    text = markdown(outcome)
-    if not text:
+    page = _markdown(outcome)
+    if not page:
         return
-    style = "warning" if isinstance(outcome, Failed) else "info"
-    style = "error" if outcome.shortfall else style
+    styles = ["info", *(level for level, _ in _problems(outcome))]
     # Another job's annotation of the same context would be replaced.
     context = "-".join(filter(None, ("coveralls", env.get("BUILDKITE_JOB_ID"))))
-    command = ["annotate", "--style", style, "--context", context, text]
+    command = ["annotate", "--style", styles[-1], "--context", context, page]
     with suppress(ProcessError):
         agent = child_process.find_program("buildkite-agent", env)
         child_process.run([agent, *command], env=env, seconds=AGENT_TIMEOUT, limit=65_536)
+
+
+# --- a page of Markdown, for the services that show one -------------------------------------------
+
+
+def _markdown(outcome: Outcome) -> str:
+    """Return the page: link, totals, changed files, least covered files.
+
+    It is empty for a job that was not sent, unless lines changed: forks need no page.
+    """
+    is_news = isinstance(outcome, Built | Failed) or outcome.changed is not None
+    if not is_news and not outcome.shortfall:
+        return ""
+    blocks = ["### Coveralls", *_paragraphs(outcome)]
+    if outcome.changed is not None and outcome.changed.files:
+        blocks.append(_changed_table(outcome.changed.files))
+    if isinstance(outcome, Built) and outcome.files:
+        blocks.append(_least_covered_table(outcome.files))
+    return "\n\n".join(blocks) + "\n"
+
+
+def _paragraphs(outcome: Outcome) -> Iterator[str]:
+    sent = outcome if isinstance(outcome, Sent) else None
+    yield _with_link(headline(outcome), sent.url if sent else None)
+    if isinstance(outcome, Failed):
+        yield from map(_as_markdown, outcome.advice)
+    if outcome.changed is not None:
+        yield _as_markdown(changed_lines_line(outcome.changed))
+    if outcome.shortfall:
+        yield f"**failed: {_as_markdown(outcome.shortfall)}**"
+    if sent and sent.build is not None:
+        yield _with_link(build_line(sent.build), sent.build.url)
+
+
+def _changed_table(files: Sequence[ChangedFile]) -> str:
+    """Return the changed files as a table, most missed lines first."""
+    rows = ["| Changed file | Covered | Changed | Missed lines |", "| --- | ---: | ---: | --- |"]
+    for file in sorted(files, key=lambda file: file.covered - file.total)[:CHANGED_ROWS]:
+        missed = first_of([line_range(*lines) for lines in file.missed], RANGES)
+        rows.append(f"| {_as_markdown(file.name)} | {file.covered} | {file.total} | {missed} |")
+    if len(files) > CHANGED_ROWS:
+        rows.append(f"\nand {len(files) - CHANGED_ROWS} more")
+    return "\n".join(rows)
+
+
+def _least_covered_table(files: Sequence[FileTotal]) -> str:
+    rows = ["| Least covered | Covered | Relevant | % |", "| --- | ---: | ---: | ---: |"]
+    for file in sorted(files, key=lambda file: file.percent)[:LEAST_COVERED_ROWS]:
+        figures = f"{file.covered} | {file.relevant} | {percentage(file.percent)}"
+        rows.append(f"| {_as_markdown(file.name)} | {figures} |")
+    return "\n".join(rows)
+
+
+def _with_link(text: str, url: str | None) -> str:
+    return with_link(_as_markdown(text), f"<{escaped(url)}>" if url else None)
+
+
+def _as_markdown(text: str) -> str:
+    """Return text from outside on one line, its Markdown escaped."""
+    return _MARKS.sub(r"\\\g<0>", escaped(text))
