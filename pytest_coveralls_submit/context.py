@@ -52,8 +52,7 @@ class SendContext:
     def secrets(self) -> tuple[Secret, ...]:
         """Return all values that must not be printed."""
         token = () if self.token is None else (self.token.secret,)
-        own = (self.settings.repo_token, self.settings.gitlab_token)
-        return (*token, *(secret for secret in own if secret is not None))
+        return (*token, *self.settings.secrets)
 
     def facts(self, number: str | None, service_name: str | None) -> RunFacts:
         """Return the facts that explain an answer to a job."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
@@ -16,15 +15,7 @@ import pytest
 from ..errors import SettingsError
 from ..secret import Environment, Secret, redact
 from ..text import is_loopback
-from .table import (
-    BOOLEAN,
-    OPTIONS,
-    SHORTEST_TOKEN,
-    TOKEN,
-    Parser,
-    Settings,
-    known_variables,
-)
+from .table import BOOLEAN, OPTIONS, SHORTEST_TOKEN, TOKEN, Parser, Settings, known_variables
 
 YML = ".coveralls.yml"
 # Keys that coverage-reporter and coveralls-python use.
@@ -37,14 +28,13 @@ OTHER_CLIENTS = {
     *("COVERALLS_SOURCE_HEADER", "COVERALLS_RCFILE", "COVERALLS_TIMEOUT"),
     *("COVERALLS_NOISY", "COVERALLS_SILENT"),
 }
-TOKENS_OF_CI = ("GITHUB_TOKEN", "CI_JOB_TOKEN")
 MAX_YML = 64 * 1024  # bytes
 MAX_TOKEN_FILE = 8192  # bytes: twice the longest token
-MAX_QUOTED = 100  # letters of a value in a message
+MAX_QUOTED = 100  # characters: a longer value is not quoted
 
 
 class Origin(NamedTuple):
-    """Say where a value comes from, as you would look for it."""
+    """Name the place of a value, as messages say it."""
 
     kind: Literal["flag", "variable", "ini", "yml", "token file"]
     name: str
@@ -63,19 +53,14 @@ class RawValue(NamedTuple):
 
     text: str
     origin: Origin
-    folder: Path  # which a relative file name is relative to
+    folder: Path  # for relative file names
 
     def __repr__(self) -> str:
         return f"<text from {self.origin}>"  # it may be a token
 
 
-class _Gathered(NamedTuple):
-    variables: Environment
-    settings: Settings
-    token_files: dict[Path, RawValue]  # a pipe can be read only once
-
-
-_GATHERED = pytest.StashKey[_Gathered]()
+# Our variables, and the settings that were gathered with them.
+_GATHERED = pytest.StashKey[tuple[Environment, Settings]]()
 
 
 def effective_environment(snapshot: Mapping[str, str]) -> Environment:
@@ -84,23 +69,23 @@ def effective_environment(snapshot: Mapping[str, str]) -> Environment:
     pytest-env and ``conftest.py`` may set ours; what they do to those of the CI service, for the
     tests, says nothing about this run.
     """
-    return Environment({**_ours(snapshot, is_ours=False), **_ours(os.environ)})
+    theirs = {name: snapshot[name] for name in snapshot if not name.startswith(PREFIX)}
+    return Environment({**theirs, **_ours(os.environ)})
 
 
-def _ours(env: Mapping[str, str], *, is_ours: bool = True) -> Environment:
-    return Environment({n: env[n] for n in env if n.startswith(PREFIX) == is_ours})
+def _ours(env: Mapping[str, str]) -> Environment:
+    return Environment({name: env[name] for name in env if name.startswith(PREFIX)})
 
 
 def is_switched_on(config: pytest.Config) -> bool:
-    """Return whether the ini key ``coveralls`` switches the plugin on.
+    """Tell whether the ini key ``coveralls`` switches the plugin on.
 
     Raises:
         SettingsError: the value is not a boolean.
     """
-    raw = RawValue(
-        _ini_text(config, "coveralls"), Origin("ini", "coveralls", config.inipath), config.rootpath
-    )
-    return bool(raw.text) and bool(_parse_value(raw, BOOLEAN, ()))
+    origin = Origin("ini", "coveralls", config.inipath)
+    raw = RawValue(_ini_text(config, "coveralls"), origin, config.rootpath)
+    return bool(raw.text) and bool(_parse_value(raw, BOOLEAN))
 
 
 def gather(
@@ -118,20 +103,17 @@ def gather(
         SettingsError: a value cannot be used.
     """
     variables = _ours(env)
-    known = config.stash.get(_GATHERED, None)
-    if known is not None and known.variables == variables:
-        return known.settings
-    token_files = known.token_files if known is not None else {}
+    before, settings = config.stash.get(_GATHERED, (None, None))
+    if settings is not None and before == variables:
+        return settings
     start = config.invocation_params.dir
     layers = [_from_flags(options, start), from_variables(env, start)]
     notices: list[str] = []
     if reads_files:
         from_yml, notices = read_yml(config.rootpath)
         layers += [_from_ini(config, options), from_yml]
-    hidden = [Secret(env[name]) for name in TOKENS_OF_CI if env.get(name)]
-    notices += _unknown_variables(env)
-    settings = resolve(*layers, hidden=hidden, token_files=token_files, notices=notices)
-    config.stash[_GATHERED] = _Gathered(variables, settings, token_files)
+    settings = resolve(*layers, notices=[*notices, *_unknown_variables(env)])
+    config.stash[_GATHERED] = variables, settings
     return settings
 
 
@@ -144,7 +126,7 @@ def _from_flags(options: Any, folder: Path) -> dict[str, RawValue]:
 
 
 def from_variables(env: Mapping[str, str], folder: Path) -> dict[str, RawValue]:
-    """Return what the environment sets, with paths relative to ``folder``."""
+    """Return the texts in the environment, with paths relative to ``folder``."""
     return {
         name: RawValue(env[variable], Origin("variable", variable), folder)
         for name, option in OPTIONS.items()
@@ -179,62 +161,9 @@ def _ini_text(config: pytest.Config, key: str) -> str:
     return "" if value is None else str(value)
 
 
-def read_yml(root: Path) -> tuple[dict[str, RawValue], list[str]]:
-    """Read ``.coveralls.yml`` below ``root``; return its settings, and notices.
-
-    Raises:
-        SettingsError: the file holds something else than keys with texts or flat lists.
-    """
-    path = root / YML
-    if not path.is_file():
-        return {}, []
-    try:
-        import yaml
-    except ImportError:
-        return {}, [f"{YML} is ignored: pip install pytest-coveralls-submit[yaml]"]
-    try:
-        # BaseLoader makes nothing but texts, lists and dicts.
-        values = yaml.load(_content(path, MAX_YML), Loader=yaml.BaseLoader)  # noqa: S506
-        return _known_keys(dict(_yml_texts(values)), path)
-    except yaml.YAMLError as error:
-        # Its message quotes the line, which may hold the token.
-        mark = getattr(error, "problem_mark", None)
-        problem = "it is not valid YAML" + (f", see line {mark.line + 1}" if mark else "")
-    except RecursionError:
-        problem = "it is nested too deeply"
-    except (OSError, ValueError) as error:
-        problem = str(getattr(error, "strerror", None) or error)
-    raise SettingsError(f"{path} cannot be read: {problem}")
-
-
-def _yml_texts(values: object) -> Iterator[tuple[str, str]]:
-    if not isinstance(values, dict):
-        if values not in (None, *NULLS):
-            raise ValueError("it does not hold keys and values")
-        return
-    for key, value in values.items():
-        members = value if isinstance(value, list) else [value]
-        if not all(isinstance(text, str) for text in (key, *members)):
-            raise ValueError(f"{str(key)[:MAX_QUOTED]} is neither a text nor a flat list of texts")
-        yield key, "" if value in NULLS else ",".join(members)
-
-
-def _known_keys(texts: Mapping[str, str], path: Path) -> tuple[dict[str, RawValue], list[str]]:
-    names = [name for name, option in OPTIONS.items() if "yml" in option.accepted_from]
-    found, notices = {}, []
-    for key, text in texts.items():
-        name = YML_ALIASES.get(key, key)
-        if name in names:
-            found[name] = RawValue(text, Origin("yml", key, path), path.parent)
-        else:
-            hint = _suggestion(key, names)
-            notices.append(f"unknown setting {key[:MAX_QUOTED]} in {YML}{hint}")
-    return found, notices
-
-
 def _unknown_variables(env: Mapping[str, str]) -> Iterator[str]:
     known = known_variables()
-    for variable in sorted(name for name in env if name.startswith(PREFIX)):
+    for variable in sorted(_ours(env)):
         if variable in OTHER_CLIENTS:
             yield f"{variable} is for other Coveralls clients and not needed here"
         elif variable not in known:
@@ -250,19 +179,58 @@ def _suggestion(name: str, names: Iterable[str], prefix: str = "") -> str:
     return f"; did you mean {prefix}{close[0]}?" if close else " is ignored"
 
 
-def resolve(
-    *layers: Mapping[str, RawValue],
-    hidden: Iterable[Secret] = (),
-    token_files: dict[Path, RawValue] | None = None,
-    notices: Iterable[str] = (),
-) -> Settings:
-    """Return the settings that ``layers`` give, the strongest layer first.
+# --- .coveralls.yml ----------------------------------------------------------------------------
 
-    Args:
-        layers: setting name -> text, such as those of flags, variables, ini, yml.
-        hidden: what no message may quote, besides the tokens among the settings.
-        token_files: token files that were read before; grows.
-        notices: what was found worth telling before.
+
+def read_yml(root: Path) -> tuple[dict[str, RawValue], list[str]]:
+    """Read ``.coveralls.yml`` below ``root``; return its settings, and notices.
+
+    Raises:
+        SettingsError: the file holds more than keys with texts or flat lists.
+    """
+    path = root / YML
+    if not path.is_file():
+        return {}, []
+    try:
+        import yaml
+    except ImportError:
+        return {}, [f"{YML} is ignored: pip install pytest-coveralls-submit[yaml]"]
+    try:
+        # BaseLoader makes only texts, lists and dicts.
+        return _from_yml(yaml.load(_content(path, MAX_YML), Loader=yaml.BaseLoader), path)  # noqa: S506
+    except yaml.YAMLError as error:
+        # Its message quotes the line, which may hold the token.
+        mark = getattr(error, "problem_mark", None)
+        problem = "it is not valid YAML" + (f", see line {mark.line + 1}" if mark else "")
+    except (OSError, ValueError) as error:
+        problem = _reason(error)
+    raise SettingsError(f"{path} cannot be read: {problem}")
+
+
+def _from_yml(values: Any, path: Path) -> tuple[dict[str, RawValue], list[str]]:
+    if values in (None, *NULLS):
+        return {}, []
+    if not isinstance(values, dict):
+        raise ValueError("it does not hold keys and values")  # noqa: TRY004  as all of these
+    names = [name for name, option in OPTIONS.items() if "yml" in option.accepted_from]
+    found, notices = {}, []
+    for key, value in values.items():
+        members = value if isinstance(value, list) else [value]
+        if not all(isinstance(text, str) for text in (key, *members)):
+            raise ValueError(f"{key} is neither a text nor a flat list of texts")
+        name = YML_ALIASES.get(key, key)
+        if name not in names:
+            notices.append(f"unknown setting {key} in {YML}{_suggestion(key, names)}")
+        elif value not in NULLS:
+            found[name] = RawValue(",".join(members), Origin("yml", key, path), path.parent)
+    return found, notices
+
+
+# --- texts become values -----------------------------------------------------------------------
+
+
+def resolve(*layers: Mapping[str, RawValue], notices: Iterable[str] = ()) -> Settings:
+    """Return the settings of ``layers``, the strongest layer first.
 
     Raises:
         SettingsError: a value cannot be used; the message names its origin and what is expected.
@@ -275,54 +243,79 @@ def resolve(
                 found[name] = raw
     token, file = found.get("repo_token"), found.get("repo_token_file")
     if file is not None and (token is None or token.origin.kind != "variable"):
-        if not os.path.exists(file.folder / file.text.strip()):  # noqa: PTH110  as below
+        path = file.folder / file.text.strip()
+        if not os.path.exists(path):  # noqa: PTH110  as below
             # The text may be the token itself: it is not quoted.
             told.append(f"{file.origin} names a file that does not exist, so it gives no token")
-        else:
-            raw = _in_token_file(file, {} if token_files is None else token_files)
-            if _counts("repo_token", raw, told):
-                found["repo_token"] = raw
-    secrets = [*hidden, *_secrets([*layers, found])]
-    values = {name: _value(name, raw, secrets) for name, raw in found.items()}
-    settings = Settings(values, {name: raw.origin for name, raw in found.items()}, tuple(told))
-    _check_transport_security(settings, secrets)
+        elif _counts("repo_token", raw := _in_token_file(path, file.origin), told):
+            found["repo_token"] = raw
+    tokens = [Secret(raw.text.strip()) for name, raw in found.items() if _is_token(name)]
+    try:
+        values = {name: _value(name, raw) for name, raw in found.items()}
+        origins = {name: raw.origin for name, raw in found.items()}
+        settings = Settings(values, origins, tuple(told))
+        _check_transport_security(settings)
+    except SettingsError as error:
+        raise SettingsError(redact(str(error), tokens)) from None
     return settings
+
+
+def _is_token(name: str) -> bool:
+    return OPTIONS[name].parser is TOKEN
 
 
 def _counts(name: str, raw: RawValue, notices: list[str]) -> bool:
     text = raw.text.strip()
-    if text and OPTIONS[name].parser is TOKEN and len(text) < SHORTEST_TOKEN:
+    if text and _is_token(name) and len(text) < SHORTEST_TOKEN:
         notices.append(f"{raw.origin} is ignored: a token has at least {SHORTEST_TOKEN} characters")
         return False
     return bool(text)
 
 
-def _secrets(layers: Iterable[Mapping[str, RawValue]]) -> Iterator[Secret]:
-    for layer in layers:
-        for name, raw in layer.items():
-            if OPTIONS[name].parser is TOKEN:
-                yield Secret(raw.text.strip())
+def _in_token_file(path: Path, named_by: Origin) -> RawValue:
+    try:
+        text = _content(path, MAX_TOKEN_FILE)
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{named_by}: {path} cannot be read: {_reason(error)}") from None
+    return RawValue(text, Origin("token file", str(named_by), path), path.parent)
 
 
-def _value(name: str, raw: RawValue, secrets: Sequence[Secret]) -> Any:
-    value = _parse_value(raw, OPTIONS[name].parser, secrets)
+def _content(path: Path, limit: int) -> str:
+    if not path.is_file():
+        raise ValueError("it is not a regular file")
+    with path.open("rb") as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise ValueError(f"it is larger than {limit // 1024} KiB")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError("it is not UTF-8") from None
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error)
+
+
+def _value(name: str, raw: RawValue) -> Any:
+    value = _parse_value(raw, OPTIONS[name].parser)
     if isinstance(value, Path):
         value = raw.folder / value
     elif isinstance(value, tuple):
         value = tuple(raw.folder / path for path in value)
     if problem := _problem_with_file(name, value):
-        raise SettingsError(f"{raw.origin}: {redact(problem, secrets)}")
+        raise SettingsError(f"{raw.origin}: {problem}")
     return value
 
 
-def _parse_value(raw: RawValue, parser: Parser, secrets: Sequence[Secret]) -> Any:
+def _parse_value(raw: RawValue, parser: Parser) -> Any:
     text = raw.text.strip()
     try:
         return parser.parse(text)
     except ValueError:
         # An "@" may follow a password.
-        shown = redact(re.sub(".*@", "[hidden]@", text, flags=re.DOTALL), secrets)[:MAX_QUOTED]
-        quoted = f' is "{shown}"' if parser.quotes else ""
+        shown = re.sub(".*@", "[hidden]@", text, flags=re.DOTALL)
+        quoted = f' is "{shown}"' if parser is not TOKEN and len(shown) <= MAX_QUOTED else ""
         raise SettingsError(f"{raw.origin}{quoted}: expected {parser.accepts}") from None
 
 
@@ -341,35 +334,8 @@ def _problem_with_file(name: str, value: Any) -> str:
     return f"there is no file {missing[0]}" if missing else ""
 
 
-def _in_token_file(named_by: RawValue, known: dict[Path, RawValue]) -> RawValue:
-    path = named_by.folder / named_by.text.strip()
-    origin = Origin("token file", str(named_by.origin), path)
-    try:
-        if path not in known:
-            text = _content(path, MAX_TOKEN_FILE)
-            known[path] = RawValue(text, origin, named_by.folder)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise SettingsError(f"{named_by.origin}: {path} cannot be read: {reason}") from None
-    return known[path]
-
-
-def _content(path: Path, limit: int) -> str:
-    mode = path.stat().st_mode
-    if not stat.S_ISREG(mode) and not stat.S_ISFIFO(mode):
-        raise ValueError("it is neither a file nor a pipe")
-    with path.open("rb") as file:
-        content = file.read(limit + 1)
-    if len(content) > limit:
-        raise ValueError(f"it is larger than {limit // 1024} KiB")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise ValueError("it is not UTF-8") from None
-
-
-def _check_transport_security(settings: Settings, secrets: Sequence[Secret]) -> None:
-    parts, shown = urlsplit(settings.host), redact(settings.host, secrets)
+def _check_transport_security(settings: Settings) -> None:
+    parts = urlsplit(settings.host)
     host = parts.hostname or ""
     if settings.skip_ssl_verify and host.rstrip(".") in {"coveralls.io", "www.coveralls.io"}:
         raise SettingsError(
@@ -378,6 +344,6 @@ def _check_transport_security(settings: Settings, secrets: Sequence[Secret]) -> 
         )
     if parts.scheme == "http" and not settings.skip_ssl_verify and not is_loopback(host):
         raise SettingsError(
-            f'{settings.origins["host"]} is "{shown}": the token would be sent unencrypted; '
-            "use https, or skip_ssl_verify if the host has none"
+            f'{settings.origins["host"]} is "{settings.host}": the token would be sent '
+            "unencrypted; use https, or skip_ssl_verify if the host has none"
         )

@@ -23,21 +23,17 @@ TRUE, FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
 class Parser:
-    """Turn a text into a value; say in words what is accepted.
+    """Turn a text into a value.
 
     Args:
-        parse: raises ValueError for what is not accepted.
-        accepts: in words.
-        metavar: the value's name in the help.
-        quotes: whether messages may quote the text, which cannot be a secret.
+        parse: raises ValueError for a text that is not accepted.
+        accepts: the accepted texts, in words.
+        metavar: name of the value in the help.
     """
 
-    # NamedTuples would compile their annotations: half a millisecond of every run of pytest.
-    def __init__(
-        self, parse: Callable[[str], Any], accepts: str, metavar: str, *, quotes: bool = True
-    ) -> None:
-        self.parse, self.accepts = parse, accepts
-        self.metavar, self.quotes = metavar, quotes
+    # A NamedTuple would cost half a millisecond of every run of pytest.
+    def __init__(self, parse: Callable[[str], Any], accepts: str, metavar: str) -> None:
+        self.parse, self.accepts, self.metavar = parse, accepts, metavar
 
 
 def _parse_text(text: str) -> str:
@@ -137,7 +133,7 @@ def _parse_token(text: str) -> Secret:
 TEXT = Parser(_parse_text, "any text", "TEXT")
 BOOLEAN = Parser(_parse_boolean, "1/true/yes/on or 0/false/no/off", "BOOL")
 BASE_URL = Parser(_parse_base_url, "a URL like https://coveralls.example.com or a host name", "URL")
-LINK = Parser(_parse_link, "the URL of a page, without user and password", "URL", quotes=False)
+LINK = Parser(_parse_link, "the URL of a page, without user and password", "URL")
 PULL_REQUEST = Parser(_parse_pull_request, "a number, or a path or URL that ends in one", "NUMBER")
 COMMIT = Parser(_parse_commit, "a commit id of 7 to 64 hexadecimal digits", "SHA")
 TIME = Parser(_parse_time, "a time like 2026-02-18T00:52:48+01:00", "TIME")
@@ -149,36 +145,33 @@ PERCENT = Parser(
 RETRIES = Parser(_number_from(0, 10, int), "a whole number from 0 to 10", "COUNT")
 PATH = Parser(Path, "a file name", "PATH")
 PATHS = Parser(_parse_paths, "file names separated by commas", "PATHS")
-TOKEN_FILE = Parser(Path, "a file name", "PATH", quotes=False)  # it may be the token itself
-TOKEN = Parser(
-    _parse_token, "one line of 8 to 4,096 visible ASCII characters", "TOKEN", quotes=False
-)
+TOKEN = Parser(_parse_token, "one line of 8 to 4,096 visible ASCII characters", "TOKEN")
 
 
 class Option:
     """Describe a setting: a row of the table.
 
     Args:
-        default: its value if nobody sets it.
         parser: of its text.
         help: one short line.
-        also: further variables.
+        default: its value if nobody sets it.
+        also: another variable.
         accepted_from: the kinds of source that may set it.
         in_help: whether ``pytest --help`` describes its flag.
     """
 
     def __init__(
         self,
-        default: Any,
         parser: Parser,
         help: str,  # noqa: A002  as argparse calls it
+        default: Any = None,
         *,
-        also: tuple[str, ...] = (),
+        also: str = "",
         accepted_from: tuple[str, ...] = EVERYWHERE,
         in_help: bool = False,
     ) -> None:
         self.name = ""
-        self.default, self.parser, self.help = default, parser, help
+        self.parser, self.help, self.default = parser, help, default
         self.also, self.accepted_from, self.in_help = also, accepted_from, in_help
 
     def __set_name__(self, _: type, name: str) -> None:
@@ -197,7 +190,8 @@ class Option:
     @property
     def variables(self) -> tuple[str, ...]:
         """Return the environment variables, the strongest first."""
-        return (f"COVERALLS_{self.name.upper()}", *self.also)
+        own = f"COVERALLS_{self.name.upper()}"
+        return (own, self.also) if self.also else (own,)
 
     def arguments(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield its flags with their keywords for argparse."""
@@ -218,9 +212,9 @@ class Option:
         )
 
 
-def row(default: Any, parser: Parser, help: str, **more: Any) -> Any:  # noqa: A002  as above
-    """Declare a setting; the attribute has the type of its annotation."""
-    return Option(default, parser, help, **more)
+def row(*cells: Any, **more: Any) -> Any:
+    """Return an ``Option`` as a value of any type."""
+    return Option(*cells, **more)
 
 
 class Settings:
@@ -230,8 +224,8 @@ class Settings:
 
     Args:
         values: by name; the other settings have their defaults.
-        origins: where the values come from that are set, by name.
-        notices: what you should know about the sources, a line each.
+        origins: of these values, by name.
+        notices: lines about the sources for the user.
     """
 
     def __init__(
@@ -242,103 +236,97 @@ class Settings:
     ) -> None:
         vars(self).update({name: option.default for name, option in OPTIONS.items()})
         vars(self).update(values or {})
-        self.origins: Mapping[str, Origin] = dict(origins or {})
+        self.origins: Mapping[str, Origin] = origins or {}
         self.notices = notices
 
     @property
     def secrets(self) -> tuple[Secret, ...]:
-        """Return the tokens, which must not be shown."""
+        """Return the tokens."""
         return tuple(token for token in (self.repo_token, self.gitlab_token) if token is not None)
 
     host: str = row(
-        COVERALLS,
         BASE_URL,
         "URL of Coveralls or Coveralls Enterprise",
-        also=("COVERALLS_ENDPOINT",),
+        COVERALLS,
+        also="COVERALLS_ENDPOINT",
         in_help=True,
     )
     repo_token: Secret | None = row(
-        None,
         TOKEN,
         "secret token of the repository",
-        also=("COVERALLS_TOKEN",),
+        also="COVERALLS_TOKEN",
         accepted_from=("variable", "ini", "yml"),
     )
-    repo_token_file: Path | None = row(None, TOKEN_FILE, "file that holds the token", in_help=True)
-    service_name: str | None = row(None, TEXT, "name of the CI service; detected")
-    service_number: str | None = row(None, TEXT, "number of the build; detected")
-    service_job_id: str | None = row(None, TEXT, "id of the job in the build; detected")
-    service_job_number: str | None = row(None, TEXT, "label of the CI job; detected")
-    service_build_url: str | None = row(None, LINK, "link to the build; detected")
-    service_job_url: str | None = row(None, LINK, "link to the CI job; detected")
-    service_attempt: str | None = row(None, TEXT, "attempt of a repeated build; detected")
+    repo_token_file: Path | None = row(PATH, "file that holds the token", in_help=True)
+    service_name: str | None = row(TEXT, "name of the CI service; detected")
+    service_number: str | None = row(TEXT, "number of the build; detected")
+    service_job_id: str | None = row(TEXT, "id of the job in the build; detected")
+    service_job_number: str | None = row(TEXT, "label of the CI job; detected")
+    service_build_url: str | None = row(LINK, "link to the build; detected")
+    service_job_url: str | None = row(LINK, "link to the CI job; detected")
+    service_attempt: str | None = row(TEXT, "attempt of a repeated build; detected")
     service_pull_request: str | None = row(
-        None, PULL_REQUEST, "number of the pull request; detected", also=("COVERALLS_PULL_REQUEST",)
+        PULL_REQUEST, "number of the pull request; detected", also="COVERALLS_PULL_REQUEST"
     )
     service_branch: str | None = row(
-        None, TEXT, "name of the branch; detected", also=("COVERALLS_GIT_BRANCH",)
+        TEXT, "name of the branch; detected", also="COVERALLS_GIT_BRANCH"
     )
     service_event_type: str | None = row(
-        None, TEXT, "what started the build", also=("COVERALLS_EVENT_TYPE",)
+        TEXT, "what started the build", also="COVERALLS_EVENT_TYPE"
     )
     commit_sha: str | None = row(
-        None, COMMIT, "commit that was tested; detected", also=("COVERALLS_GIT_COMMIT",)
+        COMMIT, "commit that was tested; detected", also="COVERALLS_GIT_COMMIT"
     )
-    repo_name: str | None = row(None, TEXT, "owner/repo; detected")
-    run_at: str | None = row(None, TIME, "when the tests ran; start of the session")
+    repo_name: str | None = row(TEXT, "owner/repo; detected")
+    run_at: str | None = row(TIME, "when the tests ran; start of the session")
     flag_name: str | None = row(
-        None, TEXT, "name of this job in the build, as {os}-{python}", in_help=True
+        TEXT, "name of this job in the build, as {os}-{python}", in_help=True
     )
-    parallel: bool = row(False, BOOLEAN, "keep the build open until `finish`", in_help=True)
+    parallel: bool = row(BOOLEAN, "keep the build open until `finish`", False, in_help=True)
     carryforward: str | None = row(
-        None,
-        TEXT,
-        "flags whose last coverage is kept, for `finish`",
-        also=("COVERALLS_CARRYFORWARD_FLAGS",),
+        TEXT, "flags whose last coverage is kept, for `finish`", also="COVERALLS_CARRYFORWARD_FLAGS"
     )
-    compare_ref: str | None = row(None, TEXT, "branch to compare with")
-    compare_sha: str | None = row(None, TEXT, "commit to compare with")
-    base_dir: str | None = row(None, TEXT, "folder removed from the start of names")
-    src_dir: str | None = row(None, TEXT, "folder put before every name")
-    include_source: bool = row(False, BOOLEAN, "send the source text too", in_help=True)
+    compare_ref: str | None = row(TEXT, "branch to compare with")
+    compare_sha: str | None = row(TEXT, "commit to compare with")
+    base_dir: str | None = row(TEXT, "folder removed from the start of names")
+    src_dir: str | None = row(TEXT, "folder put before every name")
+    include_source: bool = row(BOOLEAN, "send the source text too", False, in_help=True)
     merge: tuple[Path, ...] = row(
-        (), PATHS, "Coveralls JSON files of other tools to add", in_help=True
+        PATHS, "Coveralls JSON files of other tools to add", (), in_help=True
     )
-    dry_run: bool = row(False, BOOLEAN, "build and check the job, send nothing", in_help=True)
-    save: Path | None = row(
-        None, PATH, "write the job, without the token, to this file", in_help=True
-    )
-    strict: bool = row(False, BOOLEAN, "exit status 1 unless the job was accepted", in_help=True)
-    allow_empty: bool = row(False, BOOLEAN, "send a job without files")
+    dry_run: bool = row(BOOLEAN, "build and check the job, send nothing", False, in_help=True)
+    save: Path | None = row(PATH, "write the job, without the token, to this file", in_help=True)
+    strict: bool = row(BOOLEAN, "exit status 1 unless the job was accepted", False, in_help=True)
+    allow_empty: bool = row(BOOLEAN, "send a job without files", False)
     on_partial: str = row(
-        "warn",
         _one_of("send", "warn", "skip"),
         "send, warn or skip if not all tests were selected",
+        "warn",
         in_help=True,
     )
     on_failure: str = row(
-        "send", _one_of("send", "skip"), "send or skip if tests failed", in_help=True
+        _one_of("send", "skip"), "send or skip if tests failed", "send", in_help=True
     )
-    retries: int = row(2, RETRIES, "further attempts after a failed one")
-    connect_timeout: float = row(10.0, SECONDS, "seconds to wait for a connection")
-    read_timeout: float = row(30.0, SECONDS, "seconds to wait for an answer")
-    deadline: float = row(60.0, SECONDS, "seconds for all attempts and pauses")
+    retries: int = row(RETRIES, "further attempts after a failed one", 2)
+    connect_timeout: float = row(SECONDS, "seconds to wait for a connection", 10.0)
+    read_timeout: float = row(SECONDS, "seconds to wait for an answer", 30.0)
+    deadline: float = row(SECONDS, "seconds for all attempts and pauses", 60.0)
     ca_bundle: Path | None = row(
-        None, PATH, "PEM file or directory of trusted certificates", in_help=True
+        PATH, "PEM file or directory of trusted certificates", in_help=True
     )
-    skip_ssl_verify: bool = row(False, BOOLEAN, "allow unverified TLS or plain http")
-    compress: bool = row(True, BOOLEAN, "gzip the job")
+    skip_ssl_verify: bool = row(BOOLEAN, "allow unverified TLS or plain http", False)
+    compress: bool = row(BOOLEAN, "gzip the job", True)
     changed_lines: bool = row(
-        True, BOOLEAN, "show how many changed lines are covered", in_help=True
+        BOOLEAN, "show how many changed lines are covered", True, in_help=True
     )
     changed_fail_under: float | None = row(
-        None, PERCENT, "exit status 1 below this percentage of changed lines", in_help=True
+        PERCENT, "exit status 1 below this percentage of changed lines", in_help=True
     )
-    annotate: bool = row(False, BOOLEAN, "GitHub Actions: mark missed changed lines", in_help=True)
-    wait: float = row(0.0, WAIT, "seconds to wait for the result of the build", in_help=True)
-    gitlab_status: bool = row(False, BOOLEAN, "give the commit on GitLab a status")
+    annotate: bool = row(BOOLEAN, "GitHub Actions: mark missed changed lines", False, in_help=True)
+    wait: float = row(WAIT, "seconds to wait for the result of the build", 0.0, in_help=True)
+    gitlab_status: bool = row(BOOLEAN, "give the commit on GitLab a status", False)
     gitlab_token: Secret | None = row(
-        None, TOKEN, "GitLab token that may set a status", accepted_from=("variable",)
+        TOKEN, "GitLab token that may set a status", accepted_from=("variable",)
     )
 
 

@@ -26,7 +26,6 @@ class Token:
     secret: Secret
     origin: str
     is_github: bool
-    """Decides the service name."""
 
     @property
     def github_prefix(self) -> str:
@@ -38,13 +37,12 @@ class Token:
 def choose_token(
     settings: Settings, service_name: str | None, env: Mapping[str, str]
 ) -> Token | None:
-    """Return the Coveralls token, else on GitHub Actions ``GITHUB_TOKEN``.
+    """Return the Coveralls token, else ``GITHUB_TOKEN`` on GitHub Actions.
 
-    None also where :func:`why_withheld` gives a reason.
+    A token that may not be sent to the host counts as none.
     """
-    if why_withheld(settings, service_name, env) is not None:
-        return None
-    return _find_token(settings, service_name, env)
+    is_withheld = why_withheld(settings, service_name, env) is not None
+    return None if is_withheld else _find_token(settings, service_name, env)
 
 
 def why_withheld(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -303,8 +302,8 @@ def test_an_error_says_where_the_value_is_and_what_is_expected(
 @pytest.mark.parametrize(
     ("wrong", "hidden"),
     [
-        ({"retries": "9" * 95 + "s3cret-t0ken" + "9" * 5000}, "s3c"),
-        ({"retries": "s3cret-of-github"}, "s3c"),
+        ({"retries": "s3cret-t0ken"}, "s3c"),
+        ({"retries": "9" * 5000}, "9"),
         ({"merge": "js.json,s3cret-t0ken"}, "s3c"),
         ({"host": "http://host/s3cret-t0ken"}, "s3c"),
         ({"save": "gone/s3cret-t0ken/x"}, "s3c"),
@@ -314,15 +313,13 @@ def test_an_error_says_where_the_value_is_and_what_is_expected(
         ({"gitlab_token": "pa55\nword"}, "pa55"),
     ],
 )
-def test_no_secret_is_quoted(pytester: pytest.Pytester, wrong: dict[str, str], hidden: str) -> None:
-    env = {"COVERALLS_REPO_TOKEN": "s3cret-t0ken", "GITHUB_TOKEN": "s3cret-of-github"}
-    env |= {f"COVERALLS_{name.upper()}": text for name, text in wrong.items()}
+def test_no_secret_and_no_long_value_is_quoted(wrong: dict[str, str], hidden: str) -> None:
+    texts = {"repo_token": "s3cret-t0ken", **wrong}
 
     with pytest.raises(SettingsError) as caught:
-        settings_of(pytester, env=env)
+        of_variables(**{f"COVERALLS_{name.upper()}": text for name, text in texts.items()})
 
     assert hidden not in str(caught.value)
-    assert len(str(caught.value)) < 300
 
 
 def test_a_secret_on_the_command_line_is_refused_unquoted(pytester: pytest.Pytester) -> None:
@@ -456,8 +453,7 @@ def test_a_short_token_counts_as_none(name: str) -> None:
 @pytest.mark.parametrize(
     ("path", "problem"),
     [
-        ("/dev/zero", ": {} cannot be read: it is neither a file nor a pipe"),
-        (".", ": {} cannot be read: it is neither a file nor a pipe"),
+        ("/dev/zero", ": {} cannot be read: it is not a regular file"),
         ("large", ": {} cannot be read: it is larger than 8 KiB"),
         ("two-lines", " (two-lines): expected one line of 8 to 4,096 visible ASCII characters"),
     ],
@@ -473,21 +469,6 @@ def test_a_token_file_that_holds_something_else_is_an_error(
         of_variables(COVERALLS_REPO_TOKEN_FILE=path)
 
     assert str(caught.value) == "COVERALLS_REPO_TOKEN_FILE" + problem.format(tmp_path / path)
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="pipes have names on POSIX")
-def test_a_token_may_come_through_a_pipe_that_is_read_once(pytester: pytest.Pytester) -> None:
-    path = pytester.path / "pipe"
-    os.mkfifo(path)
-    writer = threading.Thread(target=path.write_text, args=[f"{IN_FILE}\n"])
-    writer.start()
-    config = pytester.parseconfig(f"--coveralls-repo-token-file={path}")
-    envs = Environment(), Environment(COVERALLS_RETRIES="1")
-
-    found = [token_of(gather(config, config.option, env)) for env in envs]
-
-    writer.join()
-    assert found == [IN_FILE, IN_FILE]
 
 
 # -- the host -------------------------------------------------------------------------------------
@@ -575,7 +556,6 @@ def test_an_unknown_key_of_the_yml_file_gets_one_line(tmp_path: Path, key: str, 
         ("a: [1, [s3cret]]\n", "a is neither a text nor a flat list of texts"),
         pytest.param(LAUGHS, "b is neither a text nor a flat list of texts", id="laughs"),
         pytest.param("a: b\n" * 20_000, "it is larger than 64 KiB", id="large"),
-        pytest.param("a: " + "[" * 60_000, "it is nested too deeply", id="deep"),
     ],
 )
 def test_a_yml_file_of_another_shape_is_an_error(

@@ -26,7 +26,7 @@ def shown(default: object) -> str:
 
 def setting_row(option: Option) -> str:
     """Return a setting as a row of its table."""
-    also = [f"`{variable}`" for variable in option.also]
+    also = [f"`{option.also}`"] if option.also else []
     if "flag" not in option.accepted_from:
         also.append("no flag" if "ini" in option.accepted_from else "variable only")
     cells = (
