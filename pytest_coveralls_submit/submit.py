@@ -69,18 +69,12 @@ def submit(
         return not_sent(findings, why_no_token(context), saved)
     if kept is None:
         kept = outbox.keep(content, keep_in, outbox.job_stem(job))
-        if kept is None:
-            findings = findings.with_notices(["the job could not be kept: no writable directory"])
-    command = "" if kept is None else command_to_send(settings, kept, context.start)
-    where: dict[str, Any] = {"kept": kept, "command": command, "saved": saved}
+    if kept is None:
+        findings = findings.with_notices(["the job could not be kept: no writable directory"])
+    where = _location(context, kept, saved)
     try:
         answer = sender.send(
-            Call(
-                method="POST",
-                url=f"{settings.host}/api/v1/jobs",
-                form="json_file",
-                compress=settings.compress,
-            ),
+            _job_call(settings),
             [document.with_token(content, context.token.secret)],
             # Without a number each job that arrives is a build of its own.
             send_policy(settings, is_repeatable="service_number" in job),
@@ -94,17 +88,27 @@ def submit(
             return _accepted(job, findings, context, verdict, answer, kept, saved)
     except KeyboardInterrupt:
         doubt = f"it may have been accepted: check {settings.host} first"
-        reason = "interrupted while sending"
-        return Interrupted.of(findings, reason=reason, advice=(doubt,), **where)
+        return Interrupted.of(
+            findings, reason="interrupted while sending", advice=(doubt,), **where
+        )
     except Exception as error:  # noqa: BLE001  the kept job must be named whatever happens
         return Failed.of(findings, **failure(error), **where)
+    effort = (_effort(answer),)
     return Failed.of(
-        findings,
-        reason=verdict.reason,
-        advice=verdict.advice,
-        details=(_effort(answer),),
-        **where,
+        findings, reason=verdict.reason, advice=verdict.advice, details=effort, **where
     )
+
+
+def _location(context: SendContext, kept: Path | None, saved: Path | None) -> dict[str, Any]:
+    """Return the fields of ``Failed`` that say where the job is."""
+    command = "" if kept is None else command_to_send(context.settings, kept, context.start)
+    return {"kept": kept, "command": command, "saved": saved}
+
+
+def _job_call(settings: Settings) -> Call:
+    """Return the request that sends a job, without its body."""
+    url = f"{settings.host}/api/v1/jobs"
+    return Call(method="POST", url=url, form="json_file", compress=settings.compress)
 
 
 def _save(content: bytes, path: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
+from ..commands import ACCEPTED, REFUSED, Console
 from ..context import make_run_context, startup_warnings, why_no_token
 from ..delivery import answers, sender
 from ..delivery.sender import Call
@@ -14,7 +15,6 @@ from ..outcome import Failed
 from ..output import build_line, with_link
 from ..submit import build_result, send_policy
 from ..text import count_of
-from . import ACCEPTED, REFUSED, Console
 
 HELP = "close a parallel build once all jobs are in"
 

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..changed_lines import count_changed_lines, needs_counting
+from ..commands import ACCEPTED, REFUSED, Console, exit_status, print_line
 from ..context import RunContext, make_run_context, startup_problems, why_no_job
 from ..errors import JobError, MeasurementError
 from ..job.builder import build_job, names_in, read_files, sum_up
@@ -19,7 +20,6 @@ from ..submit import (
     submit,
     without_job,
 )
-from . import ACCEPTED, REFUSED, Console, exit_status, print_line
 
 HELP = "build a job from coverage data files and send it"
 

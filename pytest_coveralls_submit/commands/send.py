@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from ..commands import ACCEPTED, INTERRUPTED, REFUSED, USAGE, Console, exit_status
 from ..context import make_run_context, startup_warnings
 from ..errors import JobError
 from ..job.document import (
@@ -21,7 +22,6 @@ from ..outcome import Findings
 from ..settings.token import GITHUB_ACTIONS, GITHUB_SERVICE
 from ..submit import submit
 from ..text import commit_id
-from . import ACCEPTED, INTERRUPTED, REFUSED, USAGE, Console, exit_status
 
 HELP = "send jobs from files and folders, and remove each file once its job is accepted"
 FROM_FILE = ("flag_name", "parallel", "run_at", "service_job_id", "service_job_number")
