@@ -65,8 +65,7 @@ def _submit(console: Console, context: RunContext) -> Outcome:
             config_file=not context.build.is_workflow_run and (console.options.rcfile or True),
             start=context.start,
             top=context.top,
-            list_names=lambda: names.files,
-            allow_empty=context.settings.allow_empty,
+            names=names.files,
         )
     except MeasurementError as error:
         if skip is not None and context.settings.changed_fail_under is None:

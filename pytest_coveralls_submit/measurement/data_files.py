@@ -5,13 +5,12 @@ Nothing on disk is changed: coverage opens copies, and combines them in memory.
 
 from __future__ import annotations
 
-import contextlib
+import glob
 import ntpath
 import os
 import shutil
 import sys
-import tempfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,17 +25,14 @@ from ..text import (
     message_of,
     shorten_list,
 )
-from .measure import Measurement, measure
-from .recorder import suppressed_warnings
+from .measure import Measurement, measure, suppressed_warnings, temporary_folder
 
 if TYPE_CHECKING:
     from coverage import Coverage, CoverageData
 
-SQLITE = b"SQLite format 3\0"
-"""What a data file of coverage 5 or newer starts with: https://www.sqlite.org/fileformat.html."""
-BESIDE = ("-journal", "-wal", "-shm")
-"""Ends of files that SQLite keeps beside a data file."""
-FIX = (
+_SQLITE = b"SQLite format 3\0"  # https://www.sqlite.org/fileformat.html
+_SQLITE_OWN = ("-journal", "-wal", "-shm")  # ends of the files beside a database
+_FIX = (
     "name both places in [paths] of coverage's configuration, or measure with "
     "`[run] relative_files = true`"
 )
@@ -48,37 +44,35 @@ def measure_data_files(
     config_file: Path | bool,
     start: Path,
     top: Path,
-    list_names: Callable[[], Iterable[str]],
-    allow_empty: bool = False,
+    names: Iterable[str],
 ) -> Measurement:
     """Return what coverage would report of combined data files.
 
     Args:
-        arguments: data files, and folders that are searched for them; without any, those that
-            coverage's configuration names.
-        config_file: coverage's configuration; True: the one that coverage finds itself; False:
-            none is read, and no plugin that it names runs.
+        arguments: data files, and folders to search for them; without any, those that coverage's
+            configuration names.
+        config_file: coverage's configuration; True for the one that coverage finds itself; False
+            to read none and to run no plugin.
         start: the current directory.
-        top: what names are relative to.
-        list_names: returns the names of the repository's files.
-        allow_empty: whether data of no file is a measurement too.
+        top: the directory that names are relative to.
+        names: of the repository's files.
 
     Raises:
         MeasurementError: there is no data, or it cannot be used; names the file and the fix.
     """
     top = Path(os.path.realpath(top))
-    with suppressed_warnings():
-        cov, name = _configured(config_file, start)
-        files = _data_files(arguments, start / name)
-        with _scratch() as folder:
-            runs = _combine(cov, files, folder, start)
-        measured = cov.get_data().measured_files()
-        elsewhere = _find_elsewhere(measured, runs, start, top, list_names)
-        cov = _moved(cov, elsewhere, config_file, start, top)
-    measured = cov.get_data().measured_files()
-    if not measured and not allow_empty:
-        raise MeasurementError(f"nothing was measured: {shorten_list(map(str, files))}")
-    return _with_notices(measure(cov, start=start), start, top, elsewhere)
+    with suppressed_warnings(), temporary_folder() as folder:
+        cov, data_file = _configured(config_file, start)
+        files = _data_files(arguments, start / data_file)
+        runs = _combine(cov, files, folder, start)
+        elsewhere = _find_elsewhere(cov.get_data().measured_files(), runs, start, top, names)
+        found = {path: top / names[0] for path, names in elsewhere.items() if len(names) == 1}
+        if found:
+            combined = cov.get_data()
+            cov, _ = _configured(config_file, start)
+            paths = {path: _as_measured(str(here), cov, start) for path, here in found.items()}
+            _add(cov.get_data(), combined, paths)
+        return _with_notices(measure(cov, start=start), start, elsewhere)
 
 
 def _configured(config_file: Path | bool, start: Path) -> tuple[Coverage, str]:
@@ -106,9 +100,8 @@ def _configured(config_file: Path | bool, start: Path) -> tuple[Coverage, str]:
 def _data_files(arguments: Sequence[Path], configured: Path) -> list[Path]:
     """Return the data files that ``arguments`` mean, or else those of the configuration."""
     if not arguments:
-        if os.path.isfile(configured):  # noqa: PTH113  Path's raises where nobody may look
-            return [configured]
-        files = _parallel(configured.parent, configured.name)
+        single = [configured] if os.path.isfile(configured) else []  # noqa: PTH113  see below
+        files = single or _parallel(configured.parent, configured.name)
         if not files:
             raise MeasurementError(
                 f"no coverage data: neither {configured} nor {configured.name}.* beside it "
@@ -117,8 +110,8 @@ def _data_files(arguments: Sequence[Path], configured: Path) -> list[Path]:
         return files
     files = []
     for path in arguments:
-        if not os.path.exists(path):  # noqa: PTH110
-            raise MeasurementError(f"no coverage data: {path} does not exist, or nobody may look")
+        if not os.path.exists(path):  # noqa: PTH110  Path's raises where access is denied
+            raise MeasurementError(f"no coverage data: {path} does not exist or is not accessible")
         some = _in_folder(path, configured.name) if path.is_dir() else [path]
         if not some:
             raise MeasurementError(
@@ -131,54 +124,28 @@ def _data_files(arguments: Sequence[Path], configured: Path) -> list[Path]:
 
 
 def _in_folder(folder: Path, name: str) -> list[Path]:
-    """Return the data files of a folder and of those in it, as downloads of artifacts leave them.
-
-    Like ``coverage combine`` it prefers parallel data files to what they were combined to.
-    """
+    """Return the data files of a folder and one level down, as artifacts are downloaded."""
     files = []
-    for place in [folder, *(path for path in _list_folder(folder) if path.is_dir())]:
-        single = [path for path in _list_folder(place) if path.name == name and path.is_file()]
-        files += _parallel(place, name) or single
+    for place in [folder, *sorted(path for path in folder.glob("*") if path.is_dir())]:
+        single = place / name
+        # Like `coverage combine`, prefer parallel data files to what they were combined to.
+        files += _parallel(place, name) or ([single] if single.is_file() else [])
     return files
 
 
 def _parallel(folder: Path, name: str) -> list[Path]:
-    return [
-        path
-        for path in _list_folder(folder)
-        if path.name.startswith(f"{name}.") and not path.name.endswith(BESIDE) and path.is_file()
-    ]
-
-
-def _list_folder(folder: Path) -> list[Path]:
-    try:
-        return sorted(folder.iterdir())
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise MeasurementError(f"{folder} cannot be read: {error.strerror or error}") from None
+    paths = sorted(folder.glob(f"{glob.escape(name)}.*"))
+    return [path for path in paths if path.is_file() and not path.name.endswith(_SQLITE_OWN)]
 
 
 # -- combined in memory ------------------------------------------------------------------------
 
 
-@contextlib.contextmanager
-def _scratch() -> Iterator[Path]:
-    """Yield a folder for copies of data files."""
-    try:
-        # Windows keeps what is still open.
-        folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-    except OSError as error:
-        raise MeasurementError(f"the data cannot be combined: {error}") from None
-    with folder as name:
-        yield Path(name)
-
-
 def _combine(cov: Coverage, files: Sequence[Path], folder: Path, start: Path) -> list[set[str]]:
     """Let ``cov`` combine data files; return the measured paths of each.
 
-    By its own rules: [paths], relative files, duplicates. A relative path is first looked for
-    beside its data file: two services may have a file of the same name.
+    A relative path is first looked for beside its data file: two services may have a file of the
+    same name.
     """
     import coverage
 
@@ -186,20 +153,18 @@ def _combine(cov: Coverage, files: Sequence[Path], folder: Path, start: Path) ->
     runs: list[set[str]] = []
     kinds: dict[bool, Path] = {}
     for number, file in enumerate(files):
-        copy = folder / str(number)
-        with _opened(file, copy) as stored:
-            measured = stored.measured_files()
-            if not measured:
-                continue
-            kinds.setdefault(stored.has_arcs(), file)
-            paths = _resolve(measured, cov, start / file.parent, start)
-            if paths:
-                copy = folder / f"{number}-renamed"
-                renamed = coverage.CoverageData(str(copy))
-                _add(renamed, stored, paths)
-                _close(renamed)
-            copies.append(str(copy))
-            runs.append({paths.get(path, path) for path in measured})
+        copy = folder / f"{number}.db"
+        stored = _opened(file, copy)
+        measured = stored.measured_files()
+        if not measured:
+            continue
+        kinds.setdefault(stored.has_arcs(), file)
+        paths = _resolve(measured, cov, start / file.parent, start)
+        if paths:
+            copy = folder / f"{number}-renamed.db"
+            _add(coverage.CoverageData(str(copy)), stored, paths)
+        copies.append(str(copy))
+        runs.append({paths.get(path, path) for path in measured})
     if len(kinds) > 1:
         raise MeasurementError(
             f"{kinds[True]} measured branches and {kinds[False]} did not, so that they cannot "
@@ -213,36 +178,26 @@ def _combine(cov: Coverage, files: Sequence[Path], folder: Path, start: Path) ->
     return runs
 
 
-@contextlib.contextmanager
-def _opened(file: Path, copy: Path) -> Iterator[CoverageData]:
-    """Yield the data of a copy of ``file``, because opening a data file may change it."""
+def _opened(file: Path, copy: Path) -> CoverageData:
+    """Return the data of a copy of ``file``, because opening a data file may change it."""
     import coverage
 
-    if not os.path.isfile(file):  # noqa: PTH113  a device may have no end
-        raise MeasurementError(f"{file} is not a coverage data file")
     try:
+        with file.open("rb") as opened:
+            if opened.read(len(_SQLITE)) != _SQLITE:
+                raise MeasurementError(f"{file} is not a coverage data file")
         shutil.copyfile(file, copy)
+        stored = coverage.CoverageData(str(copy))
+        stored.read()
     except OSError as error:
         raise MeasurementError(f"{file} cannot be read: {error.strerror or error}") from None
-    with copy.open("rb") as opened:
-        if opened.read(len(SQLITE)) != SQLITE:
-            raise MeasurementError(f"{file} is not a coverage data file")
-    stored = coverage.CoverageData(str(copy))
-    try:
-        stored.read()
-        yield stored
     except coverage.CoverageException as error:
-        version = coverage.__version__
         text = message_of(error).replace(str(copy), str(file))
-        advice = f"; coverage {version} reads it here: measure and report with the same version"
-        raise MeasurementError(text + advice * ("schema:" in text)) from None
-    finally:
-        _close(stored)
-
-
-def _close(stored: CoverageData) -> None:
-    if hasattr(stored, "close"):  # new after coverage 7.7
-        stored.close()
+        if "schema:" in text:
+            version = coverage.__version__
+            text += f"; coverage {version} reads it here: measure and report with the same version"
+        raise MeasurementError(text) from None
+    return stored
 
 
 def _add(data: CoverageData, added: CoverageData, paths: Mapping[str, str]) -> None:
@@ -251,10 +206,7 @@ def _add(data: CoverageData, added: CoverageData, paths: Mapping[str, str]) -> N
 
 
 def _resolve(measured: Iterable[str], cov: Coverage, folder: Path, start: Path) -> dict[str, str]:
-    """Return where relative paths lead: beside their data file, else from ``start``.
-
-    Those that need no other name are left out, and those that lead nowhere.
-    """
+    """Return new paths for relative ones: beside their data file, else from ``start``."""
     # Without `relative_files`, coverage finds no data by a relative path.
     places = [folder] if cov.get_option("run:relative_files") else [folder, start]
     found = {}
@@ -263,7 +215,7 @@ def _resolve(measured: Iterable[str], cov: Coverage, folder: Path, start: Path) 
             if os.path.isfile(place / path):  # noqa: PTH113  Path's raises where access is denied
                 found[path] = _as_measured(os.path.realpath(place / path), cov, start)
                 break
-    return {path: other for path, other in found.items() if path != other}
+    return {path: here for path, here in found.items() if path != here}
 
 
 def _as_measured(path: str, cov: Coverage, start: Path) -> str:
@@ -281,33 +233,31 @@ def _find_elsewhere(
     runs: Sequence[set[str]],
     start: Path,
     top: Path,
-    list_names: Callable[[], Iterable[str]],
+    names: Iterable[str],
 ) -> dict[str, list[str]]:
-    """Return the names that each path may have that does not exist here.
+    """Return the names that each path may have that was measured elsewhere.
 
     Args:
         measured: the paths of all data files, mapped by [paths].
         runs: the paths of each data file.
-        start, top, list_names: as for `measure_data_files`.
+        start, top, names: as for `measure_data_files`.
     """
-    gone = [path for path in sorted(measured) if not os.path.exists(start / path)]  # noqa: PTH110
-    elsewhere = [path for path in gone if not _was_removed(path, top)]
-    by_end = group_by_end(list_names() if elsewhere else ())
-    names = {path: _sharing_package(path, by_end) for path in elsewhere}
+    gone = [path for path in measured if not os.path.exists(start / path)]  # noqa: PTH110
+    # A file that was measured in this checkout has been removed, not moved.
+    gone = [path for path in gone if installed_name(path) or not Path(path).is_relative_to(top)]
+    by_end = group_by_end(names if gone else ())
+    found = {path: _sharing_package(path, by_end) for path in sorted(gone)}
     for run in runs:
-        alone = [path for path in run if not names.get(path, [path])]
-        # Known by another path, a file is not the one that is called alike: a test has copied it.
-        known = {str(start / path) for path in run - names.keys() if alone}
-        known |= {str(top / found[0]) for path, found in names.items() if path in run and found}
-        for path in alone:
-            found = _modules_named(path, by_end, run)
-            names[path] = [name for name in found if str(top / name) not in known]
-    return {path: names.get(path, []) for path in gone}
-
-
-def _was_removed(path: str, top: Path) -> bool:
-    """Tell whether a file that does not exist was measured in this checkout."""
-    return Path(path).is_relative_to(top) and not installed_name(path)
+        modules = [path for path in run if found.get(path) == []]
+        if not modules:
+            continue
+        # A test may copy a file: what the same run measured by another path is not the module.
+        known = {str(start / path) for path in run}
+        known |= {str(top / name) for path in run for name in found.get(path, ())[:1]}
+        for path in modules:
+            alike = _modules_named(path, by_end, run)
+            found[path] = [name for name in alike if str(top / name) not in known]
+    return found
 
 
 def _sharing_package(path: str, by_end: Mapping[str, Sequence[str]]) -> list[str]:
@@ -338,45 +288,21 @@ def _modules_named(
     return names
 
 
-def _moved(
-    cov: Coverage,
-    elsewhere: Mapping[str, Sequence[str]],
-    config_file: Path | bool,
-    start: Path,
-    top: Path,
-) -> Coverage:
-    """Give files that were measured elsewhere their paths here."""
-    found = {path: names[0] for path, names in elsewhere.items() if len(names) == 1}
-    if not found:
-        return cov
-    paths = {path: _as_measured(str(top / name), cov, start) for path, name in found.items()}
-    moved, _ = _configured(config_file, start)
-    _add(moved.get_data(), cov.get_data(), paths)
-    return moved
-
-
-# -- what is printed ---------------------------------------------------------------------------
-
-
 def _with_notices(
-    measurement: Measurement, start: Path, top: Path, elsewhere: Mapping[str, Sequence[str]]
+    measurement: Measurement, start: Path, elsewhere: Mapping[str, Sequence[str]]
 ) -> Measurement:
-    """Say which files were left out; raise where nothing remains."""
+    """Name the files that were left out; raise where nothing remains."""
     failed = {str(start / path): reason for path, reason in measurement.failed.items()}
     left_out = [path for path in elsewhere if failed.pop(str(start / path), None)]
-    removed = [path for path in left_out if _was_removed(path, top)]
     ambiguous = [path for path in left_out if elsewhere[path]]
-    unknown = [path for path in left_out if path not in {*removed, *ambiguous}]
+    unknown = [path for path in left_out if not elsewhere[path]]
     notices = []
-    if removed:
-        names = shorten_list(os.path.relpath(path, start) for path in removed)
-        notices.append(f"left out {count_of(len(removed), 'file')} no longer here: {names}")
     if unknown:
         text = f"left out {count_of(len(unknown), 'file')} whose sources are not here"
-        notices.append(f"{text}: {shorten_list(unknown)}; {FIX}")
+        notices.append(f"{text}: {shorten_list(unknown)}; {_FIX}")
     for path in ambiguous[:5]:
         names = " or ".join(elsewhere[path][:5])
-        notices.append(f"left out {path}, which may be {names}; {FIX}")
+        notices.append(f"left out {path}, which may be {names}; {_FIX}")
     if left_out and not failed and not measurement.files:
         raise MeasurementError("; ".join(notices))
     return replace(measurement, failed=failed, notices=tuple(notices))

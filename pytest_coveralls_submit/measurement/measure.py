@@ -10,45 +10,32 @@ import contextlib
 import io
 import os
 import tempfile
+import warnings
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from json import loads
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from ..errors import MeasurementError
 from ..text import one_line
-from .recorder import FileCoverage, Recorder, is_reported, number_branches, suppressed_warnings
+from .recorder import FileCoverage, Recorder, is_reported, number_branches
 
 if TYPE_CHECKING:
     from coverage import Coverage
 
-_Analyses: TypeAlias = tuple[Mapping[str, FileCoverage], dict[str, str]]
+_PARTS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """All that coverage reports, and what it could not.
+    """Hold what coverage reports, and what it could not."""
 
-    Args:
-        files: sorted by path, which is absolute.
-        failed: path -> why coverage could not analyse the file.
-        slow_reason: why coverage had to analyse all files again; None where it did not.
-        notices: what the user should know of the measured data, a line each.
-    """
-
-    files: tuple[FileCoverage, ...]
-    failed: Mapping[str, str]
-    slow_reason: str | None = field(default=None, compare=False)
+    files: tuple[FileCoverage, ...]  # sorted by path, which is absolute
+    failed: Mapping[str, str]  # path -> why coverage could not analyse the file
     notices: tuple[str, ...] = ()
-
-    @property
-    def details(self) -> tuple[str, ...]:
-        """Return lines for ``-v`` on how the files were measured."""
-        if self.slow_reason is None:
-            return ()
-        return (f"coverage's analyses could not be recorded ({self.slow_reason}): it took longer",)
+    details: tuple[str, ...] = field(default=(), compare=False)  # lines for -v
 
     @property
     def percent(self) -> float:
@@ -66,26 +53,28 @@ def measure(cov: Coverage, *, start: Path, recorder: Recorder | None = None) -> 
 
     Args:
         cov: with complete data.
-        start: the directory of session start, which relative paths are relative to.
-        recorder: of what ``cov`` has analysed so far.
+        start: the directory that relative paths start from.
+        recorder: of the analyses so far.
 
     Raises:
         MeasurementError: coverage's report cannot be written.
     """
     if recorder is None or recorder.cov is not cov:
         recorder = Recorder(cov)
+    details: tuple[str, ...] = ()
     with recorder, suppressed_warnings():
         measured = cov.get_data().measured_files()
         if not measured:
             return Measurement((), {})
         _analyse_rest(recorder)
-        trouble = recorder.trouble
-        if trouble is None and not recorder.files:
+        files, failed, trouble = recorder.files, recorder.failed, recorder.trouble
+        if trouble is None and not files:
             trouble = "its reports do not use what is recorded"
-        analyses: _Analyses = recorder.files, recorder.failed
         if trouble is not None:
-            analyses = _from_json(cov, measured)
-    files, failed = analyses
+            files, failed = _from_json(cov, measured)
+            if files:
+                slow = "coverage's analyses could not be recorded"
+                details = (f"{slow} ({trouble}): it took longer",)
     folder = str(start)
     absolute = [
         # os.path, because a Path for each of thousands costs ten times as much
@@ -93,63 +82,62 @@ def measure(cov: Coverage, *, start: Path, recorder: Recorder | None = None) -> 
         for file in files.values()
     ]
     absolute.sort(key=lambda file: file.path)
-    return Measurement(tuple(absolute), dict(failed), trouble if files else None)
+    return Measurement(tuple(absolute), failed, details=details)
 
 
 def _analyse_rest(recorder: Recorder) -> None:
     """Let coverage report what no report has analysed yet."""
     cov = recorder.cov
-    if recorder.trouble is None and not recorder.files:
-        _analyse_by_reporting(cov, None)
-    before: set[str] = set()
-    while recorder.trouble is None:
-        # Only a report maps paths ([paths] of the configuration): files have their names after it.
-        rest = cov.get_data().measured_files() - recorder.files.keys() - recorder.failed.keys()
-        if not rest or rest == before:
-            break
-        before = rest
-        _analyse_by_reporting(cov, rest)
+    if not recorder.files:
+        # Only a report maps paths ([paths] of the configuration); here it is one of no file.
+        _analyse_by_reporting(cov, include="/")
+    rest = sorted(cov.get_data().measured_files() - recorder.files.keys() - recorder.failed.keys())
+    # In parts, because a report keeps its large analyses until it ends.
+    for part in filter(None, (rest[start::_PARTS] for start in range(_PARTS))):
+        if recorder.trouble is None:
+            _analyse_by_reporting(cov, part)
 
 
-def _analyse_by_reporting(cov: Coverage, morfs: Iterable[str] | None) -> None:
+def _analyse_by_reporting(
+    cov: Coverage, morfs: list[str] | None = None, include: str | None = None
+) -> None:
     """Make coverage's cheapest report, for the analyses that it makes."""
     # It may find nothing to report, or fail at a file that the recorder has noted.
     with contextlib.suppress(Exception):
-        cov.report(morfs, file=io.StringIO(), output_format="total", ignore_errors=True)
+        cov.report(
+            morfs, file=io.StringIO(), include=include, output_format="total", ignore_errors=True
+        )
 
 
-def _from_json(cov: Coverage, measured: Iterable[str]) -> _Analyses:
-    """Build the same from the public JSON report; slower, and equal."""
-    report = _json_report(cov, None)
+def _from_json(
+    cov: Coverage, measured: Iterable[str]
+) -> tuple[dict[str, FileCoverage], dict[str, str]]:
+    """Build files and failures from the public JSON report."""
     failed: dict[str, str] = {}
-    if isinstance(report, Exception):
-        report = {}
-    reported = {os.path.realpath(name) for name in report}
-    for path in sorted(cov.get_data().measured_files() or measured):
-        if os.path.realpath(path) in reported:
-            continue
-        one = _json_report(cov, [path])
-        if not isinstance(one, Exception):
-            report.update(one)
-        elif type(one).__name__ != "NoDataError" and is_reported(path, one):  # else omitted
-            failed[path] = one_line(one)
+    with temporary_folder() as folder:
+        outfile = folder / "report.json"
+        whole = _json_report(cov, None, outfile)
+        report = {} if isinstance(whole, Exception) else whole
+        reported = {os.path.realpath(name) for name in report}
+        for path in sorted(cov.get_data().measured_files() or measured):
+            if os.path.realpath(path) in reported:
+                continue
+            one = _json_report(cov, [path], outfile)
+            if not isinstance(one, Exception):
+                report.update(one)
+            elif type(one).__name__ != "NoDataError" and is_reported(path, one):  # else omitted
+                failed[path] = one_line(one)
     return {name: _from_report(cov, name, file) for name, file in report.items()}, failed
 
 
-def _json_report(cov: Coverage, morfs: list[str] | None) -> dict[str, Any] | Exception:
+def _json_report(
+    cov: Coverage, morfs: list[str] | None, outfile: Path
+) -> dict[str, Any] | Exception:
     try:
-        handle, name = tempfile.mkstemp(suffix=".json")
-    except OSError as error:
-        raise MeasurementError(f"coverage's report cannot be written: {error}") from None
-    os.close(handle)
-    try:
-        cov.json_report(morfs, outfile=name, ignore_errors=morfs is None)
-        report = loads(Path(name).read_text("utf-8"))
+        cov.json_report(morfs, outfile=str(outfile), ignore_errors=morfs is None)
+        files: dict[str, Any] = loads(outfile.read_text("utf-8"))["files"]
     except Exception as error:  # noqa: BLE001  the caller tells them apart
         return error
-    finally:
-        Path(name).unlink(missing_ok=True)
-    files: dict[str, Any] = report["files"]
     return files
 
 
@@ -182,3 +170,27 @@ def current() -> Coverage | None:
     import coverage
 
     return coverage.Coverage.current()
+
+
+@contextlib.contextmanager
+def suppressed_warnings() -> Iterator[None]:
+    """Silence coverage's warnings: they came before, or we print our own."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextlib.contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Make a folder for coverage's files and remove it.
+
+    Raises:
+        MeasurementError: nothing can be written.
+    """
+    try:
+        # Windows keeps files that are still open.
+        folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+    except OSError as error:
+        raise MeasurementError(f"coverage's data cannot be read or combined: {error}") from None
+    with folder as name:
+        yield Path(name)

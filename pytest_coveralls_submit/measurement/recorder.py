@@ -1,12 +1,11 @@
-"""Records what a Coverage object analyses while it makes any report."""
+"""Record the analyses that a Coverage object makes for its reports."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import warnings
 from array import array
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,29 +17,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class FileCoverage:
-    """The part of coverage's analysis of a file that a job needs.
+    """Hold the part of coverage's analysis that a job needs."""
 
-    Args:
-        path: as coverage names it: absolute, or relative to the directory of session start.
-        executed: line numbers, from 1, in their order.
-        missing: the same of lines that did not run.
-        branches: flat ``line, hit``, ordered by line and branch; None where not measured.
-    """
-
-    path: str
-    executed: array[int]
-    missing: array[int]
-    branches: array[int] | None
+    path: str  # absolute, or relative to the directory where the session started
+    executed: array[int]  # line numbers from 1, ascending
+    missing: array[int]  # likewise
+    branches: array[int] | None  # flat line, hit; None where not measured
 
 
 class Recorder(contextlib.AbstractContextManager["Recorder"]):
-    """Record what a Coverage object analyses, until released.
+    """Record the analyses of a Coverage object until the exit.
 
-    Wraps ``Coverage._analyze``, the one private call used here. Where it is missing, or returns
-    something else than expected, ``trouble`` says so: then the public JSON report is used.
-
-    Args:
-        cov: the object whose analyses are recorded.
+    Wraps ``Coverage._analyze``, the one private call used here. Where it is missing or returns
+    something unexpected, ``trouble`` says so, and the public JSON report is used.
     """
 
     def __init__(self, cov: Coverage) -> None:
@@ -48,20 +37,15 @@ class Recorder(contextlib.AbstractContextManager["Recorder"]):
         self.files: dict[str, FileCoverage] = {}
         self.failed: dict[str, str] = {}
         self.trouble: str | None = None
-        self._analyze: Callable[..., Any]
         try:
-            self._analyze = cov._analyze  # noqa: SLF001  see above
+            self._analyze = cov._analyze  # noqa: SLF001
             cov._analyze = self._record  # type: ignore[method-assign]  # noqa: SLF001
-        except (AttributeError, TypeError) as error:
+        except AttributeError as error:
             self.trouble = one_line(error)
 
     def __exit__(self, *_: object) -> None:
-        self.release()
-
-    def release(self) -> None:
-        """Give the Coverage object its own method back."""
-        with contextlib.suppress(TypeError):  # an object without attributes was never wrapped
-            vars(self.cov).pop("_analyze", None)
+        # A compiled class has no __dict__, and was not wrapped.
+        getattr(self.cov, "__dict__", {}).pop("_analyze", None)
 
     def _record(self, morf: Any, *args: Any, **kwargs: Any) -> Any:
         try:
@@ -82,7 +66,7 @@ class Recorder(contextlib.AbstractContextManager["Recorder"]):
 def is_reported(path: str, error: Exception) -> bool:
     """Tell whether coverage would mention an error.
 
-    It is silent about files that hold no Python and do not look like it.
+    It does not where neither a file's name nor its content is Python's.
     """
     extension = os.path.splitext(path)[1]  # noqa: PTH122  a name, perhaps of no file
     is_python = not extension or extension.startswith(".py")
@@ -115,14 +99,12 @@ def number_branches(
 ) -> array[int]:
     """Return ``line, hit`` of each branch, ordered by the source alone.
 
-    The branches of a line are ordered by destination, so that two jobs that took different ones
-    number them alike. coverage.py counts no branches to excluded lines, and on lines marked "no
-    branch" none as missing: there its statistics decide.
+    Ordered by destination, so that jobs that took different branches number them alike.
 
     Args:
-        stats: line -> (branches, taken ones), as ``Coverage.branch_stats`` gives them.
+        stats: line -> (branches, taken branches), from ``Coverage.branch_stats``.
         executed, missing: line -> destinations.
-        excluded: lines that coverage leaves out.
+        excluded: lines excluded from coverage.
     """
     branches = array("i")
     for line in sorted(stats):
@@ -130,16 +112,9 @@ def number_branches(
         untaken = set(missing.get(line, ()))
         destinations = sorted((set(executed.get(line, ())) | untaken).difference(excluded))
         hits = [int(destination not in untaken) for destination in destinations]
+        # coverage.py counts no branch as missing on lines marked "no branch".
         if len(hits) != total or sum(hits) != taken:
             hits = [1] * taken + [0] * (total - taken)
         for hit in hits:
             branches.extend((line, hit))
     return branches
-
-
-@contextlib.contextmanager
-def suppressed_warnings() -> Iterator[None]:
-    """Silence coverage's warnings: it gave them before, or we print our own."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield

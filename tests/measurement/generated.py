@@ -253,7 +253,7 @@ class Project:
     def measured(self, cov: coverage.Coverage) -> Measurement:
         """What the package makes of it through the private call."""
         measurement = self.of(cov)
-        assert measurement.slow_reason is None
+        assert measurement.details == ()
         return measurement
 
     def measured_slowly(self, cov: coverage.Coverage) -> Measurement:
