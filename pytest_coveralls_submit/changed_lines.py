@@ -91,7 +91,6 @@ def find_base(
     settings: Settings,
     build: Build,
     git: Git,
-    env: Mapping[str, str],
     *,
     commit: str | None = None,
 ) -> Base | NoBase:
@@ -104,18 +103,17 @@ def find_base(
         settings: of the user.
         build: of the CI service.
         git: what `git.read` found.
-        env: the environment in which git runs.
         commit: id of the commit that the job is filed under.
     """
     is_gated = settings.changed_fail_under is not None
     if not (settings.changed_lines or settings.annotate or is_gated):
         return NoBase()
-    if git.top is None or git.checked_out is None or git.problem:  # it may take 5 seconds a call
+    repository = git.repository
+    if repository is None or git.problem:  # it may take 5 seconds a call
         return NoBase()
     is_pull_request = bool(settings.service_pull_request or build.service_pull_request)
     notice = _not_in_this_clone(settings)
     try:
-        repository = Repository.at(git.top, env)
         target = _merged_with(repository, commit, build.commit_sha) if is_pull_request else None
         for known, reason in _candidates(repository, settings, build, target):
             if known is not None:
@@ -126,7 +124,7 @@ def find_base(
                     reason=reason,
                     notice="" if "compare_" in reason else notice,
                 )
-    except (ProcessError, OSError):
+    except ProcessError:
         return NoBase()
     if is_pull_request:
         return NoBase(_how_to_get_the_base(build, notice, is_merge=target is not None))
@@ -167,10 +165,9 @@ def _present(repository: Repository, commit: str | None) -> str | None:
     """Return the whole id of a commit in this clone."""
     if commit is None:
         return None
-    done = repository.run("rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}")
-    whole = done.stdout.decode().strip()
+    whole = repository.resolve(commit)
     # A branch may be named like an abbreviated id.
-    return whole if done.status == 0 and whole.startswith(commit) else None
+    return whole if whole and whole.startswith(commit) else None
 
 
 def _refs(branch: str | None) -> tuple[str, ...]:

@@ -116,7 +116,7 @@ def make_run_context(sending: SendContext, root: Path, *, with_base: bool = Fals
     settings, env = sending.settings, sending.env
     flag = job_identity.flag_name(settings, sending.build, env)
     found = git.read((sending.start, root), env)
-    found = find_tested_commit(found, env, sending.build, settings.commit_sha)
+    found = find_tested_commit(found, sending.build, settings.commit_sha)
     notices = other_commit_notices(sending.build, found)
     build = without_other_commit(sending.build, found)
     started = time.time()
@@ -126,10 +126,10 @@ def make_run_context(sending: SendContext, root: Path, *, with_base: bool = Fals
     )
     base: Base | NoBase = NoBase()
     if with_base:
-        base = find_base(settings, build, found, env, commit=identity.commit_sha)
+        base = find_base(settings, build, found, commit=identity.commit_sha)
     common = {field.name: getattr(sending, field.name) for field in fields(SendContext)}
     common["build"] = build
-    common["notices"] += (*notices, *_token_in_git(settings, found, env))
+    common["notices"] += (*notices, *_token_in_git(settings, found))
     return RunContext(
         **common,
         started=started,
@@ -149,18 +149,18 @@ def _temporary_folder() -> Path | None:
         return None
 
 
-def _token_in_git(settings: Settings, found: git.Git, env: Environment) -> tuple[str, ...]:
+def _token_in_git(settings: Settings, found: git.Git) -> tuple[str, ...]:
     """Warn of a token in a file that git tracks."""
     origin = settings.origins.get("repo_token")
-    if found.top is None or origin is None or origin.file is None:
+    if origin is None or origin.file is None:
         return ()
-    name = git.name_if_tracked(origin.file, found.top, env)
+    name = git.name_if_tracked(origin.file, found)
     return () if name is None else (f"the token is in {name}, which git tracks: keep it elsewhere",)
 
 
 def merge_notices(context: RunContext, names: Iterable[str]) -> tuple[str, ...]:
     """Return a notice on files of the repository that differ from the head commit."""
-    return merged_files_notices(context.git, context.env, context.identity, names)
+    return merged_files_notices(context.git, context.identity, names)
 
 
 def is_job_wanted(settings: Settings, token: Token | None) -> bool:

@@ -52,7 +52,6 @@ def base_of(
         Settings(settings),
         Build(**(build or {})),  # type: ignore[arg-type]
         read((repository.path,), repository.env),
-        repository.env,
         commit=commit,
     )
 
@@ -126,9 +125,8 @@ def test_bitbucket_names_the_commit_that_it_merges(
         "BITBUCKET_PR_DESTINATION_BRANCH": "main",
         "BITBUCKET_PR_DESTINATION_COMMIT": target[:12],
     }
-    found = find_base(
-        Settings(), detect(variables), read((clone.path,), clone.env), clone.env, commit=topic
-    )
+    git = read((clone.path,), clone.env)
+    found = find_base(Settings(), detect(variables), git, commit=topic)
     assert isinstance(found, Base)
     assert found.commit == target
 
@@ -258,7 +256,7 @@ def test_elsewhere_nothing_is_compared_and_nothing_said(origin: Repository, tmp_
     assert base_of(clone, PUSH, topic) == NoBase()
     assert base_of(clone, changed_lines=False) == NoBase()
     for path, env in ((tmp_path, clone.env), (clone.path, {"PATH": ""})):
-        assert find_base(Settings(), Build(**GITHUB), read((path,), env), env) == NoBase()  # type: ignore[arg-type]
+        assert find_base(Settings(), Build(**GITHUB), read((path,), env)) == NoBase()  # type: ignore[arg-type]
 
 
 # --- git's diff ------------------------------------------------------------------------------
@@ -280,8 +278,7 @@ def since(
     """Compare a commit with HEAD on a CI service, or with a laptop's work tree."""
     env = {**repository.env, **(env or {})}
     build = Build(**({} if work_tree else PUSH))  # type: ignore[arg-type]
-    git = read((repository.path,), env)
-    return find_base(Settings({"compare_sha": base}), build, git, env)
+    return find_base(Settings({"compare_sha": base}), build, read((repository.path,), env))
 
 
 def snapshot(repository: Repository) -> dict[str, tuple[int, bytes]]:

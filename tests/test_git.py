@@ -30,9 +30,9 @@ class Checkout(Repository):
         """Return what is known about a commit."""
         return git.read_commit(git.Repository.at(self.path, self.env), commit)
 
-    def tracked(self, path: Path | None = None) -> set[str] | None:
-        """Return the tracked files, seen from its top level or another path to it."""
-        names = git.tracked(path or self.path, self.env)
+    def tracked(self) -> set[str] | None:
+        """Return the tracked files."""
+        names = git.tracked(self.read())
         return None if names is None else set(names)
 
 
@@ -167,7 +167,6 @@ def test_a_symlinked_checkout_is_resolved(repository: Checkout, tmp_path: Path) 
     repository.commit()
     (tmp_path / "link").symlink_to(repository.path)
     assert git.read([tmp_path / "link"], PLAIN).top == repository.path.resolve()
-    assert repository.tracked(tmp_path / "link") == {"a.py"}
 
 
 @posix
@@ -197,8 +196,9 @@ def test_variables_of_git_are_ignored(repository: Checkout, tmp_path: Path) -> N
         "GIT_CONFIG_VALUE_0": str(tmp_path),
         "GIT_CONFIG_PARAMETERS": "'core.bare'='true'",
     }
-    assert git.read([repository.path], repository.env | left) == repository.read()
-    assert git.tracked(repository.path, repository.env | left) == frozenset({"a.py"})
+    found = git.read([repository.path], repository.env | left)
+    assert found == repository.read()
+    assert git.tracked(found) == frozenset({"a.py"})
 
 
 # -- when git cannot say -----------------------------------------------------------------------
@@ -210,7 +210,7 @@ def test_without_git_the_top_level_is_known(repository: Checkout, tmp_path: Path
     for path in (str(tmp_path), "relative"):
         said = git.read([repository.path], {"PATH": path})
         assert said == Git(top=repository.path.resolve(), problem="git is not installed")
-        assert git.tracked(repository.path, {"PATH": path}) is None
+        assert git.tracked(said) is None
 
 
 @pytest.mark.parametrize("kind", ["nothing", "bare", "empty"])
@@ -221,13 +221,12 @@ def test_a_directory_without_work_tree_is_no_checkout(tmp_path: Path, kind: str)
         (tmp_path / ".git").rename(tmp_path / "moved")
     (tmp_path / kind / (".git" if kind == "empty" else "")).mkdir(parents=True, exist_ok=True)
     assert git.read([tmp_path / kind], PLAIN) == Git(problem="not a git repository")
-    assert git.tracked(tmp_path / kind, PLAIN) is None
 
 
 def test_a_repository_without_commit_is_said(repository: Checkout) -> None:
     """A branch without commit has no head."""
     assert repository.read() == Git(top=repository.path.resolve(), problem="no commit yet")
-    assert repository.tracked() == set()
+    assert repository.tracked() is None
 
 
 def test_a_broken_repository_is_said(repository: Checkout) -> None:
@@ -237,7 +236,6 @@ def test_a_broken_repository_is_said(repository: Checkout) -> None:
     said = repository.read()
     assert said.top == repository.path.resolve()
     assert str(said.problem).startswith("git cannot read the repository in ")
-    assert repository.tracked() is None
 
 
 def own(path: Path, user: int) -> None:
@@ -271,32 +269,34 @@ class TestAnotherOwner:
         said = repository.read()
         assert said.top is None
         assert str(said.problem).endswith("belongs to another user")
-        assert repository.tracked() is None
 
 
 @posix
 @pytest.mark.parametrize("script", ["sleep 600", "cat /dev/zero", "exit 0", "exit 128"])
 def test_a_git_that_hangs_or_talks_nonsense_is_survived(
-    repository: Checkout, tmp_path: Path, script: str
+    repository: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str
 ) -> None:
     """A stuck wrapper costs its time and no more."""
-    env = fake_git(tmp_path / "bin", script)
-    said = git.read([repository.path], env, seconds=0.2)
+    monkeypatch.setattr(git, "CALL_TIMEOUT", 0.2)
+    said = git.read([repository.path], fake_git(tmp_path / "bin", script))
     assert (said.top, said.checked_out) == (repository.path.resolve(), None)
     assert said.problem is not None
-    assert not git.tracked(repository.path, env, seconds=0.2)
 
 
 @posix
-def test_what_was_said_before_git_hung_is_kept(repository: Checkout, tmp_path: Path) -> None:
+def test_what_was_said_before_git_hung_is_kept(
+    repository: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each field is on its own."""
     sha = repository.commit()
+    monkeypatch.setattr(git, "CALL_TIMEOUT", 0.5)
     env = fake_git(
         tmp_path / "bin", f'case "$*" in *" config "*) sleep 600;; esac\nexec {GIT} "$@"'
     )
-    said = git.read([repository.path], env, seconds=0.5)
+    said = git.read([repository.path], env)
     assert (said.checked_out, said.branch) == (sha, "main")
     assert said.problem == "git did not answer within 0.5 s"
+    assert git.tracked(said) is None
 
 
 @posix
@@ -357,12 +357,6 @@ def test_tracked_names_are_as_git_spells_them(repository: Checkout) -> None:
     assert repository.tracked() == names
 
 
-def test_tracked_is_about_the_top_level_alone(repository: Checkout) -> None:
-    """Names relative to another directory are not what was asked for."""
-    repository.commit(file="sub/a.py")
-    assert git.tracked(repository.path / "sub", repository.env) is None
-
-
 @posix
 def test_a_tracked_file_has_the_name_that_git_gives_it(
     repository: Checkout, tmp_path: Path
@@ -370,7 +364,7 @@ def test_a_tracked_file_has_the_name_that_git_gives_it(
     """Through links as well; a name is no pattern, and what git does not track has none."""
 
     def name(path: Path) -> str | None:
-        return git.name_if_tracked(path, repository.path.resolve(), repository.env)
+        return git.name_if_tracked(path, repository.read())
 
     for file in ("conf/x.ini", "[ab].ini", "a.ini"):
         repository.commit(file=file)
@@ -389,10 +383,10 @@ def test_changed_files_are_those_that_two_commits_differ_in(repository: Checkout
     old = repository.commit(file="a.py")
     repository.commit("new", file="pkg/ü.py")
     new = repository.commit("changed", file="a.py")
-    between = (repository.path, repository.env)
-    assert git.changed_between(*between, old, new) == {"a.py", "pkg/ü.py"}
-    assert git.changed_between(*between, new, new) == frozenset()
-    assert git.changed_between(*between, "12" * 20, new) == frozenset()
+    found = git.Repository.at(repository.path, repository.env)
+    assert git.changed_between(found, old, new) == {"a.py", "pkg/ü.py"}
+    assert git.changed_between(found, new, new) == frozenset()
+    assert git.changed_between(found, "12" * 20, new) == frozenset()
 
 
 # -- remotes -----------------------------------------------------------------------------------

@@ -31,10 +31,9 @@ class JobHook(Protocol):
 
 def names_in(context: RunContext) -> Names:
     """Return the names of files, relative to the repository's top."""
-    can_list = context.git.top is not None and context.git.problem is None
     return Names(
         context.top,
-        tracked(context.top, context.env) if can_list else None,
+        tracked(context.git),
         near=(context.root, context.start),
         base_dir=context.settings.base_dir,
         src_dir=context.settings.src_dir,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ from git_repository import GIT, Repository, fake_git, needs_git, posix
 from pytest_coveralls_submit import git
 from pytest_coveralls_submit.ci.detect import Build
 from pytest_coveralls_submit.git import Git
-from pytest_coveralls_submit.job.identity import commit_details, commit_of
+from pytest_coveralls_submit.job.identity import build_identity
 from pytest_coveralls_submit.job.tested_commit import (
     find_tested_commit,
     other_commit_notices,
@@ -34,7 +35,7 @@ class Checkout(Repository):
 
     def find(self, said: Build, commit_sha: str | None = None) -> Git:
         """Return the facts with the commit."""
-        return find_tested_commit(git.read([self.path], self.env), self.env, said, commit_sha)
+        return find_tested_commit(git.read([self.path], self.env), said, commit_sha)
 
     def tested(self, said: Build) -> tuple[str, bool]:
         """Return id of the commit, and whether it is another than the service names."""
@@ -82,9 +83,9 @@ def test_a_short_id_is_completed(repository: Checkout) -> None:
     """Bitbucket Pipelines gives twelve digits; author and message belong to the whole commit."""
     sha = repository.commit()
     said = build("bitbucket", commit_sha=sha[:12])
-    found = repository.find(said)
-    assert commit_of(Settings(), said, found) == sha
-    assert commit_details(sha, said, found) == found.head
+    identity = build_identity(Settings(), said, repository.find(said), None, flag=None, run_at="")
+    assert identity.commit_sha == sha
+    assert identity.head == repository.find(said).head
 
 
 def test_an_annotated_tag_is_its_commit(repository: Checkout) -> None:
@@ -123,16 +124,16 @@ def test_without_git_the_ci_service_is_believed(
         script = f'case "$*" in *" --format=raw "*) exit 1;; esac\nexec {GIT} "$@"'
         env = fake_git(tmp_path / "bin", script)
     said = build(commit_sha=repository.git("rev-parse", "HEAD"))
-    found = find_tested_commit(git.read([directory], env), env, said)
+    found = find_tested_commit(git.read([directory], env), said)
     assert found.head is not None
     assert (found.head.id, found.is_other) == (said.commit_sha, False)
 
 
 def test_a_checkout_whose_remotes_are_unknown_has_its_commit(repository: Checkout) -> None:
     """After a call that took too long nothing more is asked."""
-    known = Git(top=repository.path, checked_out=ABSENT, problem="git did not answer")
-    found = find_tested_commit(known, repository.env, Build())
-    assert found.head == git.Commit(id=ABSENT)
+    known = git.read([repository.path], repository.env)
+    found = find_tested_commit(replace(known, problem="git did not answer"), Build())
+    assert found.head == git.Commit(id=str(known.checked_out))
 
 
 @pytest.mark.parametrize("depth", [0, 1])
