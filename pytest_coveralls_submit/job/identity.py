@@ -1,4 +1,4 @@
-"""Build the identity of a job: all its fields but the source files."""
+"""Build the identity of a job: its fields but the source files."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from typing import Any
 
 from ..ci.detect import Build
 from ..errors import SettingsError
-from ..git import Commit, Git, Remote
+from ..git import COMMIT_DETAILS, Commit, Git, Remote
 from ..secret import redact
 from ..settings.table import Settings
 from ..settings.token import GITHUB_ACTIONS, GITHUB_SERVICE, Token
 
-PLACEHOLDERS = ("python", "os", "arch", "toxenv", "job", "node_index")
 SYSTEMS = {"linux": "linux", "darwin": "macos", "win32": "windows", "cygwin": "windows"}
 
 
@@ -24,7 +23,7 @@ def flag_name(settings: Settings, build: Build, env: Mapping[str, str]) -> str |
     """Return the job's flag; parallel builds have one by default.
 
     Raises:
-        SettingsError: the template has a placeholder that is not known.
+        SettingsError: the template has an unknown placeholder.
     """
     values = {
         "python": f"{sys.version_info[0]}.{sys.version_info[1]}",
@@ -41,9 +40,8 @@ def flag_name(settings: Settings, build: Build, env: Mapping[str, str]) -> str |
         return None
     unknown = [name for name in re.findall(r"\{(.*?)\}", template) if name not in values]
     if unknown:
-        known = " ".join(f"{{{name}}}" for name in PLACEHOLDERS)
-        problem = f'is "{template}": {{{unknown[0]}}} is unknown'
-        problem = redact(problem, settings.secrets)
+        known = " ".join(f"{{{name}}}" for name in values)
+        problem = redact(f'is "{template}": {{{unknown[0]}}} is unknown', settings.secrets)
         raise SettingsError(f"{settings.origins['flag_name']} {problem}; expected {known}")
     # What an empty placeholder leaves of separators goes; those in a value are its own.
     used = re.sub(r"\{(\w+)\}", lambda found: found[0] if values[found[1]] else "", template)
@@ -54,7 +52,7 @@ def flag_name(settings: Settings, build: Build, env: Mapping[str, str]) -> str |
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Identity:
-    """Hold the fields of a job but its source files; unknown ones are None or empty.
+    """Hold the fields of a job but its source files.
 
     They are those of https://docs.coveralls.io/api-jobs-endpoint and those that the official
     client adds (coverallsapp/coverage-reporter, doc/configuration.md).
@@ -120,26 +118,26 @@ def build_identity(
     merge that exists nowhere else. Author and message are best known to git.
     """
     values = {name: getattr(settings, name) or getattr(build, name, None) for name in _TEXTS}
-    values["service_name"] = service_of(settings, build, token)
-    values["service_branch"] = _branch_of(settings, build, git)
+    values["service_name"] = _service_name(settings, build, token)
+    values["service_branch"] = _branch_name(settings, build, git)
     values["service_job_id"] = settings.service_job_id or _job_id(build, flag)
     values["flag_name"] = flag
     values["run_at"] = settings.run_at or run_at
     if values["service_name"] != GITHUB_SERVICE and "repo_name" not in settings.origins:
         values["repo_name"] = None  # the token names the repository
-    commit = commit_of(settings, build, git)
+    commit = _commit_sha(settings, build, git)
     remotes = git.remotes
     if not remotes and build.remote_url:
         remotes = (Remote(name=build.remote_name or "origin", url=build.remote_url),)
     return Identity(
         **values,
         parallel=settings.parallel,
-        head=None if commit is None else commit_details(commit, build, git),
+        head=None if commit is None else _with_details(commit, build, git),
         remotes=remotes,
     )
 
 
-def service_of(settings: Settings, build: Build, token: Token | None) -> str | None:
+def _service_name(settings: Settings, build: Build, token: Token | None) -> str | None:
     """Return the service name, which on GitHub depends on the token."""
     if settings.service_name:
         return settings.service_name
@@ -148,7 +146,7 @@ def service_of(settings: Settings, build: Build, token: Token | None) -> str | N
     return build.service_name
 
 
-def _branch_of(settings: Settings, build: Build, git: Git) -> str | None:
+def _branch_name(settings: Settings, build: Build, git: Git) -> str | None:
     """Return the branch of the job; for a tag its name.
 
     What git has checked out may be the target of a pull request, or under ``workflow_run`` any.
@@ -158,7 +156,7 @@ def _branch_of(settings: Settings, build: Build, git: Git) -> str | None:
     return named or build.service_branch or build.tag or (git.branch if is_here else None)
 
 
-def commit_of(settings: Settings, build: Build, git: Git) -> str | None:
+def _commit_sha(settings: Settings, build: Build, git: Git) -> str | None:
     """Return the id of the commit that was tested.
 
     Some services give the first digits only (Bitbucket Pipelines: twelve).
@@ -180,12 +178,8 @@ def _job_id(build: Build, flag: str | None) -> str | None:
     return "-".join([*parts, *([flag] if flag else [])])
 
 
-def commit_details(commit: str, build: Build, git: Git) -> Commit:
-    """Return the commit with what git, else the CI service, says of it."""
-    known = git.head if git.head is not None and git.head.id == commit else None
-    details = {
-        field.name: getattr(known, field.name, None) or getattr(build, field.name)
-        for field in fields(Commit)
-        if field.name != "id"
-    }
+def _with_details(commit: str, build: Build, git: Git) -> Commit:
+    """Return the commit with the details from git, else from the CI service."""
+    known = git.head if git.head is not None and git.head.id == commit else Commit(id=commit)
+    details = {name: getattr(known, name) or getattr(build, name) for name in COMMIT_DETAILS}
     return Commit(id=commit, **details)
