@@ -120,7 +120,10 @@ def selection_arguments(config: pytest.Config) -> Any:
         *shlex.split(os.environ.get("PYTEST_ADDOPTS", "")),
         *map(str, config.invocation_params.args),
     ]
-    return config._parser.parse_known_args(words)  # noqa: SLF001  no public way
+    parser = config._parser  # noqa: SLF001  no public way
+    arguments, others = parser.parse_known_and_unknown_args(words)
+    arguments.file_or_dir += others  # older versions of pytest leave paths after options there
+    return arguments
 
 
 def will_rerun_failed(config: pytest.Config) -> bool:

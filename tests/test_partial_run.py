@@ -52,6 +52,7 @@ def cause(config: pytest.Config, deselected: int = 0) -> str | None:
         (["--deselect=test_a.py::test_b"], 1, "--deselect"),
         (["--deselect=test_a.py::test_b"], 0, None),
         (["test_a.py::test_b"], 0, "node ids"),
+        (["test_a.py", "-v", "test_a.py::test_b"], 0, "node ids"),
         (["test_a.py"], 0, None),
         (["--testmon"], 0, "--testmon"),
         (["--testmon", "--testmon-noselect"], 0, None),
