@@ -30,7 +30,6 @@ from pytest_coveralls_submit.measurement.recorder import FileCoverage
 from pytest_coveralls_submit.outcome import (
     BuildResult,
     Failed,
-    Interrupted,
     NotSent,
     Outcome,
     Sent,
@@ -137,7 +136,7 @@ def test_the_result_of_a_build_that_is_not_open_is_waited_for(
     assert outcome.build == (None if parallel else result)
 
 
-# -- saved --------------------------------------------------------------------------------
+# -- saved ---------------------------------------------------------------------------------------
 
 
 @posix
@@ -268,32 +267,6 @@ def test_a_job_that_cannot_be_kept_is_sent(project: Project, server: StandIn) ->
     assert outcome.notices == ("the job could not be kept: no writable directory",)
 
 
-def test_a_sender_that_does_not_start_leaves_the_job(project: Project, server: StandIn) -> None:
-    """No process can be given this environment."""
-    context = replace(project.context(server), env=Environment({"A=B": "x"}))
-
-    outcome = project.submit(context)
-
-    assert isinstance(outcome, Failed)
-    assert "could not be started" in outcome.reason
-    assert [outcome.kept] == project.kept()
-
-
-def test_an_interrupted_sending_leaves_the_job(project: Project, server: StandIn) -> None:
-    server.respond(503, times=3)
-
-    def interrupt(_: str) -> None:
-        raise KeyboardInterrupt
-
-    project.say = interrupt
-    outcome = project.submit(project.context(server, retries="2"))
-
-    assert isinstance(outcome, Interrupted)
-    assert outcome.reason == "interrupted while sending"
-    assert [outcome.kept] == project.kept()
-    assert len(server.requests) == 1
-
-
 @pytest.mark.parametrize(
     ("earlier", "said"),
     [(0, None), (1, "1 job of an earlier run was"), (2, "2 jobs were")],
@@ -342,13 +315,15 @@ def pipeline(project: Project, gitlab: GitLab) -> Project:
     return project
 
 
-@pytest.mark.parametrize("answers", [True, False])
+@pytest.mark.parametrize("case", ["answers", "is silent", "is not the service"])
 def test_gitlab_is_asked_for_the_author_of_the_commit(
-    pipeline: Project, server: StandIn, gitlab: GitLab, answers: bool
+    pipeline: Project, server: StandIn, gitlab: GitLab, case: str
 ) -> None:
-    """Where a job is built; silence is no failure."""
-    if not answers:
+    """Where a job is built in its pipeline; silence is no failure."""
+    if case == "is silent":
         gitlab.respond(500, "<html>")
+    if case == "is not the service":
+        pipeline.env |= {"GITLAB_CI": "", "CI_NAME": "other", "CI_COMMIT_ID": a_sha(1)}
     context = pipeline.context(server)
     assert gitlab.requests == []
 
@@ -356,18 +331,8 @@ def test_gitlab_is_asked_for_the_author_of_the_commit(
 
     head = server.jobs[0]["git"]["head"]
     assert head["id"] == a_sha(1)
-    assert head.get("author_name") == ("Ada Gardener" if answers else None)
-    assert len(gitlab.requests) == 1
-
-
-def test_gitlab_is_not_asked_outside_its_jobs(
-    pipeline: Project, server: StandIn, gitlab: GitLab
-) -> None:
-    pipeline.env |= {"GITLAB_CI": "", "CI_NAME": "other"}
-
-    pipeline.submit(pipeline.context(server))
-
-    assert gitlab.requests == []
+    assert head.get("author_name") == ("Ada Gardener" if case == "answers" else None)
+    assert len(gitlab.requests) == (case != "is not the service")
 
 
 @pytest.mark.parametrize("status", [200, 503])

@@ -279,15 +279,3 @@ def test_a_refusal_that_repeats_the_token_is_not_quoted(scene: Scene) -> None:
     (kept,) = (scene.folder / ".pytest_cache").rglob("job-*.json")
     assert kept.name in output
     scene.assert_silent(output)
-
-
-def test_send_takes_no_token_from_a_file(scene: Scene) -> None:
-    other = "another-tools-token-5521"
-    path = scene.folder.parent / "job.json"
-    path.write_text(json.dumps({"repo_token": other, "service_name": "x", "source_files": []}))
-
-    words = ("send", "-v", str(path))
-    output = scene.runner(*words, module="pytest_coveralls_submit", env=IN_VARIABLE).stdout
-
-    assert [job["repo_token"] for job in scene.server.jobs] == [CANARY], output
-    scene.assert_silent(output, CANARY, other)
