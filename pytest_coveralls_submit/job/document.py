@@ -15,8 +15,7 @@ from ..secret import Secret
 from ..text import escaped, is_unicode
 from .source_files import SourceFile, SourceFileJson, add_text, merge
 
-SIZE_LIMIT = 512 * 1024 * 1024
-"""Bytes of a job that are read."""
+SIZE_LIMIT = 512 * 1024 * 1024  # bytes
 MAY_BE_EMPTY = ("source_files", "coverage", "source")
 
 
@@ -68,10 +67,10 @@ class _Identity(TypedDict, total=False):
 
 
 class Job(_Identity):
-    """A job without its token: https://docs.coveralls.io/api-jobs-endpoint.
+    """A job without its token.
 
-    And the fields that the official client adds (coverallsapp/coverage-reporter,
-    doc/configuration.md). Only the source files are required.
+    Source: https://docs.coveralls.io/api-jobs-endpoint, and for the fields that the official
+    client adds coverallsapp/coverage-reporter, doc/configuration.md.
     """
 
     source_files: list[SourceFileJson]
@@ -83,11 +82,7 @@ _FIELDS: Mapping[Any, Mapping[str, Any]] = {
 
 
 def assemble_job(identity: Mapping[str, Any], files: Iterable[SourceFile]) -> Job:
-    """Return the checked job of an identity and source files.
-
-    Raises:
-        JobError: as in ``check_job``.
-    """
+    """Return the checked job of an identity and source files."""
     return check_job({**identity, "source_files": [file.as_json() for file in files]})
 
 
@@ -189,9 +184,7 @@ def with_token(job_bytes: bytes, token: Secret) -> bytes:
 
 
 def load_job(path: Path) -> Job:
-    """Read and check the job in a file; ``-`` is standard input.
-
-    A token in it is dropped.
+    """Read and check a file's job without its token; ``-`` is standard input.
 
     Raises:
         JobError: it cannot be read, is too large, or ``check_job`` refuses it; names the file.
@@ -211,13 +204,11 @@ def load_job(path: Path) -> Job:
 
 
 def _file_content(path: Path) -> bytes:
-    if str(path) != "-":
+    if str(path) == "-":
+        content = sys.stdin.buffer.read(SIZE_LIMIT + 1)
+    else:
         with path.open("rb") as file:
             content = file.read(SIZE_LIMIT + 1)
-    elif sys.stdin is None:
-        raise JobError("standard input is closed")
-    else:
-        content = sys.stdin.buffer.read(SIZE_LIMIT + 1)
     if len(content) > SIZE_LIMIT:
         raise JobError(f"a job has at most {SIZE_LIMIT // 1024**2} MiB")
     return content
@@ -231,7 +222,7 @@ def merge_file(
     Args:
         files: our own.
         path: a job, of another tool.
-        checkout: where files are that need their source text; None where no text is sent.
+        checkout: folder of the files whose text is sent; None: no text is sent.
 
     Raises:
         JobError: ``path`` cannot be used, or the two disagree on the lines of a file.
@@ -241,7 +232,7 @@ def merge_file(
         file = SourceFile.from_json(entry)
         if checkout is not None:
             file = add_text(file, checkout)
-            if file.source is not None and not file.source.strip():
+            if file.is_blank:
                 continue
         try:
             merged[file.name] = merge(merged[file.name], file) if file.name in merged else file

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import os
 import re
@@ -14,27 +13,21 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-MAX_JOBS = 20
-"""Kept jobs of a folder."""
-MAX_AGE = 14 * 24 * 60 * 60
-"""Seconds that a job is kept."""
-OWN = "pytest-coveralls-submit-of-"
-"""Start of the name of a folder in a directory that others may write to."""
-CACHE = "d/coveralls"
-"""End of the path of the folder in pytest's cache."""
+MAX_JOBS = 20  # in a folder
+MAX_AGE = 14 * 24 * 60 * 60  # seconds
+OWN = "pytest-coveralls-submit-of-"  # start of a folder's name in the temporary directory
+CACHE = "d/coveralls"  # end of the path of the folder in pytest's cache
 # The dot, because "pytest --looponfail" runs again for new files without one.
 PART = ".job-"
 
 
 def own_folder(temporary: Path, top: Path) -> Path:
     """Return the user's folder for a repository in the temporary directory."""
-    try:
-        user = getpass.getuser()
-    except (ImportError, KeyError, OSError):  # a container's user may have no name
-        user = str(os.getuid()) if sys.platform != "win32" else "unknown"
+    # Each user of Windows has a temporary directory of his own.
+    user = os.getuid() if sys.platform != "win32" else "you"
     # The jobs of one repository only: "send FOLDER" sends all with one token.
     digest = hashlib.sha256(os.fsencode(top)).hexdigest()[:8]
-    return temporary / f"{OWN}{_file_name(user)}-{_file_name(top.name)}-{digest}"
+    return temporary / f"{OWN}{user}-{_file_name(top.name)}-{digest}"
 
 
 def job_stem(job: Mapping[str, Any]) -> str:
@@ -54,8 +47,8 @@ def keep(job_bytes: bytes, folders: Iterable[Path], stem: str) -> Path | None:
 
     Args:
         job_bytes: JSON text.
-        folders: made where they are missing.
-        stem: file name without ending; letters are added where it is taken.
+        folders: made if they are missing.
+        stem: file name without ending; letters are added if it is taken.
     """
     for folder in folders:
         with suppress(OSError):
@@ -73,7 +66,6 @@ def keep(job_bytes: bytes, folders: Iterable[Path], stem: str) -> Path | None:
 
 
 def _take_name(folder: Path, stem: str) -> Path:
-    """Make an empty file under a name that was free."""
     path = folder / f"{stem}.json"
     try:
         path.touch(mode=0o600, exist_ok=False)
@@ -85,10 +77,8 @@ def _take_name(folder: Path, stem: str) -> Path:
 
 
 def _check_owner(folder: Path) -> None:
-    """Raise OSError for a folder that another user has made.
-
-    As pytest does for ``pytest-of-USER``: https://github.com/pytest-dev/pytest/issues/7469
-    """
+    """Raise OSError for a folder that another user has made."""
+    # As pytest: https://github.com/pytest-dev/pytest/issues/7469
     status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode):
         raise NotADirectoryError(f"{folder} is a link")
@@ -101,16 +91,16 @@ def _check_owner(folder: Path) -> None:
 def _remove_old(folder: Path, newest: Path) -> None:
     # By the disk's clock: a test may have frozen ours.
     limit = newest.stat().st_mtime - MAX_AGE
-    jobs = [(age, path) for age, path in _by_time(folder.glob("job*.json")) if path != newest]
-    old = [path for _, path in jobs[: -(MAX_JOBS - 1)]]
-    old += [path for time, path in jobs + _by_time(folder.glob(f"{PART}*")) if time < limit]
-    for path in old:
+    jobs = [(time, path) for time, path in _by_time(folder.glob("job*.json")) if path != newest]
+    parts = _by_time(folder.glob(f"{PART}*"))
+    old = [path for time, path in jobs + parts if time < limit]
+    for path in old + [path for _, path in jobs[: 1 - MAX_JOBS]]:
         with suppress(OSError):
             path.unlink()
 
 
 def _by_time(paths: Iterable[Path]) -> list[tuple[float, Path]]:
-    """Return time of writing and path of the regular files, the oldest first."""
+    """Return the regular files with their times, the oldest first."""
     found = []
     for path in paths:
         with suppress(OSError):  # removed meanwhile
@@ -121,36 +111,30 @@ def _by_time(paths: Iterable[Path]) -> list[tuple[float, Path]]:
 
 
 def kept_jobs(folder: Path, before: float) -> tuple[Path, ...]:
-    """Return the kept jobs of earlier runs, the newest first.
+    """Return the kept jobs of the 14 days before a time.
 
     Args:
         folder: may be missing.
-        before: time in seconds since the epoch; jobs of more than 14 days before are left out.
+        before: in seconds since the epoch.
     """
     try:
         _check_owner(folder)
     except OSError:
         return ()
     jobs = _by_time(folder.glob("job*.json"))
-    return tuple(path for time, path in reversed(jobs) if before - MAX_AGE <= time < before)
+    return tuple(path for time, path in jobs if before - MAX_AGE <= time < before)
 
 
 def jobs_in(path: Path) -> tuple[Path, ...]:
-    """Return the jobs of a folder, the oldest first; a file itself.
-
-    Also those one level down, where downloads of artifacts are.
-    """
+    """Return the jobs of a folder, the oldest first; a file itself."""
     if not path.is_dir():
         return (path,)
-    found = [*path.glob("job*.json"), *path.glob("*/job*.json")]
+    found = [*path.glob("job*.json"), *path.glob("*/job*.json")]  # as artifacts are downloaded
     return tuple(job for _, job in _by_time(found))
 
 
 def remove(path: Path) -> str | None:
-    """Remove an accepted job; return a notice where that fails.
-
-    And its folder, if it is ours and empty now.
-    """
+    """Remove an accepted job and an empty folder of ours; return a notice."""
     try:
         if stat.S_ISREG(path.lstat().st_mode):
             path.unlink()
@@ -168,15 +152,13 @@ def remove(path: Path) -> str | None:
 
 
 def write(job_bytes: bytes, path: Path) -> None:
-    """Write a job to a file, whole or not at all.
-
-    Mode 0600. The target of a link is replaced; a pipe or device is written to.
+    """Write a job to a file, whole or not at all, mode 0600.
 
     Raises:
         OSError: it cannot be written.
     """
     if path.exists() and not path.is_file():
-        path.write_bytes(job_bytes)
+        path.write_bytes(job_bytes)  # a pipe or device
         return
     target = Path(os.path.realpath(path))
     handle, name = tempfile.mkstemp(prefix=PART, dir=target.parent)  # mode 0600

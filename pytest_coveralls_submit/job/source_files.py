@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import stat
 import tokenize
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -34,26 +33,23 @@ class SourceFile:
     """A source file as a job has it: https://docs.coveralls.io/api-jobs-endpoint."""
 
     name: str
-    digest: str | None
-    """MD5 of the file's bytes, hexadecimal; None where another tool gave none."""
-    coverage: list[int | None]
-    """One entry a line: None not relevant, 0 missed, else executed. Not to be changed."""
-    branches: list[int]
-    """Flat ``line, block, branch, hits``; empty where branches were not measured."""
+    digest: str | None  # MD5 of the file's bytes; another tool may give none
+    coverage: list[int | None]  # hits of each line; None: not relevant
+    branches: list[int]  # flat: line, block, branch, hits
     source: str | None = None
-    repository_name: str = field(default="", compare=False)
-    """Name in the repository; empty where it is the same."""
+    repository_name: str = field(default="", compare=False)  # if it is not ``name``
 
     @classmethod
     def from_json(cls, entry: SourceFileJson) -> SourceFile:
         """Return the source file of a checked entry."""
-        return cls(
-            name=entry["name"],
-            digest=entry.get("source_digest"),
-            coverage=entry["coverage"],
-            branches=entry.get("branches", []),
-            source=entry.get("source"),
-        )
+        digest, branches = entry.get("source_digest"), entry.get("branches", [])
+        return cls(entry["name"], digest, entry["coverage"], branches, entry.get("source"))
+
+    @property
+    def is_blank(self) -> bool:
+        """Tell whether the text that is sent is blank."""
+        # Left out: OpenCov refuses a whole job for one of them.
+        return self.source is not None and not self.source.strip()
 
     @property
     def total(self) -> FileTotal:
@@ -82,8 +78,7 @@ class SourceFiles:
 
     files: tuple[SourceFile, ...]
     outside: tuple[str, ...]
-    unreadable: dict[str, str]
-    """Path -> reason."""
+    unreadable: dict[str, str]  # path -> reason
     notices: tuple[str, ...]
 
 
@@ -96,14 +91,11 @@ def read_source_files(
 ) -> SourceFiles:
     """Return the source files of the measured files.
 
-    A file that cannot be read does not stop the others.
-
     Args:
         measured: with absolute paths.
         name_of: path -> name in the repository, None outside of it.
         as_sent: that name -> the name in the job.
-        include_source: send the text too, and leave blank files out, because servers that
-            need the text (OpenCov) refuse a job with one of them.
+        include_source: send the text too.
     """
     entries: dict[str, SourceFile] = {}
     outside: list[str] = []
@@ -116,14 +108,14 @@ def read_source_files(
             continue
         name = as_sent(in_repository)
         try:
-            content = _file_bytes(Path(file.path))
+            content = Path(file.path).read_bytes()
             entry = _source_file(name, file, content)
             if include_source:
                 entry = replace(entry, source=_decode(file.path, content))
         except (OSError, ValueError, SyntaxError) as error:
             unreadable[file.path] = str(error)
             continue
-        if entry.source is not None and not entry.source.strip():
+        if entry.is_blank:
             continue
         if name != in_repository:
             entry = replace(entry, repository_name=in_repository)
@@ -134,13 +126,6 @@ def read_source_files(
             notices.append(f"{name} was measured twice with different contents; one is sent")
     files = tuple(entries[name] for name in sorted(entries))
     return SourceFiles(files, tuple(outside), unreadable, tuple(notices))
-
-
-def _file_bytes(path: Path) -> bytes:
-    # A test may have left a pipe or a device under the name.
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise OSError(f"not a regular file: {str(path)!r}")
-    return path.read_bytes()
 
 
 def _source_file(name: str, file: FileCoverage, content: bytes) -> SourceFile:
@@ -167,24 +152,21 @@ def _branches(file: FileCoverage, lines: int) -> list[int]:
 
 
 def add_text(file: SourceFile, checkout: Path) -> SourceFile:
-    """Return another tool's file with its text from the checkout.
-
-    Unchanged where it has one, or where the file is not there.
-    """
+    """Return another tool's file with its text from the checkout."""
     if file.source is not None:
         return file
     try:
         path = (checkout / file.name).resolve()
         # The name may come from a fork: it must not lead to another file of this machine.
         if path.is_relative_to(checkout.resolve()):
-            return replace(file, source=_decode(file.name, _file_bytes(path)))
-    except (OSError, ValueError, SyntaxError, RuntimeError):
+            return replace(file, source=_decode(file.name, path.read_bytes()))
+    except (OSError, ValueError, SyntaxError):
         pass
     return file
 
 
 def _decode(path: str, content: bytes) -> str:
-    """Decode by the encoding that Python source declares (PEP 263), else UTF-8."""
+    # Python source may declare another encoding (PEP 263).
     encoding, errors = "utf-8", "replace"
     if path.endswith((".py", ".pyw")):
         encoding, errors = tokenize.detect_encoding(io.BytesIO(content).readline)[0], "strict"
@@ -201,9 +183,6 @@ def _line_notices(file: FileCoverage, content: bytes, entry: SourceFile) -> Iter
 
 def merge(one: SourceFile, other: SourceFile) -> SourceFile:
     """Return a file with the larger hits of two measurements.
-
-    A line or branch that is relevant to either is relevant. Digest and text are those of ``one``,
-    where it has them.
 
     Raises:
         JobError: the two differ in their number of lines.

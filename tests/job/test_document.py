@@ -127,20 +127,6 @@ def test_source_files_are_sorted_and_the_given_job_stays() -> None:
     assert job["source_files"] == [entry("b.js"), entry("a.js")]
 
 
-def test_a_wrong_value_is_shown_in_one_short_line() -> None:
-    loop: list[Any] = []
-    loop.append(loop)
-    deep: list[Any] = []
-    for _ in range(100_000):
-        deep = [deep]
-
-    values: tuple[Any, ...] = (["x" * 5000], [[]] * 100_000, {"x" * 5000: 1}, loop, deep)
-    for value in values:
-        told = refusal(a_job(run_at=value))
-        assert len(told) < 200
-        assert "\n" not in told
-
-
 # -- written -----------------------------------------------------------------------------------
 
 TEXT = st.text(st.characters(codec="utf-8"), min_size=1).filter(str.strip)
@@ -232,9 +218,6 @@ def test_a_dash_is_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     content = json.dumps({"source_files": [entry()]}).encode()
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
     assert load_job(Path("-")) == {"source_files": [entry()]}
-
-    monkeypatch.setattr("sys.stdin", None)
-    assert load_refusal(Path("-")) == "-: standard input is closed"
 
 
 @pytest.mark.parametrize(
@@ -357,12 +340,6 @@ def test_merged_files_get_their_text_from_the_checkout(path: Path, tmp_path: Pat
         "own.js": "its\n",
         "gone.js": None,
     }
-
-
-def test_merged_files_get_no_text_unless_it_is_asked_for(path: Path, tmp_path: Path) -> None:
-    (tmp_path / "a.js").write_text("let a\n")
-
-    assert merged(path, None, entry("a.js")) == {"a.js": None}
 
 
 def test_no_text_is_taken_from_outside_the_checkout(path: Path, tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sys
 from array import array
 from collections.abc import Callable, Iterable
 from copy import deepcopy
@@ -17,7 +16,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_coveralls_submit.errors import JobError
 from pytest_coveralls_submit.job.source_files import (
     SourceFile,
     SourceFiles,
@@ -143,12 +141,6 @@ def test_the_branches_of_each_line_are_counted_from_nought(tmp_path: Path) -> No
     assert quadruples == [[1, 0, 0, 1], [1, 0, 1, 0], [1, 0, 2, 1], [4, 0, 0, 0], [4, 0, 1, 1]]
 
 
-def test_files_are_sorted_by_name(tmp_path: Path) -> None:
-    files = [a_file(tmp_path, b"x = 1\n", [1], name=name) for name in ("b.py", "c.py", "a.py")]
-
-    assert [file.name for file in reading(tmp_path, *files).files] == ["a.py", "b.py", "c.py"]
-
-
 # -- source text -------------------------------------------------------------------------------
 
 
@@ -207,33 +199,18 @@ def gone(path: Path) -> None:
     """Nothing is there."""
 
 
-def pipe(path: Path) -> None:
-    """A pipe that nobody writes to."""
-    os.mkfifo(path)
-
-
-def endless(path: Path) -> None:
-    """A link to a device without an end."""
-    path.symlink_to("/dev/zero")
-
-
 def forbidden(path: Path) -> None:
     """A file that may not be read."""
     path.touch(mode=0)
 
 
-UNREADABLE: list[Any] = [gone, Path.mkdir]
-if sys.platform != "win32":
-    UNREADABLE += [pipe, endless]
-    if os.geteuid() != 0:
-        UNREADABLE.append(forbidden)
-
-
-@pytest.mark.parametrize("make", UNREADABLE)
+@pytest.mark.parametrize("make", [gone, Path.mkdir, forbidden])
 def test_what_cannot_be_read_is_left_out_and_named(
     tmp_path: Path, make: Callable[[Path], object]
 ) -> None:
     make(tmp_path / "bad.py")
+    if make is forbidden and os.access(tmp_path / "bad.py", os.R_OK):
+        pytest.skip("root may read everything")
     good = a_file(tmp_path, b"x = 1\n", [1])
 
     found = reading(tmp_path, measured(tmp_path / "bad.py", [1]), good)
@@ -241,14 +218,6 @@ def test_what_cannot_be_read_is_left_out_and_named(
     assert only(found).name == "a.py"
     assert list(found.unreadable) == [str(tmp_path / "bad.py")]
     assert found.unreadable[str(tmp_path / "bad.py")]
-
-
-def test_a_path_that_cannot_be_one_is_left_out_and_named() -> None:
-    found = read_source_files(
-        [measured(Path("a\0b.py"), [1])], lambda path: path, include_source=False
-    )
-
-    assert list(found.unreadable) == ["a\0b.py"]
 
 
 def test_a_file_outside_is_counted_and_not_read(tmp_path: Path) -> None:
@@ -314,11 +283,6 @@ def test_two_measurements_become_one(
     one: dict[str, Any], other: dict[str, Any], merged: dict[str, Any]
 ) -> None:
     assert merge(entry(**one), entry(**other)) == entry(**merged)
-
-
-def test_measurements_of_different_lengths_are_an_error() -> None:
-    with pytest.raises(JobError, match=r"a\.js has 3 lines there and 1 here: they were measured"):
-        merge(entry(coverage=[1]), entry())
 
 
 HITS = st.lists(st.none() | st.integers(0, 9), min_size=3, max_size=3)
