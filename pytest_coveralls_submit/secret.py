@@ -13,7 +13,7 @@ MIN_LENGTH = 8  # a shorter value may be any word of the output
 
 
 class Secret:
-    """Hold a text that ``repr``, ``str``, pickling and tracebacks do not show."""
+    """Hold a text without showing it, in tracebacks too."""
 
     __slots__ = ("_reveal",)
 
@@ -27,7 +27,7 @@ class Secret:
         raise TypeError("a secret is not pickled")
 
     def reveal(self) -> str:
-        """Return the text itself, for the few lines that send it."""
+        """Return the text itself, to be sent."""
         return self._reveal()
 
 
@@ -42,20 +42,17 @@ class Environment(dict[str, str]):
 
 def redact(text: str, secrets: Iterable[Secret]) -> str:
     """Replace every secret in ``text``, plain, JSON- or URL-escaped."""
-    texts = {secret.reveal() for secret in secrets}
-    spellings = {
-        spelling
-        for plain in texts
-        if len(plain) >= MIN_LENGTH
-        for spelling in (plain, json.dumps(plain)[1:-1], quote(plain, safe=""))
-    }
+    spellings: set[str] = set()
+    for plain in {secret.reveal() for secret in secrets}:
+        if len(plain) >= MIN_LENGTH:
+            spellings |= {plain, json.dumps(plain)[1:-1], quote(plain, safe="")}
     for spelling in sorted(spellings, key=len, reverse=True):  # one may be the start of another
         text = text.replace(spelling, HIDDEN)
     return text
 
 
 def redacted(value: Any, secrets: Sequence[Secret]) -> Any:
-    """Redact a text, a tuple, or a frozen dataclass of these."""
+    """Redact a text, a tuple or a frozen dataclass."""
     if isinstance(value, str):
         return redact(value, secrets)
     if isinstance(value, tuple) and not hasattr(value, "_fields"):

@@ -1,4 +1,4 @@
-"""Small rules about texts that come from outside; each stands here once."""
+"""Small rules about texts, paths and addresses."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ _COMMIT_ID = re.compile(r"(?!0+$)[0-9a-f]{7,64}")
 # microsoft/azure-pipelines-agent: Command.cs, actions/runner: ActionCommand.cs,
 # https://www.jetbrains.com/help/teamcity/service-messages.html
 _RUNNER_COMMAND = re.compile(r"#(?=#\w*\[)|^\s*:(?=:)")
-# An "@" after the host may be the end of a password with a raw slash, question mark or hash in it.
-_AFTER = r"(?:[?#][^@]*)?"
+# An "@" in a path may be the end of a password with a raw slash in it.
 _URL = re.compile(
-    r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?:(?P<user>[^/?#]*)@)?"
-    rf"(?P<address>(?:\[[\w:.%]+\]|[\w.~%-]*)(?::[0-9]*)?(?:/[^@?#]*)?){_AFTER}",
+    r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?:(?P<user>[^/]*)@)?"
+    r"(?P<address>(?:\[[\w:.%]+\]|[\w.~%-]*)(?::[0-9]*)?(?:/[^@]*)?)",
     re.IGNORECASE,
 )
 _SSH_USER = re.compile(r"[\w.+-]+")
-# git@host:path, https://git-scm.com/docs/git-clone#_git_urls
-_SCP = re.compile(rf"((?:[\w.+-]+@)?(?:\[[\w:.%]+\]|[\w.-]{{2,}}):[^:@?#]+){_AFTER}")
+# git@host:path, https://git-scm.com/docs/git-clone#_git_urls, or a path
+_PLACE = re.compile(
+    r"(?:[\w.+-]+@)?(?:\[[\w:.%]+\]|[\w.-]{2,}):[^:@]+|(?:[A-Za-z]:(?=[\\/]))?[^:@]*"
+)
 _INSTALLED = re.compile(r"(?:.*/)?(?:site|dist)-packages/(?P<name>.+)", re.DOTALL)
-_PATH = re.compile(rf"((?:[A-Za-z]:(?=[\\/]))?[^:@?#]*){_AFTER}")
 
 
 def commit_id(text: str | None) -> str | None:
-    """Return a commit's id, whole or abbreviated, in lower case; None for anything else.
+    """Return a commit's id in lower case, else None.
 
-    Never a name or an option, and not the zeros that stand for no commit.
+    It may be abbreviated; zeros mean that there is no commit.
     """
     found = _COMMIT_ID.fullmatch((text or "").strip().lower())
     return found[0] if found else None
@@ -58,10 +58,10 @@ def ending(path: str, components: int) -> str:
 
 
 def escaped(text: str) -> str:
-    r"""Return ``text`` on one line, harmless to terminals and to the runners of CI services.
+    r"""Return ``text`` on one line, harmless to terminals and runners.
 
-    Control characters become escapes (``\x1b``), and what a runner would take for a command
-    gets a backslash inside (``#\#vso[``).
+    Control characters become escapes (``\x1b``); commands of runners get a backslash
+    (``#\#vso[``).
     """
     if not text.isprintable():
         text = "".join(
@@ -72,10 +72,8 @@ def escaped(text: str) -> str:
 
 
 def group_by_end(paths: Iterable[str]) -> dict[str, list[str]]:
-    """Group paths by their last component, and by their last two.
-
-    By two, because there may be thousands of ``__init__.py``.
-    """
+    """Group paths by their last one and two components."""
+    # By two, because there may be thousands of ``__init__.py``.
     groups: dict[str, list[str]] = defaultdict(list)
     for path in sorted(paths):
         for end in {ending(path, 1), ending(path, 2)}:
@@ -84,7 +82,7 @@ def group_by_end(paths: Iterable[str]) -> dict[str, list[str]]:
 
 
 def installed_name(path: str) -> str | None:
-    """Return what follows ``site-packages`` in a path; None without it."""
+    """Return the part of a path below ``site-packages``, else None."""
     found = _INSTALLED.fullmatch(path)
     return found["name"] if found else None
 
@@ -100,16 +98,16 @@ def is_loopback(host: str) -> bool:
 
 
 def is_unicode(text: str) -> bool:
-    """Tell whether ``text`` can be encoded: names on disk may hold lone surrogates."""
+    """Tell whether ``text`` can be encoded."""
     try:
-        text.encode()
+        text.encode()  # names on disk may hold lone surrogates
     except UnicodeEncodeError:
         return False
     return True
 
 
 def json_object(text: str) -> dict[str, Any] | None:
-    """Return the JSON object that ``text`` is; None where it is none."""
+    """Return the JSON object in a text, else None."""
     try:
         value = loads(text)
     except (ValueError, RecursionError):
@@ -118,7 +116,7 @@ def json_object(text: str) -> dict[str, Any] | None:
 
 
 def more_about(anchor: str) -> str:
-    """Return where to read about a message, empty without documentation.
+    """Return a line that links to the documentation, perhaps empty.
 
     Args:
         anchor: of the message's entry in ``docs/messages.md``.
@@ -137,37 +135,36 @@ def one_line(error: BaseException) -> str:
 
 
 def percentage(percent: float) -> str:
-    """Return a percentage with two places; 0 and 100 only where they are exact, as coverage.py."""
+    """Return a percentage with two places, as coverage.py."""
+    # 0 and 100 only if they are exact.
     if 0 < percent < 100:  # noqa: PLR2004
         percent = min(max(percent, 0.01), 99.99)
     return f"{percent:.2f}"
 
 
 def public_url(url: str) -> str:
-    """Return the address of a repository or page without user, password, query and fragment.
+    """Return an address without credentials, query and fragment.
 
-    The user of ``git@host:path`` and ``ssh://git@host/path`` stays: it is part of the address;
-    any other may be a token (``https://TOKEN@github.com/...``). What is not plainly free of
-    secrets is left out, so that the result is empty: commands and helpers (``ext::...``), raw
-    slashes in passwords, an ``@`` in a path.
+    The user of ``git@host:path`` and ``ssh://git@host/path`` stays; any other may be a token
+    (``https://TOKEN@github.com/...``). An address that may hold secrets elsewhere becomes empty:
+    commands and helpers (``ext::...``), raw slashes in passwords, an ``@`` in a path.
     """
     url = url.strip()
-    if not url.isprintable():
+    place = re.split("[?#]", url, maxsplit=1)[0]
+    if not url.isprintable() or "@" in url[len(place) :]:
         return ""
-    parts = _URL.fullmatch(url)
+    parts = _URL.fullmatch(place)
     if parts is None:
-        place = _SCP.fullmatch(url) or _PATH.fullmatch(url)
-        return place[1] if place else ""
+        return place if _PLACE.fullmatch(place) else ""
     scheme, user, address = parts.group("scheme", "user", "address")
     keeps_user = "ssh" in scheme.lower() and _SSH_USER.fullmatch(user or "")
     return f"{scheme}://{user}@{address}" if keeps_user else f"{scheme}://{address}"
 
 
 def pull_request_number(text: str) -> str | None:
-    """Return the trailing integer of a number, a path or a URL (``12``, ``#12``, ``pull/12``).
+    """Return the integer at the end of a path or URL.
 
-    None for a word that ends in digits (``v12``, ``MR12``, ``release-2``) and for 0, which no
-    pull request has; leading zeros are left out.
+    A word that ends in digits (``v12``, ``release-2``) and 0 have none.
     """
     found = _PULL_REQUEST.fullmatch(text)
     return found[1] if found else None
@@ -180,7 +177,7 @@ def shorten_list(names: Iterable[str], limit: int = 5) -> str:
 
 
 def typed_path(path: Path, start: Path) -> str:
-    """Return a path as the user would type it in the directory ``start``."""
+    """Return a path as typed in the directory ``start``."""
     try:
         return str(path.relative_to(start))
     except ValueError:

@@ -34,7 +34,6 @@ SECRET = "s3cr3t-t0ken"
     ],
 )
 def test_a_commits_id_is_hexadecimal(text: str | None, shown: str | None) -> None:
-    """Whole or abbreviated; never a name, an option, or the zeros that stand for none."""
     assert commit_id(text) == shown
 
 
@@ -54,7 +53,6 @@ def test_a_commits_id_is_hexadecimal(text: str | None, shown: str | None) -> Non
     ],
 )
 def test_what_is_printed_commands_nobody(text: str, shown: str) -> None:
-    """Control characters are shown, runners' commands are broken."""
     assert escaped(text) == shown
 
 
@@ -66,18 +64,12 @@ def test_what_is_printed_commands_nobody(text: str, shown: str) -> None:
     ],
 )
 def test_this_machine_has_few_names(host: str, is_this_machine: bool) -> None:
-    """No name is looked up: an address of loopback, or localhost."""
     assert is_loopback(host) is is_this_machine
 
 
 @pytest.mark.parametrize("text", ["", "[]", "7", "null", "<html>", '{"a": 1', "[" * 100_000])
 def test_what_is_no_json_object_is_none(text: str) -> None:
-    """Neither another value nor text that is no JSON, however deep."""
     assert json_object(text) is None
-
-
-def test_a_json_object_is_returned() -> None:
-    """As a dict."""
     assert json_object(' {"a": [1]} ') == {"a": [1]}
 
 
@@ -90,7 +82,6 @@ def test_a_json_object_is_returned() -> None:
     ],
 )
 def test_an_error_fits_on_a_line(error: Exception, shown: str) -> None:
-    """Its type, and its message if there is one."""
     assert one_line(error) == shown
 
 
@@ -125,7 +116,6 @@ def test_an_error_fits_on_a_line(error: Exception, shown: str) -> None:
     ],
 )
 def test_addresses_lose_their_credentials(url: str, shown: str) -> None:
-    """Users of http are tokens as often as not; the user of ssh is part of the address."""
     assert public_url(url) == shown
 
 
@@ -141,7 +131,6 @@ def test_addresses_lose_their_credentials(url: str, shown: str) -> None:
 def test_no_password_survives(
     scheme: str, user: str, noise: str, is_quoted: bool, rest: str
 ) -> None:
-    """Whatever a password looks like, quoted or not, it is gone; a quoted one costs nothing."""
     before, after = quote(noise, safe="") if is_quoted else noise, rest
     for password in (f"{SECRET}{before}", f"{before}{SECRET}"):
         shown = public_url(f"{scheme}://{user}:{password}@host.example{after}")
@@ -153,20 +142,17 @@ def test_no_password_survives(
 @settings(deadline=None)
 @given(st.text() | st.text(alphabet=":/@?#[]%\\a1 "))
 def test_no_address_is_too_odd(url: str) -> None:
-    """Any text gives text, which has nothing left to lose."""
     shown = public_url(url)
     assert not {"?", "#"} & set(shown)
     assert public_url(shown) == shown.strip()
 
 
 def test_counts_and_lists_read_as_english() -> None:
-    """One file, several files; more names than fit."""
     assert [count_of(n, "file") for n in (0, 1, 5000)] == ["0 files", "1 file", "5,000 files"]
     assert shorten_list(["b", "a"]) == "a, b"
     assert shorten_list("hgfedcba", 2) == "a, b, ..."
 
 
 def test_names_with_lone_surrogates_are_no_unicode() -> None:
-    """As ``os.fsdecode`` makes them of bytes that are not UTF-8."""
     assert is_unicode("é")
     assert not is_unicode("a\udc80.py")

@@ -87,7 +87,7 @@ def assemble_job(identity: Mapping[str, Any], files: Iterable[SourceFile]) -> Jo
 
 
 def check_job(job: Any) -> Job:
-    """Return a job with its fields checked and its files sorted.
+    """Return a job with fields checked and files sorted.
 
     Raises:
         JobError: names the first field that is unknown, missing, empty or of another type.
@@ -151,14 +151,14 @@ def file_totals(job: Job) -> tuple[FileTotal, ...]:
 
 
 def total_percent(job: Job) -> float:
-    """Return the share of covered lines and branches, 0 to 100."""
+    """Return the percentage of covered lines and branches."""
     totals = file_totals(job)
     covered, relevant = sum(file.covered for file in totals), sum(file.relevant for file in totals)
     return FileTotal("", covered, relevant).percent
 
 
 def is_anonymous(job: Job) -> bool:
-    """Tell whether a job has source files only, as other tools write them."""
+    """Tell whether a job has only source files."""
     return job.keys() == {"source_files"}
 
 
@@ -174,17 +174,20 @@ def tested_commit(job: Mapping[str, Any]) -> str | None:
 
 
 def to_json(job: Job) -> bytes:
-    """Return a job as JSON text; the same bytes are kept and sent."""
+    """Return a job as the JSON text to keep and send."""
     return json.dumps(job, allow_nan=False, separators=(",", ":")).encode()
 
 
 def with_token(job_bytes: bytes, token: Secret) -> bytes:
-    """Return the JSON text of a job with the token added in front."""
+    """Return a job's JSON text with the token added."""
     return b'{"repo_token":' + json.dumps(token.reveal()).encode() + b"," + job_bytes[1:]
 
 
 def load_job(path: Path) -> Job:
-    """Read and check a file's job without its token; ``-`` is standard input.
+    """Read and check a saved job, without its token.
+
+    Args:
+        path: ``-`` is standard input.
 
     Raises:
         JobError: it cannot be read, is too large, or ``check_job`` refuses it; names the file.

@@ -22,7 +22,7 @@ PART = ".job-"
 
 
 def own_folder(temporary: Path, top: Path) -> Path:
-    """Return the user's folder for a repository in the temporary directory."""
+    """Return the user's folder for a repository's jobs."""
     # Each user of Windows has a temporary directory of his own.
     user = os.getuid() if sys.platform != "win32" else "you"
     # The jobs of one repository only: "send FOLDER" sends all with one token.
@@ -31,7 +31,7 @@ def own_folder(temporary: Path, top: Path) -> Path:
 
 
 def job_stem(job: Mapping[str, Any]) -> str:
-    """Return a file name, without ending, by build number or commit."""
+    """Return a file name by build number or commit."""
     number = job.get("service_number") or job.get("commit_sha", "")[:7] or "local"
     return f"job-{_file_name(number)}"
 
@@ -111,7 +111,7 @@ def _by_time(paths: Iterable[Path]) -> list[tuple[float, Path]]:
 
 
 def kept_jobs(folder: Path, before: float) -> tuple[Path, ...]:
-    """Return the kept jobs of the 14 days before a time.
+    """Return the jobs kept in the last 14 days.
 
     Args:
         folder: may be missing.
@@ -126,7 +126,7 @@ def kept_jobs(folder: Path, before: float) -> tuple[Path, ...]:
 
 
 def jobs_in(path: Path) -> tuple[Path, ...]:
-    """Return the jobs of a folder, the oldest first; a file itself."""
+    """Return a folder's jobs, the oldest first, or the file."""
     if not path.is_dir():
         return (path,)
     found = [*path.glob("job*.json"), *path.glob("*/job*.json")]  # as artifacts are downloaded
@@ -134,7 +134,7 @@ def jobs_in(path: Path) -> tuple[Path, ...]:
 
 
 def remove(path: Path) -> str | None:
-    """Remove an accepted job and an empty folder of ours; return a notice."""
+    """Remove an accepted job; return a notice if that fails."""
     try:
         if stat.S_ISREG(path.lstat().st_mode):
             path.unlink()
@@ -152,7 +152,7 @@ def remove(path: Path) -> str | None:
 
 
 def write(job_bytes: bytes, path: Path) -> None:
-    """Write a job to a file, whole or not at all, mode 0600.
+    """Write a job to a file, whole or not at all.
 
     Raises:
         OSError: it cannot be written.

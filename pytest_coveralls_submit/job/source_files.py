@@ -30,7 +30,7 @@ class SourceFileJson(_SourceFileJson, total=False):
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """A source file as a job has it: https://docs.coveralls.io/api-jobs-endpoint."""
+    """Hold a source file: https://docs.coveralls.io/api-jobs-endpoint."""
 
     name: str
     digest: str | None  # MD5 of the file's bytes; another tool may give none
@@ -61,7 +61,7 @@ class SourceFile:
         return FileTotal(self.name, covered + taken, lines + len(branches), covered, lines)
 
     def as_json(self) -> SourceFileJson:
-        """Return the entry as it is sent; nothing empty but ``coverage``."""
+        """Return the entry to send, without empty fields."""
         entry: SourceFileJson = {"name": self.name, "coverage": self.coverage}
         if self.digest is not None:
             entry["source_digest"] = self.digest
@@ -74,7 +74,7 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True)
 class SourceFiles:
-    """The source files of a job, sorted, and the files left out."""
+    """Hold a job's source files, and the files left out."""
 
     files: tuple[SourceFile, ...]
     outside: tuple[str, ...]

@@ -1,1 +1,1 @@
-"""The settings: a row each, where their texts come from, what they come to."""
+"""The settings: the table, the sources, and the choice of the token."""

@@ -66,8 +66,8 @@ _GATHERED = pytest.StashKey[tuple[Environment, Settings]]()
 def effective_environment(snapshot: Mapping[str, str]) -> Environment:
     """Return the environment of the start with today's ``COVERALLS_*`` variables.
 
-    pytest-env and ``conftest.py`` may set ours; what they do to those of the CI service, for the
-    tests, says nothing about this run.
+    pytest-env and ``conftest.py`` may set ours; their changes to variables of the CI service are
+    for the tests.
     """
     theirs = {name: snapshot[name] for name in snapshot if not name.startswith(PREFIX)}
     return Environment({**theirs, **_ours(os.environ)})
@@ -126,7 +126,7 @@ def _from_flags(options: Any, folder: Path) -> dict[str, RawValue]:
 
 
 def from_variables(env: Mapping[str, str], folder: Path) -> dict[str, RawValue]:
-    """Return the texts in the environment, with paths relative to ``folder``."""
+    """Return the texts in the environment; ``folder`` is for paths."""
     return {
         name: RawValue(env[variable], Origin("variable", variable), folder)
         for name, option in OPTIONS.items()
@@ -148,7 +148,7 @@ def _from_ini(config: pytest.Config, options: Any) -> dict[str, RawValue]:
 
 
 def _ini_text(config: pytest.Config, key: str) -> str:
-    # pytest 9's native TOML has numbers, booleans and lists, which getini refuses.
+    # pytest 9's native TOML has numbers, booleans and lists, and getini refuses them.
     try:
         value = config.getini(key)
     except (TypeError, ValueError, pytest.UsageError):
@@ -233,7 +233,7 @@ def resolve(*layers: Mapping[str, RawValue], notices: Iterable[str] = ()) -> Set
     """Return the settings of ``layers``, the strongest layer first.
 
     Raises:
-        SettingsError: a value cannot be used; the message names its origin and what is expected.
+        SettingsError: a value cannot be used.
     """
     told = list(notices)
     found: dict[str, RawValue] = {}

@@ -124,7 +124,7 @@ def _parse_paths(text: str) -> tuple[Path, ...]:
 def _parse_token(text: str) -> Secret:
     from ..secret import Secret
 
-    # What a header, a URL and a line of a log can hold.
+    # A header, a URL and a line of a log can hold it.
     if not re.fullmatch(f"[!-~]{{{SHORTEST_TOKEN},4096}}", text):
         raise ValueError
     return Secret(text)

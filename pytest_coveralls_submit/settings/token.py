@@ -29,7 +29,7 @@ class Token:
 
     @property
     def github_prefix(self) -> str:
-        """Return the prefix of a GitHub token, or an empty text."""
+        """Return a GitHub token's prefix, else an empty text."""
         found = GITHUB_PREFIX.match(self.secret.reveal())
         return found[0] if found else ""
 
@@ -48,11 +48,7 @@ def choose_token(
 def why_withheld(
     settings: Settings, service_name: str | None, env: Mapping[str, str]
 ) -> str | None:
-    """Explain why the token may not be sent to the host.
-
-    A GitHub token may open far more than Coveralls. It goes to coveralls.io, or to a host set by
-    flag or variable, never to one from a file: a pull request can change that.
-    """
+    """Explain why the host may not get the token."""
     token = _find_token(settings, service_name, env)
     if token is None or not token.is_github:
         return None
@@ -62,7 +58,11 @@ def why_withheld(
 def why_github_token_stays(
     settings: Settings, env: Mapping[str, str], origin: str = GITHUB_VARIABLE
 ) -> str | None:
-    """Explain why a GitHub token may not be sent to the host."""
+    """Explain why the host may not get a GitHub token.
+
+    It may open far more than Coveralls. It goes to coveralls.io, or to a host set by flag or
+    variable, never to one from a file: a pull request can change that.
+    """
     host = settings.origins.get("host")
     is_variable = origin == GITHUB_VARIABLE
     if settings.host != COVERALLS and (host is None or host.kind in {"ini", "yml"}):

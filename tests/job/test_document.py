@@ -9,8 +9,6 @@ from types import SimpleNamespace
 from typing import Any, get_type_hints
 
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
 
 from pytest_coveralls_submit.errors import JobError
 from pytest_coveralls_submit.job import document
@@ -24,7 +22,7 @@ from pytest_coveralls_submit.job.document import (
     to_json,
     with_token,
 )
-from pytest_coveralls_submit.job.source_files import SourceFile, SourceFileJson
+from pytest_coveralls_submit.job.source_files import SourceFile
 from pytest_coveralls_submit.secret import Secret
 from pytest_coveralls_submit.text import escaped
 
@@ -50,9 +48,6 @@ def refusal(job: object) -> str:
     return str(caught.value)
 
 
-# -- checking ----------------------------------------------------------------------------------
-
-
 def test_a_job_with_every_documented_field_passes() -> None:
     texts = dict.fromkeys(TEXTS, "x")
     git = {**GIT, "head": dict.fromkeys(get_type_hints(HeadJson), "x")}
@@ -63,9 +58,9 @@ def test_a_job_with_every_documented_field_passes() -> None:
     assert len(TEXTS) == 16
 
 
-NO_TEXTS: tuple[Any, ...] = ("", " \n", None, 7, True, ["x"], "\udc80", {}, object())
-NO_HITS: tuple[Any, ...] = (None, {}, "1,0", [1.0], [True], ["1"], [float("nan")], [[1]])
-NO_BRANCHES: tuple[Any, ...] = ([], [1, 0, 0, None], [1, 0, 0, True], "x", None)
+NO_TEXTS: tuple[Any, ...] = ("", " \n", None, 7, True, ["x"], "\udc80")
+NO_HITS: tuple[Any, ...] = (None, "1,0", [1.0], [True], [[1]])
+NO_BRANCHES: tuple[Any, ...] = ([], [1, 0, 0, None], [1, 0, 0, True])
 
 
 @pytest.mark.parametrize(
@@ -129,32 +124,18 @@ def test_source_files_are_sorted_and_the_given_job_stays() -> None:
 
 # -- written -----------------------------------------------------------------------------------
 
-TEXT = st.text(st.characters(codec="utf-8"), min_size=1).filter(str.strip)
-FILES = st.builds(
-    SourceFile,
-    name=TEXT,
-    digest=st.none() | st.just(DIGEST),
-    coverage=st.lists(st.none() | st.integers(0)),
-    branches=st.lists(st.integers(0, 9), max_size=8),
-    source=st.none() | TEXT,
-)
-IDENTITIES = st.fixed_dictionaries(
-    {}, optional={"service_name": TEXT, "parallel": st.booleans(), "git": st.just(GIT)}
-)
 
-
-@given(IDENTITIES, st.lists(FILES, max_size=4, unique_by=lambda file: file.name), TEXT)
-def test_a_job_reads_back_as_it_was_built(
-    identity: dict[str, Any], files: list[SourceFile], token: str
-) -> None:
-    job = assemble_job(identity, files)
+def test_a_job_reads_back_as_it_was_built() -> None:
+    files = [
+        SourceFile("b.py", DIGEST, [1, None, 0], [1, 0, 0, 1, 1, 0, 1, 0], source="é\n"),
+        SourceFile("a.go", None, [], []),
+    ]
+    job = assemble_job({"service_name": "ci", "git": GIT}, files)
     read = json.loads(to_json(job))
 
     assert read == job
-    assert json.loads(with_token(to_json(job), Secret(token))) == {"repo_token": token, **read}
-    assert [SourceFile.from_json(file) for file in read["source_files"]] == sorted(
-        files, key=lambda file: file.name
-    )
+    assert json.loads(with_token(to_json(job), Secret('"é'))) == {"repo_token": '"é', **read}
+    assert [SourceFile.from_json(file) for file in read["source_files"]] == files[::-1]
 
 
 def test_totals_count_lines_and_branches() -> None:
@@ -220,11 +201,7 @@ def test_a_dash_is_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load_job(Path("-")) == {"source_files": [entry()]}
 
 
-@pytest.mark.parametrize(
-    "content",
-    [b"", b"{", b"SF:a.js\nDA:1,1\n", b"\xff\xfe", b"[" * 100_000, b'{"a":' * 100_000],
-    ids=["empty", "cut", "lcov", "bytes", "deep", "deeper"],
-)
+@pytest.mark.parametrize("content", [b"", b"SF:a.js\nDA:1,1\n", b"\xff\xfe", b"[" * 100_000])
 def test_a_file_that_is_not_json_is_named(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
@@ -252,46 +229,22 @@ def test_an_endless_file_ends_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> N
             assert load_refusal(Path(name)) == f"{name}: a job has at most 8 MiB"
 
 
-ODD: st.SearchStrategy[Any] = st.sampled_from(
+@pytest.mark.parametrize(
+    "content",
     [
-        *("\x1b[2J\n", "##vso[task.setvariable]x", "::set-output::", "\ud800", "a\r\nb", "\0", ""),
-        *(2**64, -1, 1.5, float("nan"), float("inf"), True, None, [], {}, "../x"),
-    ]
+        '{"source_files":[{"name":["' + "##vso[x]" * 99 + '"],"coverage":[]}]}',
+        '{"source_files":[{"name":"##vso[x]","coverage":"x"}]}',
+        '{"\\u001b]0;x\\n::error::":1,"source_files":[]}',
+        '{"source_files":[],"git":{"branch":' + "[" * 900 + "]" * 900 + "}}",
+    ],
 )
-VALUES = st.recursive(
-    ODD | st.text() | st.integers(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
-    max_leaves=12,
-)
-FIELDS = st.sampled_from([*get_type_hints(Job), "repo_token", "::x", "a\nb"])
-FILE_FIELDS = st.sampled_from([*get_type_hints(SourceFileJson), "\x1b"])
-NEARLY = st.builds(lambda file: {**entry(), **file}, st.dictionaries(FILE_FIELDS, VALUES))
-JOBS = st.builds(
-    lambda fields, files: {**fields, "source_files": files},
-    st.dictionaries(FIELDS, VALUES, max_size=3),
-    st.lists(NEARLY | VALUES, max_size=3) | VALUES,
-)
+def test_a_hostile_file_is_refused_in_one_short_clean_line(path: Path, content: str) -> None:
+    path.write_text(content)
 
+    said = load_refusal(path)
 
-@settings(deadline=None)
-@given(JOBS.map(json.dumps) | st.binary())
-@example('{"source_files":[{"name":["' + "##vso[x]" * 99 + '"],"coverage":[]}]}')
-@example('{"\\u001b]0;x":1,"source_files":[]}')
-def test_a_hostile_file_is_a_job_or_one_clean_line(
-    tmp_path_factory: pytest.TempPathFactory, content: str | bytes
-) -> None:
-    path = tmp_path_factory.getbasetemp() / "hostile.json"
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    try:
-        job = load_job(path)
-    except JobError as error:
-        said = str(error)
-        assert said.startswith(str(path))
-        assert said == escaped(said)
-        assert len(said) < len(str(path)) + 1500
-    else:
-        assert json.loads(to_json(job)) == job
-        assert "repo_token" not in job
+    assert said == escaped(said)
+    assert len(said) < len(str(path)) + 300
 
 
 # -- merged ------------------------------------------------------------------------------------

@@ -9,36 +9,34 @@ import pytest
 from pytest_coveralls_submit.ci.detect import Build
 from pytest_coveralls_submit.errors import SettingsError
 from pytest_coveralls_submit.job.identity import flag_name
-from pytest_coveralls_submit.settings.sources import Origin, RawValue, resolve
-from pytest_coveralls_submit.settings.table import Settings
+from pytest_coveralls_submit.settings.sources import Origin, RawValue, from_variables, resolve
+from pytest_coveralls_submit.settings.table import COVERALLS, Settings
 from pytest_coveralls_submit.settings.token import choose_token, why_withheld
 
 GITHUB = "github-actions"
-INI = Path("pytest.ini")
-VARIABLE = Origin("variable", "COVERALLS_REPO_TOKEN")
+FLAG, VARIABLE = Origin("flag", "--coveralls-host"), Origin("variable", "COVERALLS_ENDPOINT")
+INI = Origin("ini", "coveralls_host", Path("pytest.ini"))
+YML = Origin("yml", "endpoint", Path(".coveralls.yml"))
 
 
-def settings(host: str = "", host_from: Origin = VARIABLE, *, token: str = "") -> Settings:
-    """Settings with a host that somebody named, and perhaps a token."""
-    texts = {
-        "host": RawValue(host, host_from, Path.cwd()),
-        "repo_token": RawValue(token, VARIABLE, Path()),
-    }
-    return resolve(texts)
+def settings(*, token: str = "", host: str = "", host_from: Origin = VARIABLE) -> Settings:
+    """Return the settings of a variable with a token, and of a host."""
+    variables = from_variables({"COVERALLS_REPO_TOKEN": token}, Path())
+    return resolve({**variables, "host": RawValue(host, host_from, Path())})
+
+
+def token_of(chosen: Settings, service: str | None, env: dict[str, str]) -> str | None:
+    """Return the text of the token that a job is sent with."""
+    token = choose_token(chosen, service, env)
+    return None if token is None else token.secret.reveal()
 
 
 @pytest.mark.parametrize(
     ("text", "is_github"),
     [
-        ("ghs_abcdefgh", True),
-        ("ghp_abcdefgh", True),
-        ("gho_abcdefgh", True),
-        ("github_pat_abc", True),
-        ("ghu_abcdefgh", True),
-        ("gh_abcdefgh", False),
+        *((f"{start}abcdefgh", True) for start in ("ghs_", "ghp_", "gho_", "ghu_", "github_pat_")),
         ("c0fee-of-github", True),
-        ("c0fee42c0fee42", False),
-        ("xghs_abcdefgh", False),
+        *((text, False) for text in ("gh_abcdefgh", "c0fee42c0fee42", "xghs_abcdefgh")),
     ],
 )
 def test_a_github_token_is_known_by_its_start(text: str, is_github: bool) -> None:
@@ -50,79 +48,64 @@ def test_a_github_token_is_known_by_its_start(text: str, is_github: bool) -> Non
 
 
 def test_a_coveralls_token_comes_before_githubs() -> None:
-    """``GITHUB_TOKEN`` is in every run; it is used where there is nothing else."""
-    token = choose_token(settings(token="c0fee-c0fee"), GITHUB, {"GITHUB_TOKEN": "ghs_x1234567"})
+    env = {"GITHUB_TOKEN": "ghs_x1234567"}
 
-    assert token is not None
-    assert token.secret.reveal() == "c0fee-c0fee"
+    assert token_of(settings(token="c0fee-c0fee"), GITHUB, env) == "c0fee-c0fee"
 
 
 @pytest.mark.parametrize(
-    ("env", "build", "found"),
+    ("text", "service", "found"),
     [
-        ({"GITHUB_TOKEN": " ghs_x1234567\n"}, GITHUB, "ghs_x1234567"),
-        ({"GITHUB_TOKEN": "  "}, GITHUB, None),
-        ({"GITHUB_TOKEN": "ghs_x1234567\nghs_y1234567"}, GITHUB, None),
-        ({}, GITHUB, None),
-        ({"GITHUB_TOKEN": "ghs_x1234567"}, None, None),
-        ({"GITHUB_TOKEN": "ghs_x1234567"}, "gitea-actions", None),
-        ({"GITHUB_TOKEN": "ghs_x1234567"}, "forgejo-actions", None),
+        (" ghs_x1234567\n", GITHUB, "ghs_x1234567"),
+        ("  ", GITHUB, None),
+        ("ghs_x1234567\nghs_y1234567", GITHUB, None),
+        *(("ghs_x1234567", other, None) for other in (None, "gitea-actions", "forgejo-actions")),
     ],
 )
 def test_githubs_token_is_used_on_github_actions_alone(
-    env: dict[str, str], build: str | None, found: str | None
+    text: str, service: str | None, found: str | None
 ) -> None:
-    """On a developer's machine it may open far more; Forgejo's is none of GitHub's."""
-    token = choose_token(Settings(), build, env)
-
-    assert (token.secret.reveal() if token else None) == found
-
-
-TOKENS = {"GITHUB_TOKEN": "", "COVERALLS_REPO_TOKEN": "ghs_x1234567"}
+    """On a developer's machine it may open far more; Forgejo's is not valid on GitHub."""
+    assert token_of(Settings(), service, {"GITHUB_TOKEN": text}) == found
+    assert token_of(Settings(), GITHUB, {}) is None
 
 
-@pytest.mark.parametrize("name", TOKENS)
+@pytest.mark.parametrize("token", ["", "ghs_x1234567"], ids=["GITHUB_TOKEN", "repo_token"])
 @pytest.mark.parametrize(
-    ("origin", "sent"),
+    ("host", "origin", "sent"),
     [
-        (Origin("flag", "--coveralls-host"), True),
-        (Origin("variable", "COVERALLS_ENDPOINT"), True),
-        (Origin("ini", "coveralls_host", INI), False),
-        (Origin("yml", "endpoint", Path(".coveralls.yml")), False),
+        ("https://cov.example.com", FLAG, True),
+        ("https://cov.example.com", VARIABLE, True),
+        ("https://cov.example.com", INI, False),
+        ("https://cov.example.com", YML, False),
+        (COVERALLS, INI, True),
     ],
 )
 def test_githubs_token_goes_to_no_host_that_a_file_names(
-    origin: Origin, sent: bool, name: str
+    host: str, origin: Origin, sent: bool, token: str
 ) -> None:
-    """A pull request can change a file, and would get the token, whoever gave it to us."""
-    chosen, env = (
-        settings("https://cov.example.com", origin, token=TOKENS[name]),
-        {name: "ghs_x1234567"},
-    )
+    """A pull request can change a file, and would get the token."""
+    chosen = settings(token=token, host=host, host_from=origin)
+    env = {"GITHUB_TOKEN": "ghs_x1234567"}
 
-    token, reason = (
-        choose_token(chosen, GITHUB, env),
-        why_withheld(chosen, GITHUB, env),
-    )
+    reason = why_withheld(chosen, GITHUB, env)
 
-    assert (token is not None, reason is None) == (sent, sent)
-    assert sent or "not sent to https://cov.example.com, a host set in a file" in str(reason)
+    assert token_of(chosen, GITHUB, env) == ("ghs_x1234567" if sent else None)
+    assert (reason is None) == sent
+    assert sent or f"not sent to {host}, a host set in a file" in str(reason)
 
 
 def test_a_token_of_coveralls_goes_where_a_file_says() -> None:
-    """It opens nothing else, and its server is often named in the ini file."""
-    in_ini = Origin("ini", "coveralls_host", INI)
-    chosen = settings("https://cov.example.com", in_ini, token="c0fee-c0fee")
+    """Its server is often named in the ini file."""
+    chosen = settings(token="c0fee-c0fee", host="https://cov.example.com", host_from=INI)
 
-    assert choose_token(chosen, GITHUB, {"GITHUB_TOKEN": "ghs_x1234567"}) is not None
+    assert token_of(chosen, GITHUB, {"GITHUB_TOKEN": "ghs_x1234567"}) == "c0fee-c0fee"
 
 
 @pytest.mark.parametrize(
     ("server", "host", "sent"),
     [
-        ("https://github.com", "", True),
-        ("https://GitHub.com/", "", True),
-        (" ", "", True),
+        *((server, "", True) for server in ("https://github.com", "https://GitHub.com/", " ")),
         ("https://github.example.com", "", False),
         ("https://octo.ghe.com", "", False),
         ("https://github.example.com", "https://cov.example.com", True),
@@ -131,34 +114,19 @@ def test_a_token_of_coveralls_goes_where_a_file_says() -> None:
 def test_the_token_of_a_github_enterprise_server_is_not_shown_to_coveralls_io(
     server: str, host: str, sent: bool
 ) -> None:
-    """It opens what stands on that server, and Coveralls could only refuse it."""
     env = {"GITHUB_TOKEN": "ghs_x1234567", "GITHUB_SERVER_URL": server}
-    chosen = settings(host, Origin("variable", "COVERALLS_HOST"))
 
-    token, reason = (
-        choose_token(chosen, GITHUB, env),
-        why_withheld(chosen, GITHUB, env),
-    )
+    reason = why_withheld(settings(host=host), GITHUB, env)
 
-    assert (token is not None, reason is None) == (sent, sent)
-    assert sent or str(reason).startswith(
-        f"GITHUB_TOKEN belongs to {server} and is not valid elsewhere"
-    )
-
-
-def test_githubs_token_goes_to_coveralls_io_whoever_names_it() -> None:
-    """A file that names the default changes nothing."""
-    chosen = settings("coveralls.io", Origin("ini", "coveralls_host", INI))
-
-    assert choose_token(chosen, GITHUB, {"GITHUB_TOKEN": "ghs_x1234567"}) is not None
+    assert token_of(settings(host=host), GITHUB, env) == ("ghs_x1234567" if sent else None)
+    assert sent or f"GITHUB_TOKEN belongs to {server} and is not valid elsewhere" in str(reason)
 
 
 def test_a_token_in_place_of_the_flags_name_is_not_quoted() -> None:
     """The message about a placeholder would show it."""
-    text = RawValue("{s3cret-t0ken}", Origin("variable", "COVERALLS_FLAG_NAME"), Path())
-    token = RawValue("s3cret-t0ken", VARIABLE, Path())
+    names = {"COVERALLS_FLAG_NAME": "{s3cret-t0ken}", "COVERALLS_REPO_TOKEN": "s3cret-t0ken"}
 
     with pytest.raises(SettingsError, match="is unknown") as caught:
-        flag_name(resolve({"flag_name": text, "repo_token": token}), Build(), {})
+        flag_name(resolve(from_variables(names, Path())), Build(), {})
 
     assert "s3cret-t0ken" not in str(caught.value)
