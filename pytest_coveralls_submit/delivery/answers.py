@@ -1,7 +1,7 @@
 """Judge a server's answer: accepted, or why not and what to do about it.
 
-Each rule has an entry of its name in ``docs/messages.md`` and cites where it was seen;
-``cpub`` is lemurheavy/coveralls-public.
+Each rule has an entry of its name in ``docs/messages.md``, which says more and cites the public
+threads where it was seen; a test holds them equal. ``cpub`` is lemurheavy/coveralls-public.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Advice = tuple[str, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class RunFacts:
-    """What an explanation may have to know of the run."""
+    """Hold the facts of a run that an explanation may need."""
 
     host: str
     service_number: str | None = None
@@ -56,7 +56,7 @@ class RunFacts:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What an answer comes to."""
+    """Say whether an answer accepts, and if not, why."""
 
     accepted: bool
     reason: str = ""
@@ -109,7 +109,7 @@ def token_mismatch(facts: RunFacts) -> str | None:
 
 @dataclass(frozen=True)
 class _Refusal:
-    """An answer that is not an acceptance, and its circumstances."""
+    """Hold an answer that does not accept, and its circumstances."""
 
     answer: Answer
     facts: RunFacts
@@ -138,7 +138,7 @@ class _Refusal:
         return (f"set {number} for its jobs and `finish`",)
 
     def has(self, *statuses: int) -> bool:
-        """Tell whether the status is one of ``statuses``; 0 stands for no answer."""
+        """Tell whether the status is one of ``statuses``; 0 is no answer."""
         status = self.answer.status or 0
         if status in SUCCESS and self.is_object:  # and yet a refusal: cpub#16
             status = 422
@@ -159,7 +159,6 @@ class _Refusal:
 
 def _job_rules(it: _Refusal) -> Iterator[Advice]:
     yield from _repository_rules(it)
-    # cpub#1711, nickmerwin/node-coveralls#273
     if it.refuses(NOT_ON_TRAVIS):
         name = "COVERALLS_SERVICE_NAME: travis-pro"
         yield "unknown-to-travis", f"Travis did not return this job; if it is private, set {name}"
@@ -167,7 +166,6 @@ def _job_rules(it: _Refusal) -> Iterator[Advice]:
     if is_second and it.refuses("already closed|must be unique"):
         name = "build-closed" if it.refuses("closed") else "already-sent"
         yield name, "an earlier attempt may have arrived and be the reason"
-    # cpub#1583, #1716, stacks-network/stacks-core#7157
     if it.refuses("already closed"):
         matrix = "give each job of a matrix parallel = true"
         parallel = "`finish` or a job without parallel = true came before this one"
@@ -178,21 +176,18 @@ def _job_rules(it: _Refusal) -> Iterator[Advice]:
             "run `finish` after the last of them, and give a build that is run again a new number",
             *it.new_number,
         )
-    # cpub#1477, coveralls-python#238, mattn/goveralls#42, opengovsg/FormSG#228
     if it.refuses("must be unique"):
         advice = "copy it again, or start a new build, not a restart"
         yield "already-sent", f"this job was sent before, and {it.token} is wrong: {advice}"
-    # cpub#16, #1314, https://docs.coveralls.io/api-jobs-endpoint
     if it.refuses("(?i)failed to parse"):
         other = "it may not be a Coveralls server, or it needs include_source = true"
         advice = "send it again later" if it.is_public else other
         yield "not-parsed", f"{it.server} could not read the job, compressed or plain: {advice}"
-    # OpenCov (danhper/opencov at d3983d5) says "Server internal error" whatever is missing
+    # OpenCov says "Server internal error" whatever is missing.
     if it.has(422) and not it.is_object and not it.is_public:
         known = f"{it.server} does not say what is wrong with the job, its log may"
         source = f"{it.server} may need the text of the files: set include_source = true"
         yield "source-missing", known if it.facts.include_source else source
-    # cpub#473, #1071
     if it.has(413):
         advice = "keep compress on and include_source off, or measure fewer files"
         yield "too-large", f"the job is too large ({it.answer.size:,} bytes): {advice}"
@@ -201,40 +196,33 @@ def _job_rules(it: _Refusal) -> Iterator[Advice]:
 
 def _webhook_rules(it: _Refusal) -> Iterator[Advice]:
     yield from _repository_rules(it)
-    # coveralls-python#234, #383, cpub#1093, coverallsapp/github-action#49
     if it.refuses("No build matching"):
         number = f"the number {it.facts.service_number}"
         advice = f"no job was sent under {number}: it must be the service number of the jobs,"
         yield "no-such-build", advice, "which the header of each test run shows"
-    # cpub#1716
     if it.refuses("closed|done"):
-        yield ("closed-before", "the build was closed before", *it.new_number)
-    # OpenCov: 404 {"error": "no such path"}
+        yield "closed-before", "the build was closed before", *it.new_number
     if it.refuses("no such path"):
         yield "no-finish", f"{it.server} cannot close builds; on OpenCov leave `finish` out"
     yield from _common_rules(it)
 
 
 def _repository_rules(it: _Refusal) -> Iterator[Advice]:
-    # cpub#1802
     if it.refuses("(?i)repo was paused|^402"):
         owner = "its owner has to look at the subscription, or to ask support@coveralls.io"
         yield "paused", f"the repository is paused on {it.server}: {owner}"
-    # cpub#1291, #1515, #1710, coveralls-python#248, #252
     if it.refuses(f"{WRONG_TOKEN}|{NOT_ON_TRAVIS}") and (mismatch := token_mismatch(it.facts)):
         yield "token-mismatch", mismatch
     if it.refuses(WRONG_TOKEN):
-        yield ("wrong-token", *(_github_token(it) if it.facts.has_github_token else _token(it)))
+        yield "wrong-token", *(_github_token(it) if it.facts.has_github_token else _token(it))
 
 
 def _token(it: _Refusal) -> Advice:
-    # cpub#465, #614, #632, #835, #871, #899, #1264, #1461, #1567, #1767, mattn/goveralls#39;
-    # "could not find model" is OpenCov's
-    moved = "if the repository was renamed or moved, press Sync in its settings"
     wrong = f"does not belong to a repository on {it.server}:"
-    first = f"{it.token} {wrong} it must be the repository's own, from its page"
-    if it.message.startswith("could not find model"):
-        return (first,)
+    own = f"{it.token} {wrong} it must be the repository's own, from its page"
+    moved = "if the repository was renamed or moved, press Sync in its settings"
+    if it.message.startswith("could not find model"):  # OpenCov
+        return (own,)
     if it.facts.ci == GITHUB_ACTIONS and it.facts.may_use_github_token:
         return (
             f"the token {wrong} copy it again from the repository's page, or",
@@ -243,14 +231,13 @@ def _token(it: _Refusal) -> Advice:
         )
     travis = "private repositories need COVERALLS_SERVICE_NAME: travis-pro, public ones do not"
     return (
-        first,
+        own,
         f"(not a personal API token), and the repository must be switched on there; {moved}",
         *((travis,) if it.facts.ci == TRAVIS else ()),
     )
 
 
 def _github_token(it: _Refusal) -> Advice:
-    # cpub#1710, #1721, coverallsapp/github-action#14, #51, usc-isi-i2/kgtk#539
     repository = f"{it.facts.repo_name or 'this repository'} on {it.server}"
     page_token = "the token from the repository's page"  # noqa: S105
     if re.match("(?i)invalid", it.message):
@@ -271,10 +258,8 @@ def _github_token(it: _Refusal) -> Advice:
 
 
 def _common_rules(it: _Refusal) -> Iterator[Advice]:
-    # cpub#61, #487, #1232, #1496
     if "processing error" in it.message:
         yield "processing-error", f"{it.server} had trouble with this job; {UNAFFECTED}"
-    # psf/requests#2703, #3516, #6585, pypa/pip#6555, #9190, mozilla/bugbot#1909, #2002
     proxy = it.answer.proxy or "the proxy"
     if it.has(407) or it.failed(r"\b407\b"):
         advice = "http://USER:PASSWORD@HOST:PORT"
@@ -286,31 +271,25 @@ def _common_rules(it: _Refusal) -> Iterator[Advice]:
 
 
 def _status_rules(it: _Refusal) -> Iterator[Advice]:
-    # https://developers.cloudflare.com/cloudflare-challenges/, cpub#1821, rgerum/saenopy#87
     headers = it.answer.headers
     if "cf-mitigated" in headers or (it.has(403) and "cf-ray" in headers and not it.is_object):
         advice = "blocked the request, the token is not the cause: send it again later"
         yield "cloudflare", f"Cloudflare, in front of {it.server}, {advice}"
     if it.has(*range(520, 531)):
         yield "cloudflare", f"Cloudflare does not reach {it.server} behind it; {UNAFFECTED}"
-    # the official client follows redirects, token and all: coverage-reporter, api/jobs.cr
     if it.has(*range(300, 400)):
         target = headers.get("location", "another address")
         advice = f"this one points to {target}: set host to Coveralls' own address"
         yield "redirect", f"redirects are not followed, the token would go along; {advice}"
-    # cpub#1658, #1681, coverallsapp/coveralls.net#110
     if it.has(401, 403) or (it.has(400) and not it.is_object):
         yield "request-refused", f"{it.server} or something in front of it refused the request"
-    # coverallsapp/github-action#49, cpub#1681
     if it.has(404):
         later = f"{it.server} did not find its own interface: send it again later"
         other = f"{it.server} has no Coveralls interface at {it.facts.host}: check host"
         yield "wrong-host", later if it.facts.host == "https://coveralls.io" else other
-    # z4r/python-coveralls#32, cpub#1681
     if it.has(*SUCCESS) and not it.answer.ambiguous:
         page = f"this answer is not from Coveralls: a login page or a proxy is before {it.server}"
         yield "wrong-host", page if it.is_public else f"{page}, or host is wrong"
-    # cpub#1582, #1583, mattn/goveralls#42, #204, rgerum/saenopy#87
     if it.has(405):
         yield "down", f"{it.server} is down for maintenance; {UNAFFECTED}"
     if it.has(429):
@@ -320,7 +299,6 @@ def _status_rules(it: _Refusal) -> Iterator[Advice]:
 
 
 def _fault_rules(it: _Refusal) -> Iterator[Advice]:
-    # codecov/uploader#828, unioslo/zabbix-cli#31, RFC 9110, 4.3.4
     if it.failed("certificate.*(expired|not yet valid)"):
         yield "certificate", f"check the clock of this machine, and ask who runs {it.server}"
     if it.failed("certificate.*(mismatch|not valid for|doesn't match)"):
@@ -331,16 +309,12 @@ def _fault_rules(it: _Refusal) -> Iterator[Advice]:
         proxy = f"; {it.answer.proxy} may use its own" if it.answer.proxy else ""
         advice = "set ca_bundle to the PEM file of the authority that signed it"
         yield "certificate", advice + proxy
-    # RFC 8446
     if it.failed("WRONG_VERSION_NUMBER|(?i:record.layer.failure)|HTTP_REQUEST"):
         yield "no-tls", f"{it.server} does not speak TLS there: check host and port"
-    # cpub#1416
     if it.failed("HANDSHAKE_FAILURE|PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL"):
         yield "no-tls", f"{it.server} and this Python have no version of TLS in common"
-    # cpub#1582, RFC 9112
     if it.failed("host name|refused|no connection|no secure|no HTTP|not HTTP"):
         yield "no-connection", "check host, network and proxy variables"
-    # cpub#1583, mattn/goveralls#42
     if it.failed("no answer|no result|reset|closed|connection failed|handed over"):
         yield "no-answer", f"{it.server} is overloaded or down; {UNAFFECTED}"
 
@@ -354,10 +328,9 @@ def _judge(
     said = _parsed(answer.text)
     # What was cut before could still show most letters of a secret.
     message = redact(_server_words(said), facts.secrets)[:PROBLEM_LIMIT]
-    is_success = answer.status in SUCCESS
-    if is_success and isinstance(said, dict) and not said.get("error"):
+    is_success, is_object = answer.status in SUCCESS, isinstance(said, dict)
+    if is_success and is_object and not said.get("error"):
         return _success(said, message)
-    is_object = isinstance(said, dict)
     if is_success and not is_object and not answer.ambiguous:
         message = "with no JSON object in the answer"
     refusal = _Refusal(answer, facts, message, is_object)
@@ -382,8 +355,7 @@ def _success(said: dict[str, Any], message: str) -> Verdict:
     url, jobs = said.get("url"), said.get("jobs")
     if not isinstance(url, str) or len(url) > URL_LIMIT or not URL.fullmatch(url):
         url = None
-    is_count = isinstance(jobs, int) and not isinstance(jobs, bool) and jobs >= 0
-    return Verdict(True, url=url, message=message, jobs=jobs if is_count else None)
+    return Verdict(True, url=url, message=message, jobs=jobs if type(jobs) is int else None)
 
 
 def _server_words(said: Any) -> str:
@@ -396,7 +368,7 @@ def _server_words(said: Any) -> str:
 
 
 def _reason(answer: Answer, message: str) -> str:
-    last = f"{answer.status} {message}" if message else answer.problem[:PROBLEM_LIMIT]
+    last = f"{answer.status} {message}" if message else answer.problem
     if answer.attempts > 1:
         last = f"{answer.attempts} attempts in {answer.seconds:.0f} s, the last: {last}"
     for name in TRACE_HEADERS:
