@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import gzip
-import itertools
 import json
 import random
 import re
 import socket
-import threading
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from importlib.util import find_spec
@@ -20,29 +18,19 @@ from typing import Any, NoReturn
 
 import pytest
 from faulty import ACCEPTED, Behaviour, Faulty
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scripted import Scripted, http
-from standin import COVERALLS_TOKEN, NOT_PARSED, Received, StandIn
+from standin import COVERALLS_TOKEN, NOT_PARSED, StandIn
 
 from pytest_coveralls_submit import __version__
 from pytest_coveralls_submit.delivery import transport
-from pytest_coveralls_submit.delivery.sender import TRACE_HEADERS, Answer, Call, Policy
+from pytest_coveralls_submit.delivery.sender import Answer, Call, Policy
 
-BODY = json.dumps(
-    {
-        "repo_token": COVERALLS_TOKEN,
-        "service_name": "test-ci",
-        "service_number": "77",
-        "service_job_id": "77.1",
-        "source_files": [
-            {"name": "sample/beds.py", "source_digest": "0" * 32, "coverage": [None, 1, 0]}
-        ],
-    }
-).encode()
+FILE = {"name": "sample/beds.py", "source_digest": "0" * 32, "coverage": [None, 1, 0]}
+JOB = {"repo_token": COVERALLS_TOKEN, "service_name": "test-ci", "source_files": [FILE]}
+BODY = json.dumps(JOB).encode()
 
-RETRIED = (408, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 527, 530)
 AMBIGUOUS = (504, 520, 521, 522, 523, 524)
+RETRIED = (408, 429, 500, 502, 503, 527, 530, *AMBIGUOUS)
 REDIRECTS = (300, 301, 302, 303, 307, 308)
 FINAL = (*REDIRECTS, 304, 400, 401, 403, 404, 405, 409, 410, 413, 418, 422, 451, 501, 505, 525, 526)
 
@@ -50,44 +38,23 @@ FINAL = (*REDIRECTS, 304, 400, 401, 403, 404, 405, 409, 410, 413, 418, 422, 451,
 class Played:
     """Time that passes when somebody sleeps; the draw is the greatest number, unless told."""
 
-    def __init__(self, draw: Callable[[float, float], float] | None = None) -> None:
-        self.now = 1000.0
+    def __init__(self, draw: Callable[[float, float], float] = max) -> None:
+        self.now = 0.0
         self.sleeps: list[float] = []
-        self.bounds: list[tuple[float, float]] = []
         self.told: list[str] = []
-        self._draw = draw or (lambda _low, high: high)
-
-    def clock(self) -> float:
-        """Seconds, as ``time.monotonic``."""
-        return self.now
+        self._draw = draw
 
     def sleep(self, seconds: float) -> None:
         """Let time pass."""
         self.sleeps.append(seconds)
         self.now += seconds
 
-    def draw(self, low: float, high: float) -> float:
-        """Draw between two numbers, as ``random.uniform``."""
-        self.bounds.append((low, high))
-        return self._draw(low, high)
-
     def deliver(self, url: str, *, call: Call | None = None, **policy: Any) -> Answer:
         """Deliver the body as a job; short time-outs unless told."""
-        times = {
-            "retries": 2,
-            "connect_timeout": 5.0,
-            "read_timeout": 5.0,
-            "retry_ambiguous": True,
-        }
-        return transport.deliver(
-            call or job_call(url),
-            BODY,
-            Policy(**{**times, **policy}),
-            self.told.append,
-            clock=self.clock,
-            sleep=self.sleep,
-            draw=self.draw,
-        )
+        times = {"retries": 2, "connect_timeout": 5.0, "read_timeout": 5.0}
+        given = Policy(**{**times, "retry_ambiguous": True, **policy})
+        played: Any = {"clock": lambda: self.now, "sleep": self.sleep, "draw": self._draw}
+        return transport.deliver(call or job_call(url), BODY, given, self.told.append, **played)
 
 
 def job_call(url: str, *, compress: bool = True) -> Call:
@@ -99,14 +66,6 @@ def job_call(url: str, *, compress: bool = True) -> Call:
 def played() -> Played:
     """Time that no test has to wait for."""
     return Played()
-
-
-def json_part(received: Received) -> bytes:
-    """The job in a request, unpacked."""
-    part = received.part("json_file")
-    assert part is not None
-    is_gzip = part.headers["Content-Type"] == "application/gzip"
-    return gzip.decompress(part.body) if is_gzip else part.body
 
 
 # --- the request -----------------------------------------------------------------------------
@@ -131,51 +90,38 @@ def test_a_job_is_one_multipart_file_of_gzip(server: StandIn, played: Played) ->
     assert not {"Transfer-Encoding", "Cookie", "Expect", "Authorization"} & set(headers.keys())
 
 
-@pytest.mark.parametrize("variable", [True, False], ids=["NETRC", "home"])
 @pytest.mark.parametrize("entry", ["machine 127.0.0.1", "default"])
 def test_what_a_netrc_file_holds_is_never_sent(
-    server: StandIn,
-    played: Played,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    entry: str,
-    variable: bool,
+    server: StandIn, played: Played, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, entry: str
 ) -> None:
     netrc = tmp_path / ".netrc"
     netrc.write_text(f"{entry}\nlogin somebody\npassword hunter22\n")
     netrc.chmod(0o600)
-    monkeypatch.setenv("NETRC", str(netrc)) if variable else monkeypatch.setenv(
-        "HOME", str(tmp_path)
-    )
+    monkeypatch.setenv("NETRC", str(netrc))
     played.deliver(server.url)
 
     (received,) = server.requests
     assert "Authorization" not in received.headers
-    assert b"hunter22" not in received.body
 
 
-def test_plain_json_is_sent_where_it_is_asked_for(played: Played) -> None:
-    call = Call(method="POST", url="", form="json")
+def test_other_calls_are_plain_json_or_have_no_body(played: Played) -> None:
+    secret = {"PRIVATE-TOKEN": "glpat-1234567"}
     with Scripted(lambda _: http(200, b"{}")) as server:
-        played.deliver("", call=Call(**{**vars(call), "url": f"{server.url}/webhook"}))
+        url = f"{server.url}/api"
+        post = Call(method="POST", url=url, form="json")
+        get = Call(method="GET", url=url, form="none", headers=secret)
+        played.deliver("", call=post)
+        played.deliver("", call=get)
 
-    head, _, body = server.received[0].partition(b"\r\n\r\n")
-    assert head.startswith(b"POST /webhook HTTP/1.1\r\n")
-    assert b"\r\nContent-Type: application/json" in head
-    assert body == BODY
-
-
-def test_a_get_has_no_body_and_the_headers_it_was_given(played: Played) -> None:
-    with Scripted(lambda _: http(200, b"{}")) as server:
-        url = f"{server.url}/api/v4"
-        call = Call(method="GET", url=url, form="none", headers={"PRIVATE-TOKEN": "glpat-1234567"})
-        played.deliver("", call=call)
-
-    head, _, body = server.received[0].partition(b"\r\n\r\n")
-    assert head.startswith(b"GET /api/v4 HTTP/1.1\r\n")
-    assert b"\r\nPRIVATE-TOKEN: glpat-1234567" in head
-    assert body == b""
-    assert "glpat" not in repr(call)
+    (posted, _, body), (asked, _, nothing) = (
+        request.partition(b"\r\n\r\n") for request in server.received
+    )
+    assert posted.startswith(b"POST /api HTTP/1.1\r\n")
+    assert b"\r\nContent-Type: application/json" in posted
+    assert asked.startswith(b"GET /api HTTP/1.1\r\n")
+    assert b"\r\nPRIVATE-TOKEN: glpat-1234567" in asked
+    assert (body, nothing) == (BODY, b"")
+    assert "glpat" not in repr(get)
 
 
 # --- again or not ----------------------------------------------------------------------------
@@ -188,11 +134,10 @@ def test_a_server_that_says_not_now_is_asked_again(
     server.respond(status)
     answer = played.deliver(server.url)
 
-    assert (answer.status, answer.attempts) == (200, 2)
-    assert len(server.jobs) == 1
+    assert (answer.status, answer.attempts, len(server.jobs)) == (200, 2, 1)
     (told,) = played.told
-    assert told.startswith(f"attempt 1 of 3: {status} ")
     how = "uncompressed" if status == 500 else f"in {played.sleeps[0]:.1f} s"
+    assert told.startswith(f"attempt 1 of 3: {status} ")
     assert told.endswith(f"; retrying {how}")
 
 
@@ -202,9 +147,7 @@ def test_a_server_that_means_it_is_asked_once(server: StandIn, played: Played, s
     answer = played.deliver(server.url)
 
     assert (answer.status, answer.attempts, answer.ambiguous) == (status, 1, False)
-    assert len(server.requests) == 1
-    assert played.told == []
-    assert played.sleeps == []
+    assert (len(server.requests), played.told, played.sleeps) == (1, [], [])
 
 
 @pytest.mark.parametrize("status", RETRIED)
@@ -220,79 +163,47 @@ def test_what_may_have_arrived_is_repeated_only_when_that_is_harmless(
     assert answer.ambiguous == (not repeated)
 
 
-def test_doubt_stays_when_a_later_attempt_is_refused(server: StandIn, played: Played) -> None:
+@pytest.mark.parametrize("then", [(), (NOT_PARSED,)], ids=["gzip", "uncompressed"])
+def test_doubt_stays_when_a_later_attempt_is_refused(
+    server: StandIn, played: Played, then: tuple[str, ...]
+) -> None:
     server.respond(504)
-    server.respond(422, {"message": "must be unique", "error": True})
+    for message in (*then, "must be unique"):
+        server.respond(422, {"message": message, "error": True})
     answer = played.deliver(server.url)
 
-    assert (answer.status, answer.attempts, answer.ambiguous) == (422, 2, True)
-
-
-def test_doubt_stays_when_the_job_is_sent_plain(server: StandIn, played: Played) -> None:
-    """A gateway's time-out is not forgotten because a later attempt was uncompressed."""
-    server.respond(504)
-    server.respond(422, {"message": NOT_PARSED, "error": True})
-    server.respond(422, {"message": "must be unique", "error": True})
-    answer = played.deliver(server.url)
-
-    assert (answer.status, answer.attempts) == (422, 3)
-    assert answer.ambiguous
-
-
-def test_each_attempt_sends_the_same_bytes(server: StandIn, played: Played) -> None:
-    server.respond(503, times=3)
-    played.deliver(server.url, retries=3)
-
-    assert len(server.requests) == 4
-    assert len({received.body for received in server.requests}) == 1
-    kinds = {received.headers["Content-Type"] for received in server.requests}
-    assert len(kinds) == 1
-
-
-def test_trace_headers_are_kept(played: Played) -> None:
-    traces = {name: f"of-{name}" for name in TRACE_HEADERS}
-    lines = [f"{name.title()}: {value}" for name, value in traces.items()]
-    with Scripted(lambda _: http(422, b"{}", "Server: x", *lines)) as server:
-        assert played.deliver(server.url).headers == traces
-
-
-@pytest.mark.parametrize(("seconds", "shown"), [(0.3, "0.3"), (0.12512, "0.1")])
-def test_time_outs_are_shown_rounded(played: Played, seconds: float, shown: str) -> None:
-    with Faulty("hang") as faulty:
-        answer = played.deliver(faulty.url, read_timeout=seconds, retries=0)
-
-    assert answer.problem == f"no answer within {shown} s"
+    assert (answer.status, answer.attempts, answer.ambiguous) == (422, 2 + len(then), True)
 
 
 @pytest.mark.parametrize("retries", [0, 1, 3])
-def test_no_more_attempts_are_made_than_asked_for(
+def test_as_many_attempts_as_asked_for_send_the_same_bytes(
     server: StandIn, played: Played, retries: int
 ) -> None:
     server.respond(503, times=10)
     answer = played.deliver(server.url, retries=retries)
 
     assert len(server.requests) == answer.attempts == retries + 1
-    assert len(played.sleeps) == retries
+    assert len({(it.body, it.headers["Content-Type"]) for it in server.requests}) == 1
     assert [told.split()[1] for told in played.told] == [str(n) for n in range(1, retries + 1)]
-    assert answer.problem.startswith("503 ")
 
 
 # --- waiting ---------------------------------------------------------------------------------
 
 
-def test_waits_are_drawn_between_nothing_and_a_doubling_bound(
-    server: StandIn, played: Played
-) -> None:
+def test_waits_have_a_doubling_bound(server: StandIn, played: Played) -> None:
     server.respond(503, times=6)
     played.deliver(server.url, retries=5)
 
-    assert played.bounds[:5] == [(0, 2), (0, 4), (0, 8), (0, 8), (0, 8)]
     assert played.sleeps == [2, 4, 8, 8, 8]
 
 
 @pytest.mark.parametrize(
     ("said", "drawn", "wait"),
-    [("7", 0.0, 7), ("30", 0.0, 30), (" 7 ", 0.0, 7), ("1", 1.0, 2), ("0", 0.7, 1.4)],
+    [
+        *(("7", 0.0, 7), ("30", 0.0, 30), (" 7 ", 0.0, 7), ("1", 1.0, 2), ("0", 0.7, 1.4)),
+        *((nothing, 0.25, 0.5) for nothing in ("soon", "-5", "1.5", "", "\xb2", "nan", "Thu")),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 0.25, 0.5),
+    ],
 )
 def test_retry_after_is_the_least_wait(
     server: StandIn, said: str, drawn: float, wait: float
@@ -304,103 +215,50 @@ def test_retry_after_is_the_least_wait(
     assert played.sleeps == [wait]
 
 
+def in_future(**time: float) -> str:
+    """A moment as HTTP writes it."""
+    return format_datetime(datetime.now(timezone.utc) + timedelta(**time), usegmt=True)
+
+
 def test_retry_after_may_be_a_date(server: StandIn) -> None:
     """RFC 9110, 10.2.3."""
-    played = Played(lambda _low, _high: 0.0)
-    then = datetime.now(timezone.utc) + timedelta(seconds=20)
-    server.respond(503, headers={"Retry-After": format_datetime(then, usegmt=True)})
+    played = Played(min)
+    server.respond(503, headers={"Retry-After": in_future(seconds=20)})
 
     assert played.deliver(server.url).status == 200
     assert 15 < played.sleeps[0] <= 20
 
 
 @pytest.mark.parametrize(
-    "said",
-    [
-        *("soon", "-5", "1.5", "", "\xb2", "nan", "Thu, 01 Jun"),
-        "Thu, 01 Jan 1970 00:00:00 GMT",
-    ],
-)
-def test_a_retry_after_that_says_nothing_is_ignored(server: StandIn, said: str) -> None:
-    played = Played(lambda _low, high: high / 4)
-    server.respond(503, headers={"Retry-After": said})
-    answer = played.deliver(server.url)
-
-    assert played.sleeps == [0.5]
-    assert answer.status == 200
-
-
-@pytest.mark.parametrize(
-    "said",
-    [
-        *("31", "3600", "9" * 400),
-        format_datetime(datetime.now(timezone.utc) + timedelta(days=2), usegmt=True),
-    ],
-    ids=["31 s", "an hour", "for ever", "in two days"],
+    ("said", "deadline"), [("31", 60), ("9" * 400, 60), (in_future(days=2), 60), ("10", 9)]
 )
 def test_a_server_that_wants_long_waits_is_left_alone(
-    server: StandIn, played: Played, said: str
+    server: StandIn, played: Played, said: str, deadline: float
 ) -> None:
     server.respond(503, headers={"Retry-After": said}, times=3)
-    answer = played.deliver(server.url)
+    answer = played.deliver(server.url, deadline=deadline)
 
     assert (answer.status, answer.attempts, len(server.requests)) == (503, 1, 1)
     assert played.sleeps == []
 
 
-def test_a_wait_beyond_the_deadline_is_not_begun(server: StandIn, played: Played) -> None:
-    server.respond(503, headers={"Retry-After": "10"}, times=3)
-    answer = played.deliver(server.url, deadline=9.0)
-
-    assert (answer.attempts, len(server.requests)) == (1, 1)
-    assert played.sleeps == []
-    assert answer.seconds == 0
-
-
-ANSWERS = st.lists(
-    st.tuples(
-        st.sampled_from([200, 422, 429, 503, 504]),
-        st.none() | st.integers(0, 60),  # Retry-After
-        st.floats(0, 40),  # seconds that it takes
-        st.booleans(),  # whether the job could not be read
-    ),
-    min_size=1,
-    max_size=8,
+@pytest.mark.parametrize(
+    ("said", "expected"), [(http(503), [0, 27, 56]), (http(422, NOT_PARSED.encode()), [0, 25])]
 )
-
-
-@settings(max_examples=100, deadline=None)
-@given(
-    retries=st.integers(0, 5),
-    deadline=st.floats(0.5, 90),
-    draws=st.lists(st.floats(0, 1), min_size=1),
-    answers=ANSWERS,
-)
-def test_no_schedule_goes_past_the_deadline(
-    retries: int,
-    deadline: float,
-    draws: list[float],
-    answers: list[tuple[int, int | None, float, bool]],
+def test_no_attempt_begins_after_the_deadline(
+    played: Played, said: bytes, expected: list[float]
 ) -> None:
-    drawn = itertools.cycle(draws)
-    played = Played(lambda low, high: low + (high - low) * next(drawn))
-    said = itertools.cycle(answers)
     starts: list[float] = []
 
     def answer(_: int) -> bytes:
-        starts.append(played.now - 1000)
-        status, after, seconds, is_unparsable = next(said)
-        played.now += seconds
-        body = json.dumps({"message": NOT_PARSED}).encode() if is_unparsable else b"{}"
-        return http(status, body, *(() if after is None else (f"Retry-After: {after}",)))
+        starts.append(played.now)
+        played.now += 25
+        return said
 
     with Scripted(answer) as server:
-        played.deliver(server.url, retries=retries, deadline=deadline)
+        played.deliver(server.url, retries=5, deadline=60)
 
-    assert 1 <= len(server.received) <= max(retries, 1) + 1
-    assert all(start <= deadline for start in starts)
-    assert len(played.told) == len(played.sleeps)
-    assert all(0 <= wait <= deadline for wait in played.sleeps)
+    assert starts == expected
 
 
 # --- uncompressed ----------------------------------------------------------------------------
@@ -432,13 +290,18 @@ def test_a_server_that_cannot_read_gzip_gets_the_job_plain(
 
 
 @pytest.mark.parametrize(
-    ("refusal", "requests"), [(UNPARSABLE, ["plain"]), (http(500), ["plain"] * 3)]
+    ("compress", "refusal", "requests"),
+    [
+        (True, UNPARSABLE, ["gzip", "plain"]),
+        (False, UNPARSABLE, ["plain"]),
+        (False, http(500), ["plain"] * 3),
+    ],
 )
 def test_a_job_that_was_plain_is_not_unpacked_again(
-    played: Played, refusal: bytes, requests: list[str]
+    played: Played, compress: bool, refusal: bytes, requests: list[str]
 ) -> None:
     with Scripted(lambda _: refusal) as server:
-        played.deliver("", call=job_call(server.url, compress=False))
+        played.deliver("", call=job_call(server.url, compress=compress))
 
     assert kinds(server.received) == requests
 
@@ -452,22 +315,6 @@ def test_coveralls_io_gets_gzip_after_a_500(
         played.deliver("http://coveralls.io")
 
     assert kinds(server.received) == ["gzip"] * 3
-
-
-def test_a_job_that_cannot_be_read_at_all_is_sent_twice(played: Played) -> None:
-    with Scripted(lambda _: UNPARSABLE) as server:
-        assert played.deliver(server.url).attempts == len(server.received) == 2
-
-
-def test_nothing_is_sent_plain_after_the_deadline(played: Played) -> None:
-
-    def answer(_: int) -> bytes:
-        played.now += 100
-        return http(422, json.dumps({"message": NOT_PARSED}).encode())
-
-    with Scripted(answer) as server:
-        played.deliver(server.url, deadline=60.0)
-    assert len(server.received) == 1
 
 
 # --- redirects -------------------------------------------------------------------------------
@@ -491,15 +338,11 @@ def test_the_server_that_a_redirect_names_receives_no_byte(
 @pytest.mark.parametrize(
     ("location", "shown"),
     [
-        (
-            "https://user:hunter22@login.example.org:8443/?x=hunter22",
-            "https://login.example.org:8443",
-        ),
-        ("/hunter22", "another path"),
+        ("https://user:hunter22@login.example:8443/?x=hunter22", "https://login.example:8443"),
         ("//login.example.org/hunter22", "http://login.example.org"),
+        ("/hunter22", "another path"),
         ("", "another path"),
         ("http://[broken/", "no address"),
-        ("http://a]b/", "no address"),
     ],
 )
 def test_of_a_redirect_scheme_host_and_port_are_shown(
@@ -529,39 +372,36 @@ def test_a_lost_answer_is_in_doubt_and_repeated_only_when_that_is_harmless(
     played: Played, behaviour: Behaviour, problem: str
 ) -> None:
     with Faulty(behaviour) as faulty:
-        once = played.deliver(faulty.url, read_timeout=0.3, retry_ambiguous=False)
-        asked = faulty.requests
-        more = played.deliver(faulty.url, read_timeout=0.3, retries=1)
+        once = played.deliver(faulty.url, read_timeout=0.3012, retry_ambiguous=False)
+        more = played.deliver(faulty.url, read_timeout=0.3012, retries=1)
 
-        assert (asked, once.attempts, once.ambiguous) == (1, 1, True)
-        assert (faulty.requests, more.attempts, more.ambiguous) == (3, 2, True)
+        assert faulty.requests == 3
+    assert (once.attempts, once.ambiguous) == (1, True)
+    assert (more.attempts, more.ambiguous) == (2, True)
     assert once.problem == more.problem == problem
-    assert once.status is None
 
 
-def test_a_connection_that_is_reset_at_once_is_tried_again(played: Played) -> None:
-    with Faulty("reset before") as faulty:
-        answer = played.deliver(faulty.url, retries=2)
+@pytest.mark.parametrize(
+    ("behaviour", "scheme", "problem"),
+    [
+        ("refuse", "http", "connection refused"),
+        ("reset before", "https", "the connection was "),
+    ],
+)
+def test_a_connection_that_was_not_made_is_tried_again_without_doubt(
+    played: Played, behaviour: Behaviour, scheme: str, problem: str
+) -> None:
+    with Faulty(behaviour) as faulty:
+        url = faulty.url.replace("http:", f"{scheme}:")
+        answer = played.deliver(url, retry_ambiguous=False)
 
-        assert (faulty.connections, answer.attempts) == (3, 3)
-    assert "connection was" in answer.problem
-
-
-def test_a_port_without_a_server_is_tried_again_without_any_doubt(played: Played) -> None:
-    """Nobody was there: nothing can have arrived."""
-    with Faulty("refuse") as faulty:
-        answer = played.deliver(faulty.url, retry_ambiguous=False)
-
-    assert answer == Answer(
-        problem="connection refused", attempts=3, seconds=answer.seconds, ambiguous=False
-    )
-    assert len(played.told) == 2
+    assert (answer.attempts, answer.ambiguous, answer.size) == (3, False, 0)
+    assert answer.problem.startswith(problem)
 
 
 def test_a_host_that_does_not_exist_is_tried_again(
     played: Played, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-
     def unknown(*_: object, **__: object) -> NoReturn:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
@@ -605,9 +445,8 @@ def test_a_server_that_reads_slowly_gets_it_all(played: Played) -> None:
         call = job_call(faulty.url, compress=False)
         answer = transport.deliver(call, body, Policy(connect_timeout=0.2), played.told.append)
 
-        assert (answer.status, answer.text) == (200, ACCEPTED.decode())
-        assert (faulty.requests, answer.attempts) == (1, 1)
         assert body in faulty.received
+    assert (answer.status, answer.text, answer.attempts) == (200, ACCEPTED.decode(), 1)
 
 
 @pytest.mark.parametrize("behaviour", ["endless body", "bomb"])
@@ -621,8 +460,7 @@ def test_of_an_answer_without_end_64_kib_are_read(played: Played, behaviour: Beh
         peak = tracemalloc.get_traced_memory()[1] - before
         tracemalloc.stop()
 
-        assert faulty.requests == 2
-    assert answer.status == 200
+    assert (answer.status, answer.attempts) == (200, 1)
     assert 0 < len(answer.text) <= transport.BODY_LIMIT
     assert peak < 8 * 2**20
 
@@ -634,14 +472,6 @@ def test_an_answer_that_breaks_off_is_in_doubt(played: Played) -> None:
         assert faulty.requests == 1
     assert (answer.status, answer.text, answer.ambiguous) == (200, ACCEPTED.decode(), True)
     assert answer.problem == "200 OK, and the answer broke off"
-
-
-def test_a_cut_tls_handshake_is_tried_again_without_any_doubt(played: Played) -> None:
-    with Faulty("reset before") as faulty:
-        answer = played.deliver(faulty.https_url, retry_ambiguous=False, retries=1)
-
-        assert faulty.connections == 2
-    assert (answer.attempts, answer.ambiguous) == (2, False)
 
 
 def test_a_server_that_speaks_no_tls_is_tried_once(played: Played) -> None:
@@ -660,33 +490,25 @@ def test_a_server_that_speaks_no_tls_is_tried_once(played: Played) -> None:
         b"HTTP/1.1 999999 What\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
         b"\r\n\r\n",
-        b"SSH-2.0-OpenSSH_9.6\r\n",
     ],
-    ids=["500 headers", "long header", "status", "chunks", "blank", "ssh"],
+    ids=["500 headers", "long header", "status", "chunks", "blank"],
 )
 def test_no_answer_makes_the_call_raise(played: Played, answer: bytes) -> None:
     with Scripted(lambda _: answer) as server:
         said = played.deliver(server.url, retries=0)
 
     assert said.attempts == 1
-    assert said.problem
-    assert len(said.problem) < 400
+    assert 0 < len(said.problem) < 400
 
 
 @pytest.mark.parametrize(
     "url",
     [
-        "http://.example.org",
-        f"http://{'a' * 70}.example.org",
-        "http://*.example.org",
-        "ftp://example.org",
-        "http://",
+        *("http://.example.org", f"http://{'a' * 70}.example.org", "http://*.example.org"),
+        *("ftp://example.org", "http://"),
     ],
 )
-def test_an_address_that_cannot_be_used_is_told_and_not_tried_again(
-    played: Played, url: str
-) -> None:
-    """A bad URL is an answer like any other problem, not an exception."""
+def test_a_bad_address_is_not_tried_again(played: Played, url: str) -> None:
     answer = played.deliver(url)
 
     assert (answer.status, answer.attempts, answer.ambiguous) == (None, 1, False)
@@ -700,12 +522,9 @@ def test_the_proxy_of_the_environment_is_used(
     server: StandIn, played: Played, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", server.url)
-    answer = played.deliver("http://coveralls.invalid")
 
-    (received,) = server.requests
-    assert answer.status == 200
-    assert received.headers["Host"] == "coveralls.invalid"
-    assert json_part(received) == BODY
+    assert played.deliver("http://coveralls.invalid").status == 200
+    assert server.requests[0].headers["Host"] == "coveralls.invalid"
 
 
 @pytest.mark.parametrize(
@@ -729,11 +548,10 @@ def test_this_machine_and_no_proxy_are_reached_without_one(
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-@pytest.mark.parametrize("user", ["", "user:hunter22@"])
 def test_a_proxy_that_is_not_there_is_named_without_its_password(
-    played: Played, monkeypatch: pytest.MonkeyPatch, scheme: str, user: str
+    played: Played, monkeypatch: pytest.MonkeyPatch, scheme: str
 ) -> None:
-    monkeypatch.setenv(f"{scheme}_proxy", f"http://{user}127.0.0.1:1/x?hunter22")
+    monkeypatch.setenv(f"{scheme}_proxy", "http://user:hunter22@127.0.0.1:1/x?hunter22")
     answer = played.deliver(f"{scheme}://coveralls.invalid", retry_ambiguous=False, retries=1)
 
     assert answer.problem.startswith("no connection through the proxy: ")
@@ -758,29 +576,43 @@ def test_what_a_proxy_answers_to_connect_is_quoted(
 
 
 @pytest.mark.parametrize(
-    ("address", "problem"),
+    ("address", "problem", "shown"),
     [
-        ("http://user:hunter#22@127.0.0.1:1", "the proxy address is malformed"),
-        ("http://user:hunter22@[::1", "the proxy address is malformed"),
+        (
+            "http://user:hunter#22@squid.example:3128",
+            "the proxy address is malformed",
+            "http://squid.example:3128",
+        ),
+        ("http://user:hunter22@[::1", "the proxy address is malformed", "http://[::1"),
+        ("htp://user:hunter22@squid.example", "", "htp://squid.example"),
         pytest.param(
             "socks5://user:hunter22@127.0.0.1:1",
             "Missing dependencies for SOCKS support.",
+            "socks5://127.0.0.1:1",
             marks=pytest.mark.skipif(find_spec("socks") is not None, reason="PySocks is here"),
         ),
     ],
 )
 def test_a_proxy_that_cannot_be_used_is_tried_once(
-    played: Played, monkeypatch: pytest.MonkeyPatch, address: str, problem: str
+    played: Played, monkeypatch: pytest.MonkeyPatch, address: str, problem: str, shown: str
 ) -> None:
-    monkeypatch.setenv("https_proxy", address)
+    monkeypatch.setenv("HTTPS_PROXY", address)
     answer = played.deliver("https://coveralls.invalid")
 
-    assert (answer.problem, answer.attempts) == (problem, 1)
+    assert problem in answer.problem
+    assert (answer.attempts, answer.proxy) == (1, f"{shown} (from HTTPS_PROXY)")
     assert "hunter" not in repr(answer)
 
 
-@pytest.fixture(autouse=True)
-def _no_thread_left() -> Iterator[None]:
-    before = threading.enumerate()
-    yield
-    assert threading.enumerate() == before
+NO_PROXY = (b"", b"HTTP/1.1 200 OK\r\n\r\n", b"SSH-2.0-OpenSSH_9.6\r\n\r\n")
+
+
+@pytest.mark.parametrize("answer", NO_PROXY)
+def test_a_proxy_that_is_none_is_blamed(
+    played: Played, monkeypatch: pytest.MonkeyPatch, answer: bytes
+) -> None:
+    with Scripted(lambda _: answer) as proxy:
+        monkeypatch.setenv("https_proxy", proxy.url)
+        said = played.deliver("https://coveralls.invalid", retries=0)
+
+    assert said.problem.startswith("no connection through the proxy: ")
