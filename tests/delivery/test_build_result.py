@@ -51,25 +51,19 @@ def test_it_asks_until_there_is_a_percentage() -> None:
     assert pauses == [1, 2]
 
 
-@pytest.mark.parametrize("percent", [0, 0.0, 100])
-def test_zero_is_a_percentage(percent: float) -> None:
-    assert wait(build(percent))[0] == BuildResult(url=BUILD, percent=percent)
-
-
-ODD: tuple[Any, ...] = (True, "93", [], {}, -101, 101, float("nan"), float("inf"), 10**400)
+ODD: tuple[Any, ...] = (True, "93", [], -101, 101, float("nan"), float("inf"), 10**400)
 
 
 def test_odd_percentages_do_not_count() -> None:
-    result, asked, _ = wait(*map(build, ODD), build(50, 0.5), seconds=600)
+    result, asked, _ = wait(*map(build, ODD), build(0, 10**400), seconds=600)
 
-    assert (result.percent, result.change, len(asked)) == (50, 0.5, len(ODD) + 1)
-    assert {wait(build(50, odd))[0].change for odd in ODD} == {None}
+    assert (result.percent, result.change, len(asked)) == (0, None, len(ODD) + 1)
 
 
 @pytest.mark.parametrize(
     ("answer", "shown"),
     [
-        *((http(status, PAGE), str(status)) for status in (302, 401, 403, 404)),
+        *((http(status, PAGE), str(status)) for status in (302, 404)),
         (http(200, PAGE), "a page"),
     ],
 )

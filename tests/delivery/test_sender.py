@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import signal
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -147,19 +147,12 @@ def test_nothing_is_imported_from_the_current_directory(
     for name in ("json", "requests", "pytest_coveralls_submit", "chardet"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('the wrong module')\n")
     monkeypatch.chdir(tmp_path)
+    path = [entry for entry in sys.path if entry]
 
-    assert send(server.url, path=[entry for entry in sys.path if entry]).status == 200
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="a directory in use stays")
-def test_a_deleted_current_directory_does_no_harm(
-    server: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (gone := tmp_path / "gone").mkdir()
-    monkeypatch.chdir(gone)
-    gone.rmdir()
-
-    assert send(server.url).status == 200
+    assert send(server.url, path=path).status == 200
+    if sys.platform != "win32":  # a directory in use stays there
+        shutil.rmtree(tmp_path)
+        assert send(server.url, path=path).status == 200
 
 
 def test_what_tests_and_variables_do_does_not_reach_the_child(
@@ -242,6 +235,9 @@ def children_of(parent: int) -> list[int]:
         ("pass", r"ended without an answer \(exit status 0\)"),
         ("print('{\"answer\": {'); os._exit(3)", r"ended without an answer \(exit status 3\)"),
         ("print('[1]', 'null', '{}', sep='\\n')", r"ended without an answer \(exit status 0\)"),
+        pytest.param(  # the kernel may kill it when memory is short
+            "os.kill(os.getpid(), 9)", r"ended without an answer \(signal 9\)", marks=linux
+        ),
     ],
 )
 def test_a_child_that_ends_without_an_answer_is_an_error(
@@ -251,13 +247,6 @@ def test_a_child_that_ends_without_an_answer_is_an_error(
         send(path=fake(tmp_path, code))
 
 
-@linux
-def test_a_child_that_is_killed_is_an_error(tmp_path: Path) -> None:
-    """The kernel may kill it when memory is short."""
-    with pytest.raises(ProcessError, match=r"ended without an answer \(signal 9\)"):
-        send(path=fake(tmp_path, f"os.kill(os.getpid(), {signal.SIGKILL:d})"))
-
-
 def test_a_child_that_misses_its_library_says_so(tmp_path: Path) -> None:
     (tmp_path / "requests.py").write_text("raise ImportError('half installed')\n")
 
@@ -265,52 +254,39 @@ def test_a_child_that_misses_its_library_says_so(tmp_path: Path) -> None:
         send(path=(str(tmp_path), *sys.path))
 
 
-def test_what_patches_requests_when_python_starts_works_in_the_child(
+def test_what_others_do_when_python_starts_works_in_the_child(
     server: StandIn, tmp_path: Path
 ) -> None:
-    """As a ``.pth`` file of pip-system-certs does."""
+    """As ``.pth`` files of pip-system-certs; half a line on the way does not hide the answer."""
     (tmp_path / "sitecustomize.py").write_text(
         "import requests\n"
         "send = requests.adapters.HTTPAdapter.send\n"
         "def patched(self, request, **words):\n"
         "    request.headers['X-Patched'] = 'yes'\n    return send(self, request, **words)\n"
         "requests.adapters.HTTPAdapter.send = patched\n"
+        "print('welcome', end='')\n"
     )
 
     assert send(server.url, env={**os.environ, "PYTHONPATH": str(tmp_path)}).status == 200
     assert server.requests[0].headers["X-Patched"] == "yes"
 
 
-def test_what_others_print_in_the_child_does_not_hide_the_answer(
-    server: StandIn, tmp_path: Path
-) -> None:
-    (tmp_path / "sitecustomize.py").write_text("print('welcome', end='')\n")
-    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
-
-    assert send(server.url, env=env).status == 200
-
-
-@pytest.mark.parametrize("executable", ["/nowhere/python", None])
-def test_an_interpreter_that_is_not_there_is_an_error(executable: str | None) -> None:
-    program = f"""
+def test_an_interpreter_that_is_not_there_is_an_error() -> None:
+    program = """
         import sys
-        sys.executable = {executable!r}
+        sys.executable = "/nowhere/python"
         from pytest_coveralls_submit.delivery.sender import Call, Policy, send
-        from pytest_coveralls_submit.errors import ProcessError
 
-        call = Call(method="POST", url="http://127.0.0.1:1/", form="json")
-        try:
-            send(call, [b"x"], Policy(), env={{}}, say=print)
-        except ProcessError as error:
-            print("told:", error)
+        call = Call(method="GET", url="http://127.0.0.1:1/", form="none")
+        send(call, [], Policy(), env={}, say=print)
     """
     command = [sys.executable, "-c", textwrap.dedent(program)]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
-    assert ended.stdout.startswith("told: python could not be started: ")
+    assert "ProcessError: python could not be started: " in ended.stderr
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError, FileNotFoundError])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, FileNotFoundError])
 def test_an_error_while_sending_ends_the_child(server: StandIn, error: type[BaseException]) -> None:
     """Half a job is never sent."""
 
