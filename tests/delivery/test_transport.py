@@ -230,7 +230,9 @@ def test_retry_after_may_be_a_date(server: StandIn) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "deadline"), [("31", 60), ("9" * 400, 60), (in_future(days=2), 60), ("10", 9)]
+    ("said", "deadline"),
+    [("31", 60), ("9" * 400, 60), (in_future(days=2), 60), ("10", 9)],
+    ids=["31 s", "for ever", "in two days", "past the deadline"],
 )
 def test_a_server_that_wants_long_waits_is_left_alone(
     server: StandIn, played: Played, said: str, deadline: float
@@ -243,7 +245,9 @@ def test_a_server_that_wants_long_waits_is_left_alone(
 
 
 @pytest.mark.parametrize(
-    ("said", "expected"), [(http(503), [0, 27, 56]), (http(422, NOT_PARSED.encode()), [0, 25])]
+    ("said", "expected"),
+    [(http(503), [0, 27, 56]), (http(422, NOT_PARSED.encode()), [0, 25])],
+    ids=["not now", "not parsed"],
 )
 def test_no_attempt_begins_after_the_deadline(
     played: Played, said: bytes, expected: list[float]
