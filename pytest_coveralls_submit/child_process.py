@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 from threading import Timer
@@ -125,11 +126,10 @@ def find_program(name: str, env: Mapping[str, str], *, not_below: Path | None = 
         ProcessError: it is not installed.
     """
     file = f"{name}.exe" if sys.platform == "win32" else name
-    for entry in map(Path, env.get("PATH", os.defpath).split(os.pathsep)):
-        if not_below is not None and Path(os.path.realpath(entry)).is_relative_to(not_below):
+    for folder in map(Path, env.get("PATH", os.defpath).split(os.pathsep)):
+        if not_below is not None and Path(os.path.realpath(folder)).is_relative_to(not_below):
             continue
-        found = shutil.which(str(entry / file)) if entry.is_absolute() else None
-        if found is not None:
+        if folder.is_absolute() and (found := shutil.which(str(folder / file))):
             return found
     raise ProcessError(f"{name} is not installed")
 
@@ -194,19 +194,19 @@ def _end(process: Process) -> None:
         waited += FIRST_PAUSE
 
 
+@dataclass(frozen=True)
 class Child:
     """Talk to a child process through two pipes."""
 
-    def __init__(self, name: str, process: Process, to_child: FileIO, from_child: FileIO) -> None:
-        self.name = name
-        self._process = process
-        self._to_child = to_child
-        self._from_child = from_child
+    name: str
+    process: Process
+    to_child: FileIO
+    from_child: FileIO
 
     @property
     def status(self) -> int:
         """Return the exit status; on Unix a signal's is negative."""
-        return self._process.returncode or 0
+        return self.process.returncode or 0
 
     def exchange(self, body: Iterable[bytes], seconds: float) -> Iterator[bytes]:
         """Write ``body`` to the child and yield its output.
@@ -218,9 +218,9 @@ class Child:
         Raises:
             ChildTimeoutError: it took longer.
         """
-        timer = Timer(seconds, self._process.kill)
+        timer = Timer(seconds, self.process.kill)
         if hasattr(os, "set_blocking"):
-            for pipe in (self._to_child, self._from_child):
+            for pipe in (self.to_child, self.from_child):
                 os.set_blocking(pipe.fileno(), False)
         else:  # Windows before Python 3.12
             timer.start()
@@ -234,8 +234,8 @@ class Child:
         while True:
             if next(feed, 0):
                 continue
-            has_ended = self._process.poll() is not None  # asked before its last words are read
-            block = self._from_child.read(BLOCK)
+            has_ended = self.process.poll() is not None  # asked before its last words are read
+            block = self.from_child.read(BLOCK)
             if block:
                 yield block
                 pause = FIRST_PAUSE
@@ -254,9 +254,9 @@ class Child:
             rest = memoryview(piece)
             while rest:
                 try:
-                    written = self._to_child.write(rest[:BLOCK]) or 0
+                    written = self.to_child.write(rest[:BLOCK]) or 0
                 except OSError:  # it has ended, or reads no more
                     return
                 rest = rest[written:]
                 yield written
-        self._to_child.close()
+        self.to_child.close()

@@ -61,37 +61,29 @@ class Attempt(NamedTuple):
     retry_after: float = 0.0
 
 
-class Fault(NamedTuple):
-    """Say what an exception means."""
-
-    kind: type[BaseException]
-    problem: str  # may name the time-outs and the cause
-    retriable: bool = True
-    ambiguous: bool = False  # may have arrived, once it was begun to be sent
-
-
 # The first that fits; urllib3 1 and 2 wrap the same fault differently.
 CERTIFICATE_ERRORS = (ssl.SSLCertVerificationError, CertificateError)  # the latter of urllib3
 UNTRUSTED = "the certificate is not trusted: {cause}"
 CLOSED = "the connection was closed without an answer"
-FAULTS = (
-    *(Fault(kind, UNTRUSTED, False) for kind in CERTIFICATE_ERRORS),
-    Fault(socket.gaierror, "the host name cannot be found"),
-    Fault(requests.ConnectTimeout, "no connection within {connect:g} s"),
-    Fault(ConnectionRefusedError, "connection refused"),
-    Fault(NewConnectionError, "no connection: {cause}"),
-    Fault(ssl.SSLError, "no secure connection: {cause}"),
-    Fault(requests.ReadTimeout, "no answer within {read:g} s", True, True),
-    Fault(TimeoutError, "the job could not be handed over within {connect:g} s", True, True),
-    Fault(RemoteDisconnected, CLOSED, True, True),
-    Fault(BadStatusLine, "the answer is not HTTP", True, True),
-    Fault(ConnectionResetError, "the connection was reset", True, True),
-    Fault(ProtocolError, CLOSED, True, True),
-    Fault(requests.ConnectionError, "the connection failed", True, True),
-)
-# No time heals a server without TLS or without our versions, or a ca_bundle without certificates.
-HOPELESS_TLS = re.compile(
-    "WRONG_VERSION_NUMBER|RECORD.LAYER.FAILURE|HTTP_REQUEST"
+FAULTS: dict[type[BaseException], str] = {
+    **dict.fromkeys(CERTIFICATE_ERRORS, UNTRUSTED),
+    socket.gaierror: "the host name cannot be found",
+    requests.ConnectTimeout: "no connection within {connect:g} s",
+    ConnectionRefusedError: "connection refused",
+    NewConnectionError: "no connection: {cause}",
+    ssl.SSLError: "no secure connection: {cause}",
+    requests.ReadTimeout: "no answer within {read:g} s",
+    TimeoutError: "the job could not be handed over within {connect:g} s",
+    RemoteDisconnected: CLOSED,
+    BadStatusLine: "the answer is not HTTP",
+    ConnectionResetError: "the connection was reset",
+    ProtocolError: CLOSED,
+    requests.ConnectionError: "the connection failed",
+}
+# No time heals a certificate, a server without TLS or without our versions of it, or a ca_bundle
+# without certificates.
+HOPELESS = re.compile(
+    "certificate is not trusted|WRONG_VERSION_NUMBER|RECORD.LAYER.FAILURE|HTTP_REQUEST"
     "|HANDSHAKE_FAILURE|PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL|NO_CERTIFICATE",
     re.IGNORECASE,
 )
@@ -277,15 +269,15 @@ def _retry_after(response: requests.Response) -> float:
 
 
 def _failed(error: Exception, timeout: tuple[float, float], is_begun: bool) -> Attempt:
-    """Return the problem, and whether the request may have arrived."""
+    """Return the problem; a request that was begun may have arrived."""
     connect, read = (round(seconds, 1) for seconds in timeout)
-    for fault in FAULTS:
+    for kind, words in FAULTS.items():
         for cause in _causes(error):
-            if isinstance(cause, fault.kind):
-                words = getattr(cause, "verify_message", "") or cause
-                problem = fault.problem.format(connect=connect, read=read, cause=words)
-                answer = Answer(problem=problem, ambiguous=fault.ambiguous and is_begun)
-                return Attempt(answer, fault.retriable and not HOPELESS_TLS.search(problem))
+            if isinstance(cause, kind):
+                said = getattr(cause, "verify_message", "") or cause
+                problem = words.format(connect=connect, read=read, cause=said)
+                answer = Answer(problem=problem, ambiguous=is_begun)
+                return Attempt(answer, not HOPELESS.search(problem))
     return Attempt(Answer(problem=one_line(error), ambiguous=is_begun))
 
 
@@ -300,7 +292,7 @@ def _proxy_failed(error: Exception) -> Attempt | None:
         return Attempt(Answer(problem=str(error) if is_socks else "the proxy address is malformed"))
     words = str(causes[-1])
     answered = TUNNEL.search(words)
-    is_final = int(answered[1]) not in RETRIED if answered else HOPELESS_TLS.search(words)
+    is_final = int(answered[1]) not in RETRIED if answered else HOPELESS.search(words)
     return Attempt(Answer(problem=f"no connection through the proxy: {words}"), not is_final)
 
 
