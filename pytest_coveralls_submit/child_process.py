@@ -1,4 +1,4 @@
-"""Start child processes that tests cannot disturb: git, an agent, the sender.
+"""Start child processes that tests cannot disturb.
 
 Tests replace clocks, threads and functions, and gevent half of ``os`` and ``subprocess``. So
 everything is bound by name before the first test, and time is counted in pauses, not by a clock.
@@ -159,7 +159,7 @@ def run(
 
 @contextmanager
 def start(arguments: Sequence[str], *, env: Mapping[str, str]) -> Iterator[Child]:
-    """Start a child that is killed at the end of the block.
+    """Start a child; kill it after the block.
 
     Raises:
         ProcessError: it did not start.
@@ -249,7 +249,7 @@ class Child:
                 pause = min(pause * 1.5, LONGEST_PAUSE)
 
     def _feed(self, body: Iterable[bytes]) -> Iterator[int]:
-        """Write as much as the child takes, and yield the bytes of each write."""
+        """Write to the child; yield how many bytes it took."""
         for piece in body:
             rest = memoryview(piece)
             while rest:

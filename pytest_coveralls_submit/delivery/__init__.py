@@ -1,1 +1,1 @@
-"""A call to the server, made in a process of its own, and what the answer means."""
+"""Calls to the server in a process of their own, and the meaning of its answers."""

@@ -1,4 +1,4 @@
-"""Judge a server's answer: accepted, or why not and what to do about it.
+"""Judge a server's answer: accepted, or the reason and advice.
 
 Each rule has an entry of its name in ``docs/messages.md``, which says more and cites the public
 threads where it was seen; a test holds them equal. ``cpub`` is lemurheavy/coveralls-public.
@@ -36,7 +36,7 @@ Advice = tuple[str, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class RunFacts:
-    """Hold the facts of a run that an explanation may need."""
+    """Hold the facts that an explanation may need."""
 
     host: str
     service_number: str | None = None
@@ -131,30 +131,30 @@ class _Refusal:
 
     @property
     def new_number(self) -> Advice:
-        """Return how to number each attempt, for a run on GitHub that does not."""
+        """Return how to number attempts on GitHub."""
         if self.facts.ci != GITHUB_ACTIONS or not (self.facts.service_number or "").isdigit():
             return ()
         number = "COVERALLS_SERVICE_NUMBER: ${{ github.run_id }}-${{ github.run_attempt }}"
         return (f"set {number} for its jobs and `finish`",)
 
     def has(self, *statuses: int) -> bool:
-        """Tell whether the status is one of ``statuses``; 0 is no answer."""
+        """Tell whether the status is among these; 0 is no answer."""
         status = self.answer.status or 0
         if status in SUCCESS and self.is_object:  # and yet a refusal: cpub#16
             status = 422
         return status in statuses
 
     def refuses(self, pattern: str) -> bool:
-        """Tell whether a 4xx says something that matches ``pattern``."""
+        """Tell whether the words of a 4xx match."""
         words = self.message or self.answer.problem
         return self.has(*range(400, 500)) and bool(re.search(pattern, words))
 
     def failed(self, pattern: str) -> bool:
-        """Tell whether there is no answer, for a reason that matches ``pattern``."""
+        """Tell whether the reason for no answer matches."""
         return self.has(0) and bool(re.search(pattern, self.answer.problem))
 
 
-# --- the rules: the first that matches yields its name and what to do ------------------------
+# --- the rules: the first that matches yields its name and the advice -----------------------
 
 
 def _job_rules(it: _Refusal) -> Iterator[Advice]:
@@ -183,7 +183,7 @@ def _job_rules(it: _Refusal) -> Iterator[Advice]:
         other = "it may not be a Coveralls server, or it needs include_source = true"
         advice = "send it again later" if it.is_public else other
         yield "not-parsed", f"{it.server} could not read the job, compressed or plain: {advice}"
-    # OpenCov says "Server internal error" whatever is missing.
+    # OpenCov says "Server internal error", no matter why.
     if it.has(422) and not it.is_object and not it.is_public:
         known = f"{it.server} does not say what is wrong with the job, its log may"
         source = f"{it.server} may need the text of the files: set include_source = true"
@@ -251,7 +251,7 @@ def _github_token(it: _Refusal) -> Advice:
             f"remove it and set {SET_GITHUB_TOKEN}, or use {page_token}",
         )
     return (
-        f"the GitHub token does not open {repository}: add the repository there, or",
+        f"the GitHub token gives no access to {repository}: add the repository there, or",
         f"set COVERALLS_REPO_TOKEN to {page_token}; if it worked before,",
         "press Sync in the repository's settings, and look at https://www.githubstatus.com",
     )
@@ -276,11 +276,11 @@ def _status_rules(it: _Refusal) -> Iterator[Advice]:
         advice = "blocked the request, the token is not the cause: send it again later"
         yield "cloudflare", f"Cloudflare, in front of {it.server}, {advice}"
     if it.has(*range(520, 531)):
-        yield "cloudflare", f"Cloudflare does not reach {it.server} behind it; {UNAFFECTED}"
+        yield "cloudflare", f"Cloudflare cannot reach {it.server}; {UNAFFECTED}"
     if it.has(*range(300, 400)):
         target = headers.get("location", "another address")
         advice = f"this one points to {target}: set host to Coveralls' own address"
-        yield "redirect", f"redirects are not followed, the token would go along; {advice}"
+        yield "redirect", f"redirects are not followed, or the token would go along; {advice}"
     if it.has(401, 403) or (it.has(400) and not it.is_object):
         yield "request-refused", f"{it.server} or something in front of it refused the request"
     if it.has(404):
@@ -288,7 +288,9 @@ def _status_rules(it: _Refusal) -> Iterator[Advice]:
         other = f"{it.server} has no Coveralls interface at {it.facts.host}: check host"
         yield "wrong-host", later if it.facts.host == "https://coveralls.io" else other
     if it.has(*SUCCESS) and not it.answer.ambiguous:
-        page = f"this answer is not from Coveralls: a login page or a proxy is before {it.server}"
+        page = (
+            f"Coveralls did not send this answer: a login page or proxy is in front of {it.server}"
+        )
         yield "wrong-host", page if it.is_public else f"{page}, or host is wrong"
     if it.has(405):
         yield "down", f"{it.server} is down for maintenance; {UNAFFECTED}"
@@ -300,7 +302,10 @@ def _status_rules(it: _Refusal) -> Iterator[Advice]:
 
 def _fault_rules(it: _Refusal) -> Iterator[Advice]:
     if it.failed("certificate.*(expired|not yet valid)"):
-        yield "certificate", f"check the clock of this machine, and ask who runs {it.server}"
+        yield (
+            "certificate",
+            f"check the clock of this machine, then ask the people who run {it.server}",
+        )
     if it.failed("certificate.*(mismatch|not valid for|doesn't match)"):
         yield "certificate", "another server answers under this name: check host and proxy"
     if it.failed("certificate") and it.facts.ca_bundle:
@@ -310,7 +315,7 @@ def _fault_rules(it: _Refusal) -> Iterator[Advice]:
         advice = "set ca_bundle to the PEM file of the authority that signed it"
         yield "certificate", advice + proxy
     if it.failed("WRONG_VERSION_NUMBER|(?i:record.layer.failure)|HTTP_REQUEST"):
-        yield "no-tls", f"{it.server} does not speak TLS there: check host and port"
+        yield "no-tls", f"{it.server} does not speak TLS on that port: check host"
     if it.failed("HANDSHAKE_FAILURE|PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL"):
         yield "no-tls", f"{it.server} and this Python have no version of TLS in common"
     if it.failed("host name|refused|no connection|no secure|no HTTP|not HTTP"):
@@ -359,9 +364,10 @@ def _success(said: dict[str, Any], message: str) -> Verdict:
 
 
 def _server_words(said: Any) -> str:
-    """Return the server's words; never HTML, but perhaps Ruby's ``#<Class ...>``."""
+    """Return the server's words, but never HTML."""
     texts = (said.get("message"), said.get("error")) if isinstance(said, dict) else (said,)
     for text in texts:
+        # Ruby's #<Class ...> is not HTML.
         if isinstance(text, str) and text.strip() and not re.search("(?<!#)<[a-zA-Z!/]", text):
             return " ".join(text.split())
     return ""

@@ -1,7 +1,7 @@
-"""Ask the server for the result of a build, until the time is up.
+"""Ask the server for the result of a build.
 
-No token is in the requests, so the result of a private build is not shown. What is documented of
-the pages: lemurheavy/coveralls-public#425, #1472, #1529.
+No token is in the requests, so the result of a private build is not shown. The pages are
+documented in lemurheavy/coveralls-public#425, #1472, #1529.
 """
 
 from __future__ import annotations
@@ -34,16 +34,13 @@ def wait_for_build(
     commit: str | None = None,
     pause: Callable[[float], None] = sleep,
 ) -> BuildResult:
-    """Ask for the coverage of a build, for at most ``seconds``.
+    """Ask for a build's coverage for at most ``seconds``.
 
     Args:
         url: the page of the build, or of its only job; only its number is used.
         host: base URL of the server.
-        seconds: how long to wait.
         env: the environment of session start.
-        policy: certificates and time-outs.
         commit: of the job; a single job's page does not tell the change, the commit's does.
-        pause: waits for so many seconds.
 
     Raises:
         ProcessError: the sending process failed.
@@ -68,7 +65,7 @@ def _poll(
     ask: Callable[[str, float], Answer],
     pause: Callable[[float], None],
 ) -> tuple[dict[str, Any], str]:
-    """Return the build once it has a percentage, or why there is none."""
+    """Return a build with a percentage, or the problem."""
     waited = 0.0
     for longest in chain(PAUSES, repeat(PAUSES[-1])):
         answer = ask(page, seconds - waited)
@@ -99,7 +96,7 @@ def _build(answer: Answer) -> dict[str, Any]:
 
 
 def _shown_instead(answer: Answer) -> str:
-    """Return what the server sends to strangers instead of the build."""
+    """Return the server's answer to strangers."""
     is_page = answer.status == 200 and json_object(answer.text) is None  # noqa: PLR2004
     if is_page and not answer.ambiguous:
         return "a page"

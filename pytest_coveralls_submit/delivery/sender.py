@@ -1,4 +1,4 @@
-"""Make one call to a server in a child process, within the deadline.
+"""Make one call to a server in a child process.
 
 The child has the environment and the import path of session start, so that nothing that tests
 leave behind reaches it: mocked requests, blocked sockets, frozen clocks, other variables, gevent.
@@ -48,7 +48,7 @@ class Call:
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """Say how patient and how trusting to be; times in seconds."""
+    """Set patience, in seconds, and trust."""
 
     retries: int = 0
     connect_timeout: float = 10.0
@@ -62,7 +62,7 @@ class Policy:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """Hold the server's answer, or the reason why there is none."""
+    """Hold the server's answer, or the problem."""
 
     status: int | None = None
     problem: str = ""
@@ -91,14 +91,12 @@ def send(
     secrets: Sequence[Secret] = (),
     path: Sequence[str] = SYS_PATH,
 ) -> Answer:
-    """Make ``call`` in a child process and return the server's answer.
+    """Make ``call`` in a child process; return the answer.
 
     It takes at most ``policy.deadline`` + 2 s.
 
     Args:
-        call: the request.
         body: in pieces.
-        policy: attempts and time-outs.
         env: the environment of session start.
         say: prints a line about each attempt that failed and is made again.
         secrets: not to be shown in the answer's problem and headers.
@@ -126,7 +124,7 @@ def send(
 
 
 def _interpreter_flags() -> list[str]:
-    """Return how this Python was started, as far as a child needs it."""
+    """Return the options that a child needs."""
     flags = {
         # Without it Python 3.13.0 imports no socket where the current directory is gone.
         "-P": sys.version_info >= (3, 11),
@@ -139,7 +137,7 @@ def _interpreter_flags() -> list[str]:
 
 
 def _messages(blocks: Iterable[bytes]) -> Iterator[tuple[str, Any]]:
-    """Yield what the child says; lines that others print there are left out."""
+    """Yield the child's messages, without lines of others."""
     rest = b""
     for block in blocks:
         *lines, rest = (rest + block).split(b"\n")
@@ -157,7 +155,7 @@ def _no_result(deadline: float) -> Answer:
 
 
 def _redacted(answer: Answer, secrets: Sequence[Secret]) -> Answer:
-    """Hide secrets where they are shown; the text is yet to be parsed."""
+    """Hide secrets, except in the text, which is parsed first."""
     return replace(
         answer,
         problem=redact(answer.problem, secrets)[:PROBLEM_LIMIT],

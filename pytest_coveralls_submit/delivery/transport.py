@@ -1,6 +1,6 @@
-"""Make one call over HTTP, again where that is safe; the only user of requests.
+"""Make one call over HTTP, and repeat it where that is safe.
 
-Runs in the child process of ``sender``; ``answers`` judges the answer.
+The only user of requests; runs in the child process of ``sender``.
 """
 
 from __future__ import annotations
@@ -101,9 +101,9 @@ def deliver(
     sleep: Callable[[float], None] = time.sleep,
     draw: Callable[[float, float], float] = random.uniform,
 ) -> Answer:
-    """Make ``call`` until it is answered for good or time runs out.
+    """Make ``call`` until a final answer or the deadline.
 
-    Each attempt sends the same bytes; a gzip file that the server cannot read, uncompressed ones.
+    Each attempt sends the same bytes, uncompressed after a server that cannot read gzip.
     """
     start = clock()
     end = start + policy.deadline
@@ -179,15 +179,14 @@ def _attempt(request: requests.PreparedRequest, policy: Policy, left: float) -> 
 
 
 def _proxies(url: str) -> dict[str, str]:
-    """Return the proxies of the environment; plain http to this machine uses none."""
-    parts = urlsplit(url)
+    parts = urlsplit(url)  # plain http is allowed where nobody but this machine can listen
     if parts.scheme == "http" and is_loopback(parts.hostname or ""):
         return {}
     return dict(requests.utils.get_environ_proxies(url))
 
 
 def _shown(proxy: str) -> str:
-    """Return a proxy's address without credentials, and the variable that names it."""
+    """Return a proxy's address without credentials, and its variable."""
     if not proxy:
         return ""
     scheme, _, rest = proxy.rpartition("://")
@@ -216,7 +215,7 @@ def _exchange(
 
 
 def _bounded_text(response: requests.Response) -> tuple[str, bool]:
-    """Return the body up to the limit, and whether it is whole."""
+    """Return the body up to the limit; tell if whole."""
     content = bytearray()
     try:
         while len(content) < BODY_LIMIT:
@@ -249,7 +248,7 @@ def _answered(response: requests.Response, text: str, is_whole: bool) -> Attempt
 
 
 def _origin(url: str, location: str) -> str:
-    """Return scheme and host of a redirect's target; the rest could hold anything."""
+    """Return scheme and host of a redirect's target."""
     try:
         is_elsewhere = bool(urlsplit(location).netloc)
         parts = urlsplit(urljoin(url, location))
@@ -260,7 +259,7 @@ def _origin(url: str, location: str) -> str:
 
 
 def _retry_after(response: requests.Response) -> float:
-    """Read the header: seconds, or a date (RFC 9110, 10.2.3); else 0."""
+    """Read seconds or a date (RFC 9110, 10.2.3)."""
     try:
         seconds = urllib3.Retry().parse_retry_after(response.headers.get("retry-after", ""))
     except (urllib3.exceptions.InvalidHeader, TypeError, ValueError, OverflowError):
@@ -269,7 +268,7 @@ def _retry_after(response: requests.Response) -> float:
 
 
 def _failed(error: Exception, timeout: tuple[float, float], is_begun: bool) -> Attempt:
-    """Return the problem; a request that was begun may have arrived."""
+    """Describe a fault; a begun request may have arrived."""
     connect, read = (round(seconds, 1) for seconds in timeout)
     for kind, words in FAULTS.items():
         for cause in _causes(error):
@@ -282,7 +281,7 @@ def _failed(error: Exception, timeout: tuple[float, float], is_begun: bool) -> A
 
 
 def _proxy_failed(error: Exception) -> Attempt | None:
-    """Quote requests on a failure before anything was sent; None for certificates."""
+    """Quote requests, except on certificates."""
     causes = list(_causes(error))
     if any(isinstance(cause, CERTIFICATE_ERRORS) for cause in causes):
         return None
@@ -297,7 +296,7 @@ def _proxy_failed(error: Exception) -> Attempt | None:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an exception and all that it wraps, as arguments, ``reason`` or context."""
+    """Yield an exception and all that it wraps."""
     seen: set[int] = set()
     waiting = [error]
     while waiting:

@@ -138,7 +138,12 @@ BOTH = (
     Case("wrong-token", refused(NO_REPOSITORY), TWO_WAYS, GITHUB),
     Case("wrong-token", refused(NO_REPOSITORY), SYNC, GITHUB),
     Case("wrong-token", refused(NO_REPOSITORY), "travis-pro, public ones do not", ON_TRAVIS),
-    Case("wrong-token", refused(NO_REPOSITORY), "open octo/sample on coveralls.io:", GITHUB_TOKEN),
+    Case(
+        "wrong-token",
+        refused(NO_REPOSITORY),
+        "access to octo/sample on coveralls.io: ",
+        GITHUB_TOKEN,
+    ),
     Case("wrong-token", refused(NO_REPOSITORY), SYNC, GITHUB_TOKEN),
     Case("wrong-token", refused(NO_REPOSITORY), "https://www.githubstatus.com", GITHUB_TOKEN),
     Case("wrong-token", refused(NO_REPOSITORY), "personal access token without", PERSONAL_TOKEN),
@@ -159,9 +164,7 @@ BOTH = (
     Case("proxy", proxied("the proxy address is malformed"), THROUGH),
     Case("cloudflare", page(403, headers=RAY), BLOCKED),
     Case("cloudflare", page(503, headers={"cf-mitigated": "challenge"}), STATUS_PAGE),
-    Case(
-        "cloudflare", page(530), f"Cloudflare does not reach coveralls.io behind it; {UNAFFECTED}"
-    ),
+    Case("cloudflare", page(530), f"Cloudflare cannot reach coveralls.io; {UNAFFECTED}"),
     Case(
         "redirect", page(302, headers={"location": "https://h:8443"}), "to https://h:8443: set host"
     ),
@@ -170,8 +173,8 @@ BOTH = (
     Case("request-refused", refused("Forbidden", 403, headers=RAY), "in front of it refused"),
     Case("wrong-host", page(404), "coveralls.io did not find its own interface: send it again"),
     Case("wrong-host", page(404), NO_INTERFACE, ELSEWHERE),
-    Case("wrong-host", page(200), "a login page or a proxy is before coveralls.io"),
-    Case("wrong-host", page(200), "before cover.example/path, or host is wrong", ELSEWHERE),
+    Case("wrong-host", page(200), "a login page or proxy is in front of coveralls.io"),
+    Case("wrong-host", page(200), "front of cover.example/path, or host is wrong", ELSEWHERE),
     Case("down", page(405), f"coveralls.io is down for maintenance; {UNAFFECTED} {STATUS_PAGE}"),
     Case("down", page(429), "is not taking requests for now"),
     Case("down", page(503), DOWN),
@@ -182,7 +185,7 @@ BOTH = (
     Case("certificate", untrusted("unable to get issuer"), "to /etc/ca.pem (from COV", OWN_BUNDLE),
     Case("certificate", untrusted("unable to get issuer"), "set ca_bundle to the PEM file"),
     Case("certificate", untrusted("self-signed", proxy=PROXY), f"{PROXY} may use its own"),
-    Case("no-tls", no_tls("WRONG_VERSION_NUMBER]"), "does not speak TLS there: check host and p"),
+    Case("no-tls", no_tls("WRONG_VERSION_NUMBER]"), "does not speak TLS on that port: check"),
     Case("no-tls", no_tls("SSLV3_ALERT_HANDSHAKE_FAILURE]"), "no version of TLS in common"),
     Case("no-connection", Answer(problem="the host name cannot be found"), "check host, network"),
     Case("no-answer", Answer(problem="the connection was reset"), DOWN),
