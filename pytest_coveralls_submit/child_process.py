@@ -22,8 +22,9 @@ from typing import Any, NamedTuple
 
 from .errors import ProcessError
 
-if sys.platform != "win32":
-    from os import WNOHANG, kill, waitstatus_to_exitcode
+BLOCK = 64 * 1024
+FIRST_PAUSE, LONGEST_PAUSE = 0.001, 0.02
+COLLECT_TIMEOUT = 1.0  # seconds; on a dead network disk even a killed child stays
 
 
 def _original(module: ModuleType, name: str) -> Any:
@@ -37,12 +38,6 @@ def _original(module: ModuleType, name: str) -> Any:
 
 
 sleep = _original(time, "sleep")
-if sys.platform != "win32":
-    posix_spawn, waitpid = _original(os, "posix_spawn"), _original(os, "waitpid")
-
-BLOCK = 64 * 1024
-FIRST_PAUSE, LONGEST_PAUSE = 0.001, 0.02
-COLLECT_TIMEOUT = 1.0  # seconds; on a dead network disk even a killed child stays
 
 
 class Completed(NamedTuple):
@@ -55,21 +50,12 @@ class Completed(NamedTuple):
 if sys.platform == "win32":
     from subprocess import CREATE_NO_WINDOW, DEVNULL, Popen
 
-    class Process(Popen[bytes]):
-        """Run a child."""
-
-        def __init__(
-            self, arguments: list[str], env: dict[str, str], stdin: FileIO, stdout: FileIO
-        ) -> None:
-            super().__init__(
-                arguments,
-                env=env,
-                stdin=stdin,
-                stdout=stdout,
-                stderr=DEVNULL,
-                creationflags=CREATE_NO_WINDOW,
-            )
+    Process = Popen[bytes]
+    _POPEN_OPTIONS: dict[str, Any] = {"stderr": DEVNULL, "creationflags": CREATE_NO_WINDOW}
 else:
+    from os import WNOHANG, kill, waitstatus_to_exitcode
+
+    posix_spawn, waitpid = _original(os, "posix_spawn"), _original(os, "waitpid")
 
     class Process:
         """Run a child by ``posix_spawn``.
@@ -108,6 +94,8 @@ else:
             """Kill the child unless it has ended."""
             if self.poll() is None:
                 kill(self.pid, signal.SIGKILL)
+
+    _POPEN_OPTIONS: dict[str, Any] = {}
 
 
 class ChildTimeoutError(ProcessError):
@@ -169,7 +157,9 @@ def start(arguments: Sequence[str], *, env: Mapping[str, str]) -> Iterator[Child
         try:
             stdin, to_child = _open_pipe(pipes)
             from_child, stdout = _open_pipe(pipes)
-            process = Process(list(arguments), dict(env), stdin, stdout)
+            process = Process(
+                list(arguments), env=dict(env), stdin=stdin, stdout=stdout, **_POPEN_OPTIONS
+            )
         except (OSError, ValueError) as error:
             raise ProcessError(f"{name} could not be started: {error}") from error
         try:

@@ -288,9 +288,7 @@ def _status_rules(it: _Refusal) -> Iterator[Advice]:
         other = f"{it.server} has no Coveralls interface at {it.facts.host}: check host"
         yield "wrong-host", later if it.facts.host == "https://coveralls.io" else other
     if it.has(*SUCCESS) and not it.answer.ambiguous:
-        page = (
-            f"Coveralls did not send this answer: a login page or proxy is in front of {it.server}"
-        )
+        page = f"Coveralls did not send this: a login page or proxy is in front of {it.server}"
         yield "wrong-host", page if it.is_public else f"{page}, or host is wrong"
     if it.has(405):
         yield "down", f"{it.server} is down for maintenance; {UNAFFECTED}"
@@ -302,10 +300,7 @@ def _status_rules(it: _Refusal) -> Iterator[Advice]:
 
 def _fault_rules(it: _Refusal) -> Iterator[Advice]:
     if it.failed("certificate.*(expired|not yet valid)"):
-        yield (
-            "certificate",
-            f"check the clock of this machine, then ask the people who run {it.server}",
-        )
+        yield "certificate", f"check this machine's clock, then the certificate of {it.server}"
     if it.failed("certificate.*(mismatch|not valid for|doesn't match)"):
         yield "certificate", "another server answers under this name: check host and proxy"
     if it.failed("certificate") and it.facts.ca_bundle:

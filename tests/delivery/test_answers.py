@@ -180,7 +180,7 @@ BOTH = (
     Case("down", page(503), DOWN),
     Case("down", page(408), DOWN),
     Case("down", page(500), "cover.example/path is overloaded or down", ELSEWHERE),
-    Case("certificate", untrusted("certificate has expired"), "check the clock of this machine"),
+    Case("certificate", untrusted("certificate has expired"), "check this machine's clock"),
     Case("certificate", untrusted("Hostname mismatch, certificate is not valid"), "check host and"),
     Case("certificate", untrusted("unable to get issuer"), "to /etc/ca.pem (from COV", OWN_BUNDLE),
     Case("certificate", untrusted("unable to get issuer"), "set ca_bundle to the PEM file"),
