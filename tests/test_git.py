@@ -1,4 +1,4 @@
-"""What git says: real repositories, real clones, and programs that only pretend to be git."""
+"""Read real repositories and clones, and programs that only pretend to be git."""
 
 from __future__ import annotations
 
@@ -121,7 +121,6 @@ def test_a_branch_is_found_among_refs_of_like_names(repository: Checkout, ref: s
 
 
 def test_the_first_directory_in_a_repository_counts(repository: Checkout, tmp_path: Path) -> None:
-    """The top level is found from below."""
     repository.commit(file="deep/down/a.py")
     other = Checkout(tmp_path / "other")
     for directories in ([repository.path / "deep/down", other.path], [tmp_path, repository.path]):
@@ -169,15 +168,6 @@ def test_a_symlinked_checkout_is_resolved(repository: Checkout, tmp_path: Path) 
     assert git.read([tmp_path / "link"], PLAIN).top == repository.path.resolve()
 
 
-@posix
-def test_a_path_may_hold_any_character(tmp_path: Path) -> None:
-    """Line ends, quotes and letters of any alphabet in the checkout's path do no harm."""
-    repository = Checkout(tmp_path / 'a\nb "ü"\n')
-    repository.commit()
-    assert repository.read().top == repository.path.resolve()
-    assert repository.read().branch == "main"
-
-
 def test_variables_of_git_are_ignored(repository: Checkout, tmp_path: Path) -> None:
     """GIT_DIR and its like, as hooks leave them, do not lead to another repository."""
     repository.commit()
@@ -205,7 +195,6 @@ def test_variables_of_git_are_ignored(repository: Checkout, tmp_path: Path) -> N
 
 
 def test_without_git_the_top_level_is_known(repository: Checkout, tmp_path: Path) -> None:
-    """Names still come out right."""
     repository.commit()
     for path in (str(tmp_path), "relative"):
         said = git.read([repository.path], {"PATH": path})
@@ -215,7 +204,6 @@ def test_without_git_the_top_level_is_known(repository: Checkout, tmp_path: Path
 
 @pytest.mark.parametrize("kind", ["nothing", "bare", "empty"])
 def test_a_directory_without_work_tree_is_no_checkout(tmp_path: Path, kind: str) -> None:
-    """Neither an ordinary directory nor a bare repository has one."""
     if kind == "bare":
         Checkout(tmp_path).git("init", "--quiet", "--bare", "bare")
         (tmp_path / ".git").rename(tmp_path / "moved")
@@ -224,7 +212,6 @@ def test_a_directory_without_work_tree_is_no_checkout(tmp_path: Path, kind: str)
 
 
 def test_a_repository_without_commit_is_said(repository: Checkout) -> None:
-    """A branch without commit has no head."""
     assert repository.read() == Git(top=repository.path.resolve(), problem="no commit yet")
     assert repository.tracked() is None
 
@@ -276,7 +263,6 @@ class TestAnotherOwner:
 def test_a_git_that_hangs_or_talks_nonsense_is_survived(
     repository: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str
 ) -> None:
-    """A stuck wrapper costs its time and no more."""
     monkeypatch.setattr(git, "CALL_TIMEOUT", 0.2)
     said = git.read([repository.path], fake_git(tmp_path / "bin", script))
     assert (said.top, said.checked_out) == (repository.path.resolve(), None)
@@ -287,7 +273,6 @@ def test_a_git_that_hangs_or_talks_nonsense_is_survived(
 def test_what_was_said_before_git_hung_is_kept(
     repository: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each field is on its own."""
     sha = repository.commit()
     monkeypatch.setattr(git, "CALL_TIMEOUT", 0.5)
     env = fake_git(
@@ -332,7 +317,7 @@ def test_git_starts_no_monitor(repository: Checkout, tmp_path: Path) -> None:
 
 @posix
 def test_a_missing_commit_is_not_fetched(repository: Checkout, tmp_path: Path) -> None:
-    """In a partial clone git would fetch what is missing."""
+    """In a partial clone a plain git would fetch it."""
     repository.commit("first")
     repository.git("config", "uploadpack.allowFilter", "true")
     repository.git("config", "uploadpack.allowAnySHA1InWant", "true")
@@ -340,7 +325,6 @@ def test_a_missing_commit_is_not_fetched(repository: Checkout, tmp_path: Path) -
     later = repository.commit("later")
     clone.git("config", "protocol.file.allow", "always")
     assert clone.show(later) == git.Commit(id=later)
-    # A plain git would have fetched it.
     assert clone.git("log", "-1", "--format=%s", later) == "later"
 
 
@@ -379,7 +363,6 @@ def test_a_tracked_file_has_the_name_that_git_gives_it(
 
 
 def test_changed_files_are_those_that_two_commits_differ_in(repository: Checkout) -> None:
-    """Names are as `tracked` has them."""
     old = repository.commit(file="a.py")
     repository.commit("new", file="pkg/ü.py")
     new = repository.commit("changed", file="a.py")

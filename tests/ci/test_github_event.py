@@ -8,17 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ci_environments import (
-    BASE,
-    CASES,
-    HEAD,
-    MERGE,
-    build,
-    shell,
-)
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from sound_builds import assert_sound
+from ci_environments import BASE, CASES, HEAD, MERGE, build, shell
 
 from pytest_coveralls_submit.ci.detect import detect
 
@@ -221,25 +211,3 @@ def test_wrong_types_deep_in_the_event_are_skipped(tmp_path: Path, wrong: object
         {"head_commit": wrong, "repository": wrong},
     ):
         assert detect(with_event(GITHUB_PULL_REQUEST, tmp_path, event)) == WITHOUT_EVENT
-
-
-KEYS = (
-    *("pull_request", "head", "base", "sha", "ref", "number", "workflow_run", "head_commit"),
-    *("pull_requests", "author", "name", "message", "merge_group", "head_sha", "html_url", "id"),
-)
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text() | st.just(HEAD),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner),
-    max_leaves=30,
-)
-
-
-@settings(deadline=None)  # a slow disk is no fault
-@given(event=JSON)
-def test_no_event_raises_or_gives_a_wrong_kind_of_value(
-    tmp_path_factory: pytest.TempPathFactory, event: object
-) -> None:
-    """The invariants of the rows hold whatever the event file says."""
-    env = with_event(GITHUB_PULL_REQUEST, tmp_path_factory.getbasetemp(), event)
-
-    assert_sound(detect(env))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sound_builds import assert_sound
 
 from pytest_coveralls_submit.ci.detect import Build, detect
-from pytest_coveralls_submit.ci.services import GENERIC, SERVICES, Cell, Service
+from pytest_coveralls_submit.ci.services import GENERIC, SERVICES, Service
 
 # A column filled from one and the same variable in all jobs would make them overwrite each other.
 WITHOUT_JOB_ID = {
@@ -56,14 +56,6 @@ def test_names_are_unique_and_the_generic_row_is_last() -> None:
     """The first row that runs wins; the generic one runs always."""
     assert len(set(IN_TURN)) == len(SERVICES)
     assert [service for service in SERVICES if not service.when] == [GENERIC] == [SERVICES[-1]]
-
-
-def test_a_bare_template_is_one_cell() -> None:
-    """A tuple whose comma was forgotten is read as what was meant."""
-    service = Service(name="x", when="X", documented_at="", service_number=("{JOB_ID}"))
-
-    assert service.cells("service_number") == (Cell("{JOB_ID}"),)
-    assert list(service.variables()) == ["JOB_ID"]
 
 
 @each_service

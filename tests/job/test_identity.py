@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -96,27 +95,9 @@ def test_a_job_of_git_alone_has_commit_and_branch() -> None:
     }
 
 
-def test_a_job_of_a_ci_service_without_git_has_what_the_service_says() -> None:
+def test_a_job_without_git_has_the_fields_of_the_ci_service() -> None:
     """An image without git still names commit, author and repository's address."""
-    build = Build(
-        service_name="gitlab-ci",
-        service_number="12",
-        service_job_id="34",
-        service_job_number="unit 1/2",
-        service_pull_request="5",
-        service_branch="topic/x",
-        service_build_url="https://ci/12",
-        service_job_url="https://ci/34",
-        service_attempt="2",
-        commit_sha=SHA,
-        repo_name="octo/sample",
-        author_name="Ada",
-        author_email="ada@example.org",
-        message="Sow",
-        remote_url="https://host/o/r.git",
-    )
-
-    assert composed(build=build, flag="unit") == {
+    sent: dict[str, Any] = {
         "service_name": "gitlab-ci",
         "service_number": "12",
         "service_job_id": "34",
@@ -127,15 +108,16 @@ def test_a_job_of_a_ci_service_without_git_has_what_the_service_says() -> None:
         "service_job_url": "https://ci/34",
         "service_attempt": "2",
         "commit_sha": SHA,
+    }
+    author: dict[str, Any] = {"author_name": "Ada", "author_email": "a@b", "message": "Sow"}
+    build = Build(**sent, **author, repo_name="octo/sample", remote_url="https://host/o/r.git")
+
+    assert composed(build=build, flag="unit") == {
+        **sent,
         "flag_name": "unit",
         "run_at": NOW,
         "git": {
-            "head": {
-                "id": SHA,
-                "author_name": "Ada",
-                "author_email": "ada@example.org",
-                "message": "Sow",
-            },
+            "head": {"id": SHA, **author},
             "branch": "topic/x",
             "remotes": [{"name": "origin", "url": "https://host/o/r.git"}],
         },
@@ -174,47 +156,25 @@ def test_a_job_of_settings_alone_has_them_all() -> None:
 
 
 @pytest.mark.parametrize(
-    ("chosen", "build", "expected"),
+    ("chosen", "build", "branch", "commit"),
     [
-        ({"service_branch": "s", "commit_sha": "1234567"}, True, ("s", "1234567")),
-        ({}, True, ("b", OTHER)),
-        ({}, False, ("topic/y", SHA)),
+        ({"service_branch": "s", "commit_sha": "1234567"}, {}, "s", "1234567"),
+        ({}, {"service_branch": "b", "commit_sha": OTHER}, "b", OTHER),
+        ({}, {}, "topic/y", SHA),
     ],
 )
 def test_a_setting_beats_the_ci_service_beats_git(
-    chosen: dict[str, str], build: bool, expected: tuple[str, str]
+    chosen: dict[str, str], build: dict[str, Any], branch: str, commit: str
 ) -> None:
     """A checkout of a pull request is often a merge that exists nowhere else."""
-    said = Build(service_branch="b", commit_sha=OTHER) if build else Build()
+    made = composed(settings(**chosen, service_number="2"), Build(**build, service_number="1"), GIT)
 
-    made = composed(settings(**chosen), said, GIT)
-
-    assert (made["service_branch"], made["commit_sha"]) == expected
-    assert (made["git"]["branch"], made["git"]["head"]["id"]) == expected
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "service_name",
-        "service_number",
-        "service_job_id",
-        "service_job_number",
-        "service_build_url",
-        "service_job_url",
-        "service_attempt",
-    ],
-)
-def test_each_service_field_is_the_settings_first(name: str) -> None:
-    """An override is one; without it the CI service's word holds."""
-    build = replace(Build(), **{name: "detected"})  # type: ignore[arg-type]
-
-    assert composed(build=build)[name] == "detected"
-    assert composed(settings(**{name: "set"}), build)[name] == "set"
+    assert (made["service_branch"], made["commit_sha"]) == (branch, commit)
+    assert (made["git"]["branch"], made["git"]["head"]["id"]) == (branch, commit)
+    assert made["service_number"] == "2"
 
 
 def test_another_commit_than_gits_is_not_given_gits_author() -> None:
-    """Who wrote HEAD did not write the commit that a setting names."""
     made = composed(settings(commit_sha="1234567"), Build(author_name="Cleo"), GIT)
 
     assert made["git"]["head"] == {"id": "1234567", "author_name": "Cleo"}
@@ -233,8 +193,7 @@ def test_git_knows_its_own_commit_best_and_the_ci_fills_gaps() -> None:
     }
 
 
-def test_gits_remotes_are_asked_before_the_ci_services() -> None:
-    """The service's address stands in where git names none, under its own or the usual name."""
+def test_gits_remotes_come_before_the_ci_services() -> None:
     build = Build(remote_url="https://ci/r.git", remote_name="upstream")
 
     assert composed(build=build, git=GIT)["git"]["remotes"][0]["url"] == "https://host/o/r.git"
@@ -244,7 +203,6 @@ def test_gits_remotes_are_asked_before_the_ci_services() -> None:
 
 
 def test_a_tag_stands_in_for_a_branch() -> None:
-    """A build of a tag has no branch, and git is detached."""
     assert composed(build=Build(tag="v1.0"))["service_branch"] == "v1.0"
 
 
@@ -290,7 +248,7 @@ def test_on_github_the_kind_of_token_decides_the_service_name(
 
 
 def test_a_service_name_that_is_set_holds() -> None:
-    """Who names the service knows better; ``github`` then needs the repository's name."""
+    """``github`` then needs the repository's name."""
     named = composed(settings(service_name="my-ci"), GITHUB, token=GITHUB_TOKEN)
     github = composed(settings(service_name="github"), GITHUB)
 
@@ -299,7 +257,6 @@ def test_a_service_name_that_is_set_holds() -> None:
 
 
 def test_a_repository_that_is_set_is_sent_everywhere() -> None:
-    """``repo_name`` is an override like the others."""
     made = composed(settings(repo_name="a/b"), Build(service_name="drone", repo_name="c/d"))
 
     assert made["repo_name"] == "a/b"
@@ -317,18 +274,8 @@ SYSTEM = {"linux": "linux", "darwin": "macos", "win32": "windows"}.get(sys.platf
         ({}, Build(), {"TOX_ENV_NAME": "py312"}, None),
         ({"flag_name": "unit"}, Build(), {}, "unit"),
         ({"flag_name": "unit {python}"}, Build(), {}, f"unit {PYTHON}"),
-        (
-            {"flag_name": "{os}/{arch}"},
-            Build(),
-            {},
-            f"{SYSTEM}/{platform.machine().lower()}",
-        ),
-        (
-            {"flag_name": "{job}-{node_index}"},
-            Build(job_name="t", node_index="3"),
-            {},
-            "t-3",
-        ),
+        ({"flag_name": "{os}/{arch}"}, Build(), {}, f"{SYSTEM}/{platform.machine().lower()}"),
+        ({"flag_name": "{job}-{node_index}"}, Build(job_name="t", node_index="3"), {}, "t-3"),
         ({"flag_name": "{toxenv}"}, Build(), {"TOX_ENV_NAME": "py312"}, "py312"),
         ({"flag_name": "unit-{toxenv}"}, Build(), {}, "unit"),
         ({"flag_name": "{toxenv}"}, Build(), {}, None),
@@ -352,7 +299,6 @@ def test_a_flag_is_a_template_or_for_parallel_builds_one_of_its_own(
 def test_an_unknown_placeholder_is_an_error_that_lists_the_known(
     template: str, unknown: str
 ) -> None:
-    """The message names the source, the template and what it takes."""
     with pytest.raises(SettingsError) as caught:
         head.flag_name(settings(flag_name=template), Build(), {})
 
