@@ -41,7 +41,7 @@ _OPTIONS = (
 _ENVIRONMENT = {
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_NO_LAZY_FETCH": "1",
-    "GIT_ALLOW_PROTOCOL": "none",  # the same for git before 2.45: no protocol may be used
+    "GIT_ALLOW_PROTOCOL": "none",  # the same for git before 2.45
     "GIT_OPTIONAL_LOCKS": "0",
     "LC_ALL": "C",
 }
@@ -76,7 +76,7 @@ class Repository:
         return cls(top, program, kept | own, CALL_TIMEOUT)
 
     def run(self, *arguments: str, limit: int = MAX_OUTPUT) -> child_process.Completed:
-        """Run git at the top level; raise ProcessError as `child_process.run` does."""
+        """Run git at the top level; see `child_process.run` for errors."""
         return child_process.run(
             [self.program, "-C", str(self.top), *_OPTIONS, *arguments],
             env=self.env,
@@ -85,7 +85,7 @@ class Repository:
         )
 
     def resolve(self, name: str) -> str | None:
-        """Return the id of the commit with a name, None without it."""
+        """Return the id of a commit by any name, if here."""
         found = self.run("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
         return found.stdout.decode().strip() if found.status == 0 else None
 
@@ -107,7 +107,7 @@ COMMIT_DETAILS = tuple(field.name for field in fields(Commit) if field.name != "
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Remote:
-    """Hold a remote; the URL has no credentials, query or fragment."""
+    """Hold a remote, its URL without credentials, query and fragment."""
 
     name: str
     url: str
@@ -155,7 +155,7 @@ def _first_top(directories: Sequence[Path]) -> Path:
 
 
 def _find_top(directory: Path) -> Path:
-    """Return the real path of the repository at or above a directory.
+    """Return the repository at or above a directory.
 
     git is told its place, for two reasons. Since 2.35.2 it refuses another owner's repository
     that it found itself, like every checkout mounted into a container; several releases accept
@@ -175,7 +175,7 @@ def _find_top(directory: Path) -> Path:
 
 
 def _is_trusted(top: Path, marker: Path) -> bool:
-    """Distrust a repository that somebody put into a directory of others, say /tmp."""
+    """Distrust a repository put into another user's directory, like /tmp."""
     if sys.platform == "win32":
         return True
     return marker.lstat().st_uid in {0, os.geteuid(), top.stat().st_uid}
@@ -212,7 +212,7 @@ def _remotes(repository: Repository) -> tuple[Remote, ...]:
 
 
 def read_commit(repository: Repository, commit: str) -> Commit:
-    """Read a commit; its id alone where it is not here."""
+    """Read a commit; its id alone where it is missing."""
     options = ("--no-walk=unsorted", "--ignore-missing", "--encoding=UTF-8", f"--format={_FORMAT}")
     printed = repository.run("log", *options, commit, "--").stdout
     known, *values = [*printed.split(b"\0"), b"", b"", b"", b"", b""][:6]
@@ -228,22 +228,22 @@ def _decoded(printed: bytes) -> str | None:
 
 
 def parents_of(repository: Repository, commit: str) -> list[str]:
-    """Return the parents of a commit, also those that are not here.
+    """Return the parents of a commit, missing ones too.
 
-    A checkout of depth 1 hides them from every command but `cat-file`.
+    A checkout of depth 1 hides these from every command but `cat-file`.
     """
     header, _, _ = repository.run("cat-file", "commit", commit).stdout.partition(b"\n\n")
     return [parent.decode() for parent in _PARENT.findall(header)]
 
 
 def changed_between(repository: Repository, old: str, new: str) -> frozenset[str]:
-    """Return the files that differ between two commits; empty if unknown."""
+    """Return the files that differ between two commits, if known."""
     names = _names(repository, "diff-tree", "-r", "--name-only", "-z", old, new)
     return frozenset(names or ())
 
 
 def tracked(git: Git) -> frozenset[str] | None:
-    """Return the tracked files as git spells them; None if unknown."""
+    """Return the tracked files as git spells them, if known."""
     if git.repository is None or git.problem:
         return None
     names = _names(git.repository, "ls-files", "-z")
@@ -251,7 +251,7 @@ def tracked(git: Git) -> frozenset[str] | None:
 
 
 def name_if_tracked(path: Path, git: Git) -> str | None:
-    """Return the name of a tracked file, None for any other."""
+    """Return the name of a file in git, if tracked."""
     if git.repository is None:
         return None
     words = ("ls-files", "-z", "--error-unmatch", "--", os.path.realpath(path))
@@ -270,8 +270,9 @@ def _names(repository: Repository, *arguments: str) -> list[str] | None:
 
 
 def is_content(path: Path, blob: str) -> bool:
-    """Tell whether a file has the content of a blob, with LF or CRLF.
+    """Tell whether a file has a blob's content.
 
+    Line ends may be LF or CRLF; the hash is that of
     https://git-scm.com/book/en/v2/Git-Internals-Git-Objects
     """
     algorithm = "sha1" if len(blob) == _SHA1_DIGITS else "sha256"

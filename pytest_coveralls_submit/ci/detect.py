@@ -1,4 +1,4 @@
-"""Read the build of a CI service from its environment variables."""
+"""Read a build from the variables of its CI service."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Build:
-    """Hold the facts about a build; texts are stripped and never empty.
+    """Hold the facts about a build.
 
     Attributes:
         service_number: shared by all jobs of a build; ``finish`` sends it as ``build_num``.
@@ -69,7 +69,7 @@ class Build:
 
     @property
     def is_workflow_run(self) -> bool:
-        """Tell whether this GitHub run follows the one that measured."""
+        """Tell whether this GitHub run follows the measured one."""
         return self.event_name == "workflow_run"
 
 
@@ -78,7 +78,7 @@ _OF_PULL_REQUESTS = ("target_branch", "merge_sha", "head_ref", "diff_base_sha")
 
 
 def detect(env: Mapping[str, str]) -> Build:
-    """Return the build by the first row that fits, then the generic variables.
+    """Return the build by its row, then by the generic variables.
 
     No file is read but GitHub's event. A value that cannot be used is skipped for the next cell.
     """
@@ -87,7 +87,7 @@ def detect(env: Mapping[str, str]) -> Build:
     event, problems = github_event(env, variables)
     rows = [(service, {**env, **event})]
     if service is not GENERIC:
-        # A variable that the row reads or ignores has been judged there: it has no second say.
+        # A variable that the row reads or ignores was judged there.
         judged = variables | {*service.ignored}
         rows.append((GENERIC, {name: env[name] for name in env if name not in judged}))
     return Build(service_name=service_name(env), problems=problems, **_values(rows))
@@ -145,14 +145,14 @@ def _first(rows: _Rows, column: str, *, push: bool, accept: _Cleaner | None = No
 
 
 def _matched(cell: Cell, env: Mapping[str, str], tidy: _Cleaner) -> str:
-    """Return the value of a cell; empty where a variable is missing or nothing matches."""
+    """Return the value of a cell, or an empty text."""
     text = _filled(cell.template, env, tidy)
     match = re.fullmatch(cell.pattern, text, re.DOTALL) if text else None
     return "".join(filter(None, match.groups())).strip() if match else ""
 
 
 def _filled(template: str, env: Mapping[str, str], tidy: _Cleaner) -> str | None:
-    """Fill in a template; None where a variable that it needs is not usable."""
+    """Fill in a template; None where a variable is not usable."""
     values = {}
     for name, optional in PLACEHOLDER.findall(template):
         value = tidy(_variable(env, name))
@@ -166,7 +166,7 @@ def _variable(env: Mapping[str, str], name: str) -> str:
     return env.get(name) or env.get(name.upper(), "")  # Windows knows no lower case
 
 
-# --- What a variable may hold -------------------------------------------------------------------
+# --- values of variables ------------------------------------------------------------------------
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 # A macro of Azure, Google, a shell or Harness that nothing was put in for.
@@ -174,13 +174,13 @@ _UNRESOLVED = re.compile(r"\$\(.*\)|\$\{.*\}|\$[A-Z_][A-Z0-9_]*|<\+.*>|null|unde
 
 
 def _message(value: str) -> str | None:
-    """Return a text of several lines; what is not Unicode becomes ``?``."""
+    """Return a text of several lines, in Unicode."""
     text = value.encode("utf-8", "replace").decode("utf-8").replace("\0", "")
     return text.strip() or None
 
 
 def _plain(value: str) -> str | None:
-    """Return one line, of a URL without its secrets; None where it cannot be used."""
+    """Return one line, without the secrets of a URL."""
     text = _message(value)
     if not text or _CONTROL.search(text) or _UNRESOLVED.fullmatch(text):
         return None
@@ -188,9 +188,9 @@ def _plain(value: str) -> str | None:
 
 
 def _in_link(value: str) -> str | None:
-    """Return a value as a part of a link, without ``?`` and ``#`` of its own."""
+    """Return a value as a part of a link."""
     text = _plain(value)
-    if not text or "@" in text:  # what is before it may be secret
+    if not text or "@" in text:  # the part before it may be secret
         return None
     return _quoted(text) if "://" in text else quote(text, safe="/=")
 
@@ -199,7 +199,7 @@ def _quoted(url: str) -> str:
     return quote(url, safe=":/%[]!$&'()*+,;=~@")
 
 
-# --- What a field may hold ----------------------------------------------------------------------
+# --- values of fields ---------------------------------------------------------------------------
 
 
 def _like(pattern: str) -> _Cleaner:
@@ -225,9 +225,9 @@ def _branch(text: str) -> str | None:
 
 
 def _branch_of_pull_request(number: str) -> _Cleaner:
-    """Return a cleaner that refuses a pull request's number in place of its branch.
+    """Return a cleaner that refuses the pull request's own number.
 
-    Of that number alone: ``PR-12`` and ``pull/12`` are names that a branch may have.
+    ``PR-12`` and ``pull/12`` are names that the branch of another one may have.
     """
     pattern = (
         rf"(?:pull|pr|pull-requests|merge-requests)/{number}(?:/.*)?|{number}/(?:merge|head)"
@@ -257,7 +257,7 @@ def _link(text: str) -> str | None:
 
 
 def _remote(text: str) -> str | None:
-    """Return an address without secrets; of the users before ``host:path`` only ``git@``."""
+    """Return an address without secrets; of users only ``git@`` stays."""
     url = public_url(text)
     if "://" in url:
         return re.sub("(?<!:)//+", "/", _quoted(url))

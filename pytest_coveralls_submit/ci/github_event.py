@@ -1,4 +1,4 @@
-"""Read GitHub's event file, which Gitea and Forgejo have as well."""
+"""Read the event file of GitHub, Gitea and Forgejo."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _read(path: str) -> tuple[dict[str, Any], tuple[str, ...]]:
 
 
 def _with_run_before(event: dict[str, Any], run: dict[str, Any]) -> dict[str, Any]:
-    """Return the event with commit, pull request and branch of the run before.
+    """Return the event with the facts of the run before.
 
     GitHub lists no pull request of a fork; its ``main`` would be filed as the repository's own.
     """
@@ -78,7 +78,7 @@ def _names_the_base(env: Mapping[str, str]) -> bool:
 
 
 def _dig(document: object, path: str) -> str | None:
-    """Return the text or number at ``a.b.c`` as text, None for any other type."""
+    """Return the text or number at ``a.b.c`` as text."""
     for key in path.split("."):
         document = document.get(key) if isinstance(document, dict) else None
     if isinstance(document, int) and not isinstance(document, bool):

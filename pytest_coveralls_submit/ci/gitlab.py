@@ -1,4 +1,4 @@
-"""Read a commit from GitLab's Commits API; give the commit a status.
+"""Read a commit from GitLab, and give it a status.
 
 Both forms are spoken: today's (v4) and the CI API of GitLab 8 and some releases of 9.
 """
@@ -66,7 +66,7 @@ class _Api:
     advice: Mapping[int, str]
 
     def read(self, answer: Answer, shape: type[_Shape], purpose: str) -> _Shape:
-        """Return the JSON of an answer; raise GitLabError for a refusal."""
+        """Return the JSON of an answer, or raise GitLabError."""
         try:
             document = json.loads(answer.text)
         except (ValueError, RecursionError):
@@ -93,7 +93,7 @@ class _Api:
 
 
 def fill(build_sha: str, env: Mapping[str, str], ask: Ask) -> Commit | None:
-    """Return a commit as GitLab knows it, None without an answer."""
+    """Return a commit as GitLab knows it, if it answers."""
     sha = commit_id(build_sha)
     # gitlabhq/gitlabhq: doc/ci/variables/predefined_variables.md
     variables = ("CI_API_V4_URL", "CI_PROJECT_ID", "CI_JOB_TOKEN")
@@ -139,7 +139,7 @@ def announce(
     project's CI token, that of v4 has the scope api.
 
     Raises:
-        GitLabError: GitLab cannot be asked, did not answer, or refused.
+        GitLabError: a variable is missing, or GitLab did not answer or refused.
     """
     variables = ("CI_API_V4_URL", "CI_SERVER_URL", "CI_PROJECT_ID")
     base, older, project = (env.get(name, "").strip() for name in variables)
@@ -183,7 +183,7 @@ def _project(base: str, project: str) -> str:
 
 
 def _pipeline(env: Mapping[str, str], sha: str) -> int | None:
-    """Return this job's pipeline, unless it runs on another commit, such as a merge."""
+    """Return this job's pipeline, unless it runs on a merge."""
     number, commit = (env.get(name, "").strip() for name in ("CI_PIPELINE_ID", "CI_COMMIT_SHA"))
     return int(number) if commit == sha and re.fullmatch("[0-9]{1,18}", number) else None
 
@@ -206,29 +206,29 @@ def _announce_commit(api: _Api, base: str, project: str, push: Mapping[str, Any]
         return f"GitLab: commit {sha[:8]} is known already, nothing to announce"
     if next(known, None):
         raise GitLabError(
-            f"GitLab was not told of commit {sha[:8]}: it lists more than {LIMIT} commits, "
-            "so whether it knows this one, and would build it again, cannot be told"
+            f"commit {sha[:8]} was not announced: GitLab lists more than {LIMIT} commits, and "
+            "would build one that it knows already again"
         )
     body = json.dumps({**parameters, "data": push}).encode()
-    api.read(_ask_older(api, "POST", base, "", body), dict, "take the commit")
+    api.read(_older_answer(api, "POST", base, "", body), dict, "take the commit")
     return f"GitLab: commit {sha[:8]} was announced"
 
 
 def _older_commits(api: _Api, base: str, parameters: Mapping[str, str]) -> Iterator[str | None]:
-    """Yield the ids of all commits, page by page; GitLab 8 gives the oldest first."""
+    """Yield the ids of all commits, the oldest first."""
     for page in count(1):
         query = urlencode({**parameters, "page": page, "per_page": PER_PAGE})
-        answer = _ask_older(api, "GET", base, f"?{query}", b"")
+        answer = _older_answer(api, "GET", base, f"?{query}", b"")
         listed = api.read(answer, list, "list the commits")
         if not listed:
             return
         yield from (entry.get("sha") for entry in listed if isinstance(entry, dict))
 
 
-def _ask_older(
+def _older_answer(
     api: _Api, method: Literal["GET", "POST"], base: str, query: str, body: bytes
 ) -> Answer:
-    """Ask at the first path that exists; a 404 in JSON is about the project."""
+    """Use the first path that exists; 404 in JSON means the project."""
     answer = Answer()
     for path in _OLDER_PATHS:
         url = base.rstrip("/") + path + query
@@ -239,11 +239,9 @@ def _ask_older(
 
 
 def _push_event(env: Mapping[str, str], head: Commit, ref: str | None) -> dict[str, Any]:
-    """Return the push of the commit; GitLab finds its author in `commits` only."""
+    """Return the push of the commit, with its author."""
     if ref is None:
-        raise GitLabError(
-            "GitLab was not told of the commit: its branch is unknown; set CI_BUILD_REF_NAME"
-        )
+        raise GitLabError("the branch of the commit is unknown; set CI_BUILD_REF_NAME")
     kind = "tags" if env.get("CI_BUILD_TAG", "").strip() else "heads"
     author = {"name": head.author_name, "email": head.author_email}
     return {
@@ -257,7 +255,7 @@ def _push_event(env: Mapping[str, str], head: Commit, ref: str | None) -> dict[s
 
 
 def _check_address(address: str, variable: str) -> None:
-    """Raise GitLabError unless nobody else reads a token that is sent there."""
+    """Raise GitLabError unless a token is safe on its way."""
     parts = _ADDRESS.fullmatch(address)
     if not parts or (parts["scheme"] == "http" and not is_loopback(parts["ip"] or parts["name"])):
         raise GitLabError(

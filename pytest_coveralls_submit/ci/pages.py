@@ -23,22 +23,22 @@ from ..output import (
 )
 from ..text import escaped, percentage
 
-# GitHub drops what a step has beyond that (actions/toolkit#734).
+# GitHub drops further ones of a step (actions/toolkit#734).
 MAX_ANNOTATIONS = 10
 AGENT_TIMEOUT = 10.0  # seconds
 LEAST_COVERED_ROWS = 10
 CHANGED_ROWS = 20
 
-# Marks of Markdown, and what GitHub turns into links without any mark.
+# Marks of Markdown, and addresses that GitHub turns into links without any mark.
 _MARKS = re.compile(r"[\\`*_{}\[\]<>#|~$&]|:(?=//)|(?<=www)\.", re.IGNORECASE)
 
 
 def pages(
     outcome: Outcome, env: Mapping[str, str], *, annotate: bool = False, is_trusted: bool = True
 ) -> list[str]:
-    """Show an outcome on its CI service; return commands to print.
+    """Show an outcome on its CI service; return commands.
 
-    What cannot be written is left out: nothing here may fail a run.
+    They are printed. A file that cannot be written is left out: nothing here may fail a run.
 
     Args:
         outcome: with no secret in it.
@@ -211,7 +211,7 @@ def _paragraphs(outcome: Outcome) -> Iterator[str]:
 
 
 def _changed_table(files: Sequence[ChangedFile]) -> str:
-    """Return the changed files as a table, most missed lines first."""
+    """Return a table of changed files, most missed lines first."""
     rows = ["| Changed file | Covered | Changed | Missed lines |", "| --- | ---: | ---: | --- |"]
     for file in sorted(files, key=lambda file: file.covered - file.total)[:CHANGED_ROWS]:
         missed = first_of([line_range(*lines) for lines in file.missed], RANGES)

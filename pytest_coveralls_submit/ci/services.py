@@ -1,4 +1,4 @@
-"""The CI services: a row each, with the place where its variables are documented."""
+"""Describe the CI services, a row each, with their documentation."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ PLACEHOLDER = re.compile(r"\{([\w.]+)(\??)\}")
 
 
 class Cell(NamedTuple):
-    """Hold a template with a condition; a row may have a bare template instead.
+    """Hold a template with a condition.
 
     ``{NAME}`` is a variable, ``{NAME?}`` one that may be missing. The template is skipped when a
     variable is unset, blank or unusable. The filled template must match ``pattern`` as a whole;
     its groups, joined, are the value. With ``unless_pull_request`` it is skipped for pull
-    requests, where such a variable tells of the target branch or of the synthetic merge.
+    requests, where such a variable names the target branch or the synthetic merge.
     """
 
     template: str
@@ -27,7 +27,7 @@ Column: TypeAlias = "str | Cell | tuple[str | Cell, ...]"
 
 
 class Service:
-    """Hold a row: how to recognise a CI service, and its variables.
+    """Hold the variables of a CI service, and how to recognise it.
 
     Args:
         name: sent as ``service_name``.
@@ -55,7 +55,7 @@ class Service:
         self._columns = columns
 
     def cells(self, field: str) -> tuple[Cell, ...]:
-        """Return the cells of a field in the order of trying."""
+        """Return the cells of a field, in order."""
         column = self._columns.get(field, ())
         cells = (column,) if isinstance(column, str | Cell) else column
         return tuple(cell if isinstance(cell, Cell) else Cell(cell) for cell in cells)
@@ -83,15 +83,15 @@ _RUN_BY_NUMBER = "{GITHUB_SERVER_URL}/{GITHUB_REPOSITORY}/actions/runs/{GITHUB_R
 
 
 def _actions(name: str, when: str, documented_at: str, page: Column) -> Service:
-    """Return the row of GitHub Actions, or of its likes with another page of a run."""
+    """Return the row of GitHub Actions or its likes."""
     return Service(
         name,
         when=when,
         documented_at=documented_at,
-        # A run that follows another one speaks for that one, which measured.
+        # A run that follows another one stands for it: the first one has measured.
         service_number=("{event.workflow_run.id}", "{GITHUB_RUN_ID}"),
-        # No variable tells the legs of a matrix apart, all share GITHUB_JOB. Each leg that runs at
-        # the same time has a runner of its own; job/identity.py adds Python, system and flag.
+        # All legs of a matrix share GITHUB_JOB. Those that run at the same time have runners of
+        # their own; job/identity.py adds Python, system and flag.
         service_job_id=("{GITHUB_JOB}-{RUNNER_NAME}", "{GITHUB_JOB}"),
         service_pull_request=(
             "{event.pull_request.number}",
@@ -267,7 +267,7 @@ SERVICES: tuple[Service, ...] = (
         when=("JENKINS_URL", "JENKINS_HOME"),
         documented_at="jenkinsci/jenkins: CoreEnvironmentContributor; branch-api-plugin: "
         "BranchNameContributor; git-plugin and ghprb-plugin: README; gitlab-plugin: README",
-        # The identity for commits yet to be made, not that of the commit which is built.
+        # The identity for commits yet to be made, not that of the tested commit.
         ignored=(
             "GIT_AUTHOR_NAME",
             "GIT_AUTHOR_EMAIL",
@@ -329,7 +329,7 @@ SERVICES: tuple[Service, ...] = (
             "{SYSTEM_PULLREQUEST_PULLREQUESTID}",
             Cell("{BUILD_SOURCEBRANCH}", _PULL_REF),
         ),
-        # BUILD_SOURCEBRANCHNAME has only what follows the last slash.
+        # BUILD_SOURCEBRANCHNAME is cut after the last slash.
         service_branch=("{SYSTEM_PULLREQUEST_SOURCEBRANCH}", _push("{BUILD_SOURCEBRANCH}")),
         target_branch="{SYSTEM_PULLREQUEST_TARGETBRANCH}",
         commit_sha=("{SYSTEM_PULLREQUEST_SOURCECOMMITID}", _push("{BUILD_SOURCEVERSION}")),
@@ -501,7 +501,7 @@ SERVICES: tuple[Service, ...] = (
         service_number="{BUILD_NUMBER}",
         service_job_id="{TEAMCITY_BUILDCONF_NAME}-{BUILD_NUMBER}",
         commit_sha="{BUILD_VCS_NUMBER}",
-        # The old address of a build is nothing without its query, which is cut off.
+        # The old address of a build does not work without its query, which is cut off.
         service_build_url=Cell("{BUILD_URL}", "(?!.*/viewLog[.]html$)(.+)"),
         job_name="{TEAMCITY_BUILDCONF_NAME}",
     ),
@@ -510,7 +510,7 @@ SERVICES: tuple[Service, ...] = (
         when=("CODEBUILD_BUILD_ID", "CODEBUILD_CI"),
         documented_at="https://docs.aws.amazon.com/codebuild/latest/userguide/build-env-ref-env-vars.html",
         service_number=(
-            # The builds of a batch have no documented number in common, only what they build.
+            # The builds of a batch have no documented number in common, only the commit.
             Cell(
                 "{CODEBUILD_BATCH_BUILD_IDENTIFIER} {CODEBUILD_RESOLVED_SOURCE_VERSION}",
                 r".+ (\S+)",
@@ -774,7 +774,7 @@ SERVICES: tuple[Service, ...] = (
     ),
     Service(
         "google-cloud-build",
-        # Nothing is in the environment but what the user maps from the substitutions.
+        # The environment has only the substitutions that the user maps.
         when=(
             "BUILDER_OUTPUT",
             "BUILD_ID PROJECT_ID TRIGGER_NAME",

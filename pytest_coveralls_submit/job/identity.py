@@ -1,4 +1,4 @@
-"""Build the identity of a job: its fields but the source files."""
+"""Build the identity of a job: all fields but its files."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def flag_name(settings: Settings, build: Build, env: Mapping[str, str]) -> str |
         known = " ".join(f"{{{name}}}" for name in values)
         problem = redact(f'is "{template}": {{{unknown[0]}}} is unknown', settings.secrets)
         raise SettingsError(f"{settings.origins['flag_name']} {problem}; expected {known}")
-    # What an empty placeholder leaves of separators goes; those in a value are its own.
+    # Separators beside an empty placeholder go; those in a value stay.
     used = re.sub(r"\{(\w+)\}", lambda found: found[0] if values[found[1]] else "", template)
     if used != template:
         used = used.strip(" -_/.:,")
@@ -138,7 +138,6 @@ def build_identity(
 
 
 def _service_name(settings: Settings, build: Build, token: Token | None) -> str | None:
-    """Return the service name, which on GitHub depends on the token."""
     if settings.service_name:
         return settings.service_name
     if build.service_name == GITHUB_ACTIONS and token is not None and token.is_github:
@@ -147,9 +146,9 @@ def _service_name(settings: Settings, build: Build, token: Token | None) -> str 
 
 
 def _branch_name(settings: Settings, build: Build, git: Git) -> str | None:
-    """Return the branch of the job; for a tag its name.
+    """Return the branch of the job, or the tag.
 
-    What git has checked out may be the target of a pull request, or under ``workflow_run`` any.
+    HEAD may be on the target of a pull request, or under ``workflow_run`` on any branch.
     """
     named = settings.service_branch if settings.service_branch != "HEAD" else None
     is_here = git.branch != build.target_branch and not build.is_workflow_run
@@ -167,9 +166,9 @@ def _commit_sha(settings: Settings, build: Build, git: Git) -> str | None:
 
 
 def _job_id(build: Build, flag: str | None) -> str | None:
-    """Return an id that differs between the jobs of a build.
+    """Return an id that differs within a build.
 
-    GitHub, Gitea and Forgejo have none for the legs of a matrix: job key and runner differ, and
+    GitHub, Gitea and Forgejo lack one for the legs of a matrix: job key and runner differ, and
     where one runner serves several, Python, system and flag do.
     """
     if not build.service_job_id or not (build.service_name or "").endswith("-actions"):
@@ -179,7 +178,7 @@ def _job_id(build: Build, flag: str | None) -> str | None:
 
 
 def _with_details(commit: str, build: Build, git: Git) -> Commit:
-    """Return the commit with the details from git, else from the CI service."""
+    """Return the commit with details from git, else the CI service."""
     known = git.head if git.head is not None and git.head.id == commit else Commit(id=commit)
     details = {name: getattr(known, name) or getattr(build, name) for name in COMMIT_DETAILS}
     return Commit(id=commit, **details)

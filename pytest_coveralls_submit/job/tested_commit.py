@@ -1,4 +1,4 @@
-"""Find the commit that was tested: the CI service's, or another."""
+"""Find the tested commit: the one that the CI service names, or another."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def find_tested_commit(git: Git, build: Build, commit_sha: str | None = None) ->
     Args:
         git: see `git.read`.
         build: of the CI service.
-        commit_sha: the setting, which names the commit whatever is checked out.
+        commit_sha: the setting; it wins over the checkout.
     """
     repository, head = git.repository, git.checked_out
     chosen = commit_id(commit_sha)
@@ -112,7 +112,7 @@ def merged_files_notices(git: Git, identity: Identity, names: Iterable[str]) -> 
 def _as_named(
     repository: Repository, git: Git, head: str, build: Build, chosen: str | None
 ) -> str | None:
-    """Return the commit that is named; None where HEAD is another one."""
+    """Return the named commit; None where HEAD is another one."""
     named = chosen or build.commit_sha
     base = named or build.merge_sha
     if base is None:
@@ -130,7 +130,7 @@ def _as_named(
 
 
 def _head_of_merge(repository: Repository, merge: str, build: Build) -> str:
-    """Return the parent of a pull request's merge that is its head.
+    """Return the head of a pull request, a parent of its merge.
 
     GitHub and GitLab merge it into the target, so that it is the second. Jenkins' git plugin
     (MergeWithGitSCMExtension) merges the target into it, where it does not hold the target yet.
@@ -156,10 +156,10 @@ def _head_of_merge(repository: Repository, merge: str, build: Build) -> str:
 def _commit_below(
     repository: Repository, git: Git, head: str, base: str, build: Build
 ) -> str | None:
-    """Return the id of `base` where HEAD was made from it here.
+    """Return the id of `base` where the job made HEAD from it.
 
-    HEAD is then a merge of a pull request, or has commits of the job itself on top. None where
-    it is another commit, maybe a descendant, that was checked out.
+    HEAD is then a merge of a pull request, or has commits of the job itself on top. Otherwise
+    another commit, maybe a descendant, was checked out.
     """
     if repository.resolve(base) == head:  # some services name an annotated tag
         return head
@@ -184,7 +184,7 @@ def _first_parents(repository: Repository) -> list[tuple[str, list[str]]]:
 
 
 def _was_made_here(repository: Repository, git: Git, build: Build) -> bool:
-    """Tell whether the job itself made HEAD, or checked it out."""
+    """Tell whether the job made HEAD instead of checking it out."""
     branches = {build.service_branch, build.target_branch}
     if git.branch and build.service_branch and git.branch not in branches:
         return False
@@ -193,7 +193,7 @@ def _was_made_here(repository: Repository, git: Git, build: Build) -> bool:
 
 
 def _other_commit(repository: Repository, git: Git, head: str) -> tuple[str, str | None]:
-    """Return HEAD, or the head of its merge, and its branch."""
+    """Return the commit that is checked out, and its branch."""
     listed = repository.run(
         "for-each-ref", "--points-at=HEAD", "--format=%(refname:lstrip=2)", "refs/remotes"
     )
