@@ -20,42 +20,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Build:
-    """Hold the facts about a build.
-
-    Attributes:
-        service_number: shared by all jobs of a build; ``finish`` sends it as ``build_num``.
-        service_job_id: differs between the jobs of one build.
-        service_job_number: a label.
-        service_pull_request: digits only.
-        service_branch: without prefix, never ``HEAD``; of a pull request its source.
-        target_branch: the branch that a pull request goes into.
-        event_name: GitHub's name of the event that started the run.
-        commit_sha: the head commit, never a synthetic merge.
-        merge_sha: checked out for a pull request whose head is unknown.
-        head_ref: the branch of ``origin`` in the clone that is a pull request's head.
-        diff_base_sha: the service compares a pull request with it.
-        repo_name: ``owner/repo``.
-        remote_url: without userinfo, query and fragment.
-        problems: notices on the service's file.
-    """
+    """Hold the facts about a build; texts are stripped, never empty."""
 
     service_name: str | None = None
-    service_number: str | None = None
-    service_job_id: str | None = None
-    service_job_number: str | None = None
-    service_pull_request: str | None = None
-    service_branch: str | None = None
-    target_branch: str | None = None
+    service_number: str | None = None  # shared by all jobs of a build, also sent by ``finish``
+    service_job_id: str | None = None  # differs between the jobs of one build
+    service_job_number: str | None = None  # a label
+    service_pull_request: str | None = None  # digits only
+    service_branch: str | None = None  # without prefix, never HEAD; of a pull request its source
+    target_branch: str | None = None  # that a pull request goes into
     service_build_url: str | None = None
     service_job_url: str | None = None
     service_attempt: str | None = None
-    event_name: str | None = None
+    event_name: str | None = None  # GitHub's name of the event that started the run
     tag: str | None = None
-    commit_sha: str | None = None
-    merge_sha: str | None = None
-    head_ref: str | None = None
-    diff_base_sha: str | None = None
-    repo_name: str | None = None
+    commit_sha: str | None = None  # the head commit, never a synthetic merge
+    merge_sha: str | None = None  # checked out for a pull request whose head is unknown
+    head_ref: str | None = None  # the branch of ``origin`` that is a pull request's head
+    diff_base_sha: str | None = None  # the service compares a pull request with it
+    repo_name: str | None = None  # ``owner/repo``
     job_name: str | None = None
     node_index: str | None = None
     author_name: str | None = None
@@ -63,9 +46,9 @@ class Build:
     committer_name: str | None = None
     committer_email: str | None = None
     message: str | None = None
-    remote_url: str | None = None
+    remote_url: str | None = None  # without userinfo, query and fragment
     remote_name: str | None = None
-    problems: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()  # notices on the service's file
 
     @property
     def is_workflow_run(self) -> bool:

@@ -27,7 +27,7 @@ def github_event(
         event = _with_run_before(event, event["workflow_run"])
     found = {name: text for name in wanted if (text := _dig({"event": event}, name)) is not None}
     if _names_the_base(env):
-        found.update(GITHUB_SHA="", GITHUB_REF="", GITHUB_REF_NAME="")
+        found.update(GITHUB_SHA="", GITHUB_REF="")
     return found, problems
 
 

@@ -93,20 +93,14 @@ def _actions(name: str, when: str, documented_at: str, page: Column) -> Service:
         # All legs of a matrix share GITHUB_JOB. Those that run at the same time have runners of
         # their own; job/identity.py adds Python, system and flag.
         service_job_id=("{GITHUB_JOB}-{RUNNER_NAME}", "{GITHUB_JOB}"),
-        service_pull_request=(
-            "{event.pull_request.number}",
-            Cell("{GITHUB_REF}", _PULL_REF),
-            "{event.number}",
-        ),
+        service_pull_request=("{event.pull_request.number}", Cell("{GITHUB_REF}", _PULL_REF)),
         service_branch=(
             "{event.pull_request.head.ref}",
             "{event.workflow_run.head_branch}",
             "{GITHUB_HEAD_REF}",
             "{GITHUB_REF}",
-            Cell("{GITHUB_REF_TYPE} {GITHUB_REF_NAME}", "branch (.+)"),
         ),
         target_branch=("{event.pull_request.base.ref}", "{GITHUB_BASE_REF}"),
-        tag=Cell("{GITHUB_REF_TYPE} {GITHUB_REF_NAME}", "tag (.+)"),
         commit_sha=(
             "{event.pull_request.head.sha}",
             "{event.workflow_run.head_sha}",
@@ -224,10 +218,7 @@ SERVICES: tuple[Service, ...] = (
         documented_at="circleci/circleci-docs: docs/reference/modules/ROOT/pages/variables.adoc",
         # CIRCLE_BUILD_NUM is the number of a job, not one that jobs share.
         service_number="{CIRCLE_WORKFLOW_ID}",
-        service_job_id=(
-            "{CIRCLE_WORKFLOW_JOB_ID}-{CIRCLE_NODE_INDEX}",
-            "{CIRCLE_BUILD_NUM}",
-        ),
+        service_job_id=("{CIRCLE_WORKFLOW_JOB_ID}-{CIRCLE_NODE_INDEX}", "{CIRCLE_BUILD_NUM}"),
         service_job_number="{CIRCLE_BUILD_NUM}",
         service_pull_request=(
             "{CIRCLE_PR_NUMBER}",
