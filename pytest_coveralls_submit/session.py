@@ -104,6 +104,9 @@ class CoverallsSession:
         self.session = session
         try:
             return (yield)
+        except KeyboardInterrupt:
+            self.interruption = "KeyboardInterrupt"
+            raise
         finally:
             self._finish()
 
