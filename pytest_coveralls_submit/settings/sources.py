@@ -28,8 +28,7 @@ OTHER_CLIENTS = {
     *("COVERALLS_SOURCE_HEADER", "COVERALLS_RCFILE", "COVERALLS_TIMEOUT"),
     *("COVERALLS_NOISY", "COVERALLS_SILENT"),
 }
-MAX_YML = 64 * 1024  # bytes
-MAX_TOKEN_FILE = 8192  # bytes: twice the longest token
+MAX_FILE = 64 * 1024  # bytes
 MAX_QUOTED = 100  # characters: a longer value is not quoted
 
 
@@ -197,7 +196,7 @@ def read_yml(root: Path) -> tuple[dict[str, RawValue], list[str]]:
         return {}, [f"{YML} is ignored: pip install pytest-coveralls-submit[yaml]"]
     try:
         # BaseLoader makes only texts, lists and dicts.
-        return _from_yml(yaml.load(_content(path, MAX_YML), Loader=yaml.BaseLoader), path)  # noqa: S506
+        return _from_yml(yaml.load(_content(path), Loader=yaml.BaseLoader), path)  # noqa: S506
     except yaml.YAMLError as error:
         # Its message quotes the line, which may hold the token.
         mark = getattr(error, "problem_mark", None)
@@ -274,19 +273,19 @@ def _counts(name: str, raw: RawValue, notices: list[str]) -> bool:
 
 def _in_token_file(path: Path, named_by: Origin) -> RawValue:
     try:
-        text = _content(path, MAX_TOKEN_FILE)
+        text = _content(path)
     except (OSError, ValueError) as error:
         raise SettingsError(f"{named_by}: {path} cannot be read: {_reason(error)}") from None
     return RawValue(text, Origin("token file", str(named_by), path), path.parent)
 
 
-def _content(path: Path, limit: int) -> str:
+def _content(path: Path) -> str:
     if not path.is_file():
         raise ValueError("it is not a regular file")
     with path.open("rb") as file:
-        content = file.read(limit + 1)
-    if len(content) > limit:
-        raise ValueError(f"it is larger than {limit // 1024} KiB")
+        content = file.read(MAX_FILE + 1)
+    if len(content) > MAX_FILE:
+        raise ValueError(f"it is larger than {MAX_FILE // 1024} KiB")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:

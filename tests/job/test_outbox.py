@@ -255,15 +255,6 @@ def test_a_folder_stays_if_it_is_the_users_or_holds_another_job(tmp_path: Path) 
     assert listed(tmp_path / "saved") == []
 
 
-def test_a_saved_job_takes_the_place_of_what_was_there(tmp_path: Path) -> None:
-    path = tmp_path / "job.json"
-    path.write_bytes(b"x" * 10_000)
-    outbox.write(JOB, path)
-
-    assert path.read_bytes() == JOB
-    assert listed(tmp_path) == ["job.json"]
-
-
 def test_a_save_that_fails_leaves_no_part(tmp_path: Path) -> None:
     (tmp_path / "job.json").mkdir()
     for path in (tmp_path / "job.json", tmp_path / "missing" / "job.json"):
@@ -276,6 +267,7 @@ def test_a_save_that_fails_leaves_no_part(tmp_path: Path) -> None:
 @posix
 def test_a_saved_job_follows_links_and_replaces_no_device(tmp_path: Path) -> None:
     link, null = tmp_path / "link.json", tmp_path / "null"
+    (tmp_path / "job.json").write_bytes(b"x" * 10_000)
     link.symlink_to(tmp_path / "job.json")
     null.symlink_to("/dev/null")
 

@@ -12,55 +12,31 @@ import pytest
 
 from pytest_coveralls_submit.errors import SettingsError
 from pytest_coveralls_submit.secret import Environment, Secret
+from pytest_coveralls_submit.settings import table
 from pytest_coveralls_submit.settings.sources import from_variables, gather, read_yml, resolve
-from pytest_coveralls_submit.settings.table import OPTIONS, Settings
+from pytest_coveralls_submit.settings.table import OPTIONS, Parser, Settings
 
-# Setting -> a text that it accepts and its value; a Path is relative to the text's folder.
-SAMPLES: Mapping[str, tuple[str, object]] = {
-    "host": ("cov.example.com/prefix/", "https://cov.example.com/prefix"),
-    "repo_token": ("t0ken-of-a-test", "t0ken-of-a-test"),
-    "repo_token_file": ("token.txt", Path("token.txt")),
-    "service_name": ("my-ci", "my-ci"),
-    "service_number": ("0042", "0042"),
-    "service_job_id": ("42.1", "42.1"),
-    "service_job_number": ("py 3", "py 3"),
-    "service_build_url": ("https://ci/b/42", "https://ci/b/42"),
-    "service_job_url": ("https://ci/j/1", "https://ci/j/1"),
-    "service_attempt": ("2", "2"),
-    "service_pull_request": ("https://github.com/o/r/pull/17", "17"),
-    "service_branch": ("topic/y", "topic/y"),
-    "service_event_type": ("manual", "manual"),
-    "commit_sha": ("5E837CC", "5e837cc"),
-    "repo_name": ("octo/sample", "octo/sample"),
-    "run_at": ("2026-02-18T00:52:48+01:00", "2026-02-18T00:52:48+01:00"),
-    "flag_name": ("unit {python}", "unit {python}"),
-    "parallel": ("Yes", True),
-    "carryforward": ("unit,web", "unit,web"),
-    "compare_ref": ("main", "main"),
-    "compare_sha": ("abcdef0", "abcdef0"),
-    "base_dir": ("backend", "backend"),
-    "src_dir": ("services/api", "services/api"),
-    "include_source": ("on", True),
-    "merge": ("js.json, go.json", (Path("js.json"), Path("go.json"))),
-    "dry_run": ("1", True),
-    "save": ("job.json", Path("job.json")),
-    "strict": ("TRUE", True),
-    "allow_empty": ("true", True),
-    "on_partial": ("Skip", "skip"),
-    "on_failure": ("skip", "skip"),
-    "retries": ("7", 7),
-    "connect_timeout": ("0.5", 0.5),
-    "read_timeout": ("20", 20.0),
-    "deadline": ("90", 90.0),
-    "ca_bundle": ("ca.pem", Path("ca.pem")),
-    "skip_ssl_verify": ("yes", True),
-    "compress": ("off", False),
-    "changed_lines": ("no", False),
-    "changed_fail_under": ("87.5%", 87.5),
-    "annotate": ("yes", True),
-    "wait": ("0", 0.0),
-    "gitlab_status": ("1", True),
-    "gitlab_token": ("gl-t0ken-of-a-test", "gl-t0ken-of-a-test"),
+# Parser -> a text that it accepts, and its value; a Path is relative to the text's folder.
+ACCEPTED: Mapping[Parser, tuple[str, object]] = {
+    table.TEXT: ("any text", "any text"),
+    table.BASE_URL: ("cov.example.com/prefix/", "https://cov.example.com/prefix"),
+    table.TOKEN: ("t0ken-of-a-test", "t0ken-of-a-test"),
+    table.LINK: ("https://ci/b/42", "https://ci/b/42"),
+    table.PULL_REQUEST: ("https://github.com/o/r/pull/17", "17"),
+    table.COMMIT: ("5E837CC", "5e837cc"),
+    table.TIME: ("2026-02-18T00:52:48+01:00", "2026-02-18T00:52:48+01:00"),
+    table.SECONDS: ("0.5", 0.5),
+    table.WAIT: ("20", 20.0),
+    table.PERCENT: ("87.5%", 87.5),
+    table.RETRIES: ("7", 7),
+    table.PATH: ("a.txt", Path("a.txt")),
+    table.PATHS: ("a.txt, b.txt", (Path("a.txt"), Path("b.txt"))),
+    OPTIONS["on_partial"].parser: ("Skip", "skip"),
+    OPTIONS["on_failure"].parser: ("skip", "skip"),
+}
+SAMPLES = {
+    name: ("no", False) if option.default is True else ACCEPTED.get(option.parser, ("Yes", True))
+    for name, option in OPTIONS.items()
 }
 IN_FILE = "t0ken-in-the-file"
 
@@ -68,7 +44,7 @@ IN_FILE = "t0ken-in-the-file"
 @pytest.fixture
 def folder(pytester: pytest.Pytester) -> Path:
     """Return a directory with the files that the sample texts name."""
-    for name in ("token.txt", "js.json", "go.json", "ca.pem"):
+    for name in ("a.txt", "b.txt"):
         (pytester.path / name).write_text(f"{IN_FILE}\n")
     return pytester.path
 
@@ -163,7 +139,7 @@ def test_every_setting_has_an_ini_key(pytester: pytest.Pytester, folder: Path) -
         "repo_token": IN_FILE,  # the file comes first
     }
     assert labels(settings)["retries"] == "coveralls_retries in tox.ini"
-    assert labels(settings)["repo_token"] == "coveralls_repo_token_file in tox.ini (token.txt)"
+    assert labels(settings)["repo_token"] == "coveralls_repo_token_file in tox.ini (a.txt)"
 
 
 def test_every_setting_may_be_in_coveralls_yml(pytester: pytest.Pytester, folder: Path) -> None:
@@ -187,7 +163,7 @@ def test_pytests_native_toml_may_hold_other_types(pytester: pytest.Pytester, fol
         coveralls_retries = 3
         coveralls_deadline = 1.5
         coveralls_compress = false
-        coveralls_merge = ["js.json", "go.json"]
+        coveralls_merge = ["a.txt", "b.txt"]
         """
     )
 
@@ -197,7 +173,7 @@ def test_pytests_native_toml_may_hold_other_types(pytester: pytest.Pytester, fol
         "retries": 3,
         "deadline": 1.5,
         "compress": False,
-        "merge": (Path("js.json"), Path("go.json")),
+        "merge": (Path("a.txt"), Path("b.txt")),
     }
     assert labels(settings)["compress"] == "coveralls_compress in pyproject.toml"
 
@@ -334,12 +310,12 @@ def test_a_path_is_relative_to_its_source(
     pytester: pytest.Pytester, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     below = pytester.mkdir("below")
-    (below / "ca.pem").write_text("below")
-    pytester.makeini("[pytest]\ncoveralls_ca_bundle = ca.pem\n")
+    (below / "a.txt").write_text("below")
+    pytester.makeini("[pytest]\ncoveralls_ca_bundle = a.txt\n")
     monkeypatch.chdir(below)
 
-    assert settings_of(pytester).ca_bundle == folder / "ca.pem"
-    assert settings_of(pytester, "--coveralls-ca-bundle=ca.pem").ca_bundle == below / "ca.pem"
+    assert settings_of(pytester).ca_bundle == folder / "a.txt"
+    assert settings_of(pytester, "--coveralls-ca-bundle=a.txt").ca_bundle == below / "a.txt"
 
 
 @pytest.mark.parametrize(
@@ -428,7 +404,7 @@ def test_a_short_token_counts_as_none(name: str) -> None:
     ("path", "problem"),
     [
         ("/dev/zero", ": {} cannot be read: it is not a regular file"),
-        ("large", ": {} cannot be read: it is larger than 8 KiB"),
+        ("large", ": {} cannot be read: it is larger than 64 KiB"),
         ("two-lines", " (two-lines): expected one line of 8 to 4,096 visible ASCII characters"),
     ],
 )
@@ -436,7 +412,7 @@ def test_a_token_file_that_holds_something_else_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, problem: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "large").write_text("s3cret" + " " * 8192)
+    (tmp_path / "large").write_text("s3cret" + " " * 65536)
     (tmp_path / "two-lines").write_text("s3cret\ns3cret\n")
 
     with pytest.raises(SettingsError) as caught:
