@@ -49,7 +49,7 @@ def read_files(coverage: Measurement, names: Names, context: RunContext) -> Sour
     in_repository = {file.name: file.repository_name or file.name for file in reading.files}
     merged = merge_notices(context, in_repository.values())
     notices = [*reading.notices, *names.notices, *merged]
-    untracked = [sent for sent, name in in_repository.items() if names.is_tracked(name) is False]
+    untracked = [sent for sent, name in in_repository.items() if names.is_untracked(name)]
     if untracked:
         notices.append(
             f"{count_of(len(untracked), 'file')} not in git, so Coveralls cannot show "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
@@ -9,8 +10,7 @@ from pathlib import Path, PurePath
 
 from ..text import common_end, ending, group_by_end, installed_name, is_unicode
 
-NAMED = 5
-"""How many files a message names."""
+_NAMED = 5  # files in a message
 _IGNORED = {"node_modules", "site-packages", "dist-packages", "__pycache__"}
 
 
@@ -41,23 +41,20 @@ class Names:
         self._base = _directory(base_dir)
         self._source = _directory(src_dir)
         self._directories: dict[str, tuple[str, str | None]] = {}
-        self.ambiguous: dict[str, list[str]] = {}
+        self.ambiguous: dict[str, list[str]] = {}  # path of a copy -> names of possible sources
 
     def name_for(self, path: str) -> str | None:
         """Return the name of a file; None outside of the repository.
 
-        Symlinks are resolved on both sides. The copy of a tracked file, outside of the repository
-        or in ``site-packages`` below it, has the name of that file; where several have its bytes
-        and nothing decides, ``ambiguous`` has the path and their names.
+        Symlinks are resolved on both sides. A copy of a tracked file, outside of the repository or
+        in ``site-packages`` below it, gets the name of that file.
 
         Args:
             path: absolute, or relative to the top level.
         """
-        if "\0" in path or not is_unicode(path):
+        if not is_unicode(path):
             return None
         folder, below, file = self._locate(os.path.join(self._top, path))  # noqa: PTH118
-        if file in {"", ".", ".."}:
-            return None
         name = None if below is None else f"{below}{file}"
         if self._tracked is not None and name in self._tracked:
             return name
@@ -68,30 +65,29 @@ class Names:
             self.ambiguous[path] = names
         return names[0] if len(names) == 1 else None
 
-    def is_tracked(self, name: str) -> bool | None:
-        """Tell whether git tracks a name; None where git cannot say."""
-        return None if self._tracked is None else name in self._tracked
+    def is_untracked(self, name: str) -> bool:
+        """Tell whether git is known not to track a name."""
+        return self._tracked is not None and name not in self._tracked
 
     def as_sent(self, name: str) -> str:
-        """Return a name with ``base_dir`` removed and ``src_dir`` added."""
+        """Remove ``base_dir`` from a name and add ``src_dir``."""
         return f"{self._source}{name.removeprefix(self._base)}"
 
     @property
     def notices(self) -> list[str]:
-        """Say which files were left out because nothing decides between names."""
-        return [
-            f"left out {path}, which may be {' or '.join(names[:NAMED])}: run pytest in its project"
-            for path, names in sorted(self.ambiguous.items())[:NAMED]
-        ]
+        """Return a line for each file left out because its name is ambiguous."""
+        lines = []
+        for path, names in sorted(self.ambiguous.items())[:_NAMED]:
+            either = " or ".join(names[:_NAMED])
+            lines.append(f"left out {path}, which may be {either}: run pytest in its project")
+        return lines
 
     def _locate(self, path: str) -> tuple[str, str | None, str]:
-        """Return a file's real directory, that below the top level, and its own name.
-
-        Each directory is resolved once, because that takes a system call for each of its parents.
-        """
+        """Return a file's real directory, the start of its name, and its last component."""
         if os.path.islink(path):  # noqa: PTH114
             path = os.path.realpath(path)
         folder, file = os.path.split(path)
+        # Once for each directory, because it takes a system call for each parent.
         if folder not in self._directories:
             real = os.path.realpath(folder)
             self._directories[folder] = real, self._below_top(real)
@@ -127,14 +123,15 @@ class Names:
 
     def _as_git_spells(self, name: str) -> str:
         """Return git's spelling where the disk ignores case, as on macOS and Windows."""
-        spelled = self._by_case.get(name.casefold(), name)
-        if spelled == name or not _is_same_file(Path(self._top, name), Path(self._top, spelled)):
-            return name
-        return spelled
+        spelled = self._by_case.get(name.casefold())
+        with contextlib.suppress(OSError):
+            if spelled and Path(self._top, name).samefile(Path(self._top, spelled)):
+                return spelled
+        return name
 
     @cached_property
     def files(self) -> Iterable[str]:
-        """The names of all files: git's, or those found on disk."""
+        """Return the names of all files: git's, else those on disk."""
         return _list_files(self._top) if self._tracked is None else self._tracked
 
     @cached_property
@@ -147,7 +144,7 @@ class Names:
 
 
 def _directory(setting: str | None) -> str:
-    """Return a setting as the start of a name, each component followed by ``/``."""
+    """Return a setting as the start of a name, with ``/`` after each component."""
     parts = (setting or "").replace("\\", "/").split("/")
     return "".join(f"{part}/" for part in parts if part not in {"", ".", ".."})
 
@@ -156,13 +153,6 @@ def _have_same_bytes(one: str, other: Path) -> bool:
     try:
         is_alike = other.stat().st_size == Path(one).stat().st_size and not other.is_symlink()
         return is_alike and other.read_bytes() == Path(one).read_bytes()
-    except OSError:
-        return False
-
-
-def _is_same_file(one: Path, other: Path) -> bool:
-    try:
-        return one.samefile(other)
     except OSError:
         return False
 
