@@ -87,20 +87,22 @@ def measure(cov: Coverage, *, start: Path, recorder: Recorder | None = None) -> 
 
 def _analyse_rest(recorder: Recorder) -> None:
     """Let coverage report what no report has analysed yet."""
-    cov = recorder.cov
-    if not recorder.files:
-        # Only a report maps paths ([paths] of the configuration); here it is one of no file.
-        _analyse_by_reporting(cov, include="/")
-    rest = sorted(cov.get_data().measured_files() - recorder.files.keys() - recorder.failed.keys())
+    if _not_analysed(recorder):
+        # Only a report maps paths ([paths] of the configuration); this one has no files.
+        _report(recorder.cov, None, include="/")
+    rest = sorted(_not_analysed(recorder))
     # In parts, because a report keeps its large analyses until it ends.
     for part in filter(None, (rest[start::_PARTS] for start in range(_PARTS))):
         if recorder.trouble is None:
-            _analyse_by_reporting(cov, part)
+            _report(recorder.cov, part)
 
 
-def _analyse_by_reporting(
-    cov: Coverage, morfs: list[str] | None = None, include: str | None = None
-) -> None:
+def _not_analysed(recorder: Recorder) -> set[str]:
+    measured = recorder.cov.get_data().measured_files()
+    return measured - recorder.files.keys() - recorder.failed.keys()
+
+
+def _report(cov: Coverage, morfs: list[str] | None, include: str | None = None) -> None:
     """Make coverage's cheapest report, for the analyses that it makes."""
     # It may find nothing to report, or fail at a file that the recorder has noted.
     with contextlib.suppress(Exception):
