@@ -1,4 +1,4 @@
-"""Find a base before the tests, diff it after them, count covered lines.
+"""Find a base before the tests; diff it after them and count covered lines.
 
 Nothing is fetched, and nothing is written into the repository.
 """
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from .job.source_files import SourceFile
     from .settings.table import Settings
 
-DIFF_LIMIT = 64 * 1024 * 1024
-"""Bytes of the longest diff that is read; likewise of the list of untracked files."""
+DIFF_LIMIT = 64 * 1024 * 1024  # bytes read of a diff or a list of untracked files
 _DIFF_TIMEOUT = 10.0  # seconds
 # Options decide what a diff looks like, not the user's settings.
 _DIFF_OPTIONS = (
@@ -37,51 +36,41 @@ _DEFAULT_BRANCHES = tuple(
 # https://git-scm.com/docs/diff-format
 _INDEX = re.compile(rb"index [0-9a-f]+\.\.([0-9a-f]+)")
 _HUNK = re.compile(rb"@@ -[0-9]+(?:,([0-9]+))? \+([0-9]+)(?:,([0-9]+))? @@")
-_ESCAPE = re.compile(rb"\\([0-3][0-7]{2}|.)", re.DOTALL)
-_LETTERS = dict(zip(b"abtnvfr", b"\a\b\t\n\v\f\r", strict=True))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Base:
-    """A commit to compare with."""
+    """Hold a commit to compare with."""
 
     repository: Repository = field(repr=False)
     commit: str
-    head: str | None
-    """The commit that is compared; None for the work tree and its untracked files."""
-    reason: str
-    """Why it is this commit, for ``-v``."""
+    head: str | None  # the commit that is compared; None for the work tree
+    reason: str  # why this commit, for -v
     notice: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class NoBase:
-    """No commit to compare with."""
+    """Say why there is no commit to compare with."""
 
-    problem: str = ""
-    """Why, and what helps; empty if nobody asked for a comparison."""
+    problem: str = ""  # and what helps; empty if nobody asked for a comparison
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChangedLinesResult:
-    """The changed lines of a run, and lines to print."""
+    """Hold the changed lines of a run, and lines to print."""
 
-    lines: ChangedLines | None = None
-    """None if no base is known, or the settings hide them."""
-    shortfall: str = ""
-    """Why too few of them are covered for exit status 0."""
+    lines: ChangedLines | None = None  # None if no base is known or the settings hide them
+    shortfall: str = ""  # why exit status 0 becomes 1
     notices: tuple[str, ...] = ()
-    details: tuple[str, ...] = ()
-    """For ``-v``."""
+    details: tuple[str, ...] = ()  # for -v
 
 
 class Change(NamedTuple):
-    """The changed lines of one file."""
+    """Hold the changed lines of one file."""
 
-    lines: list[range]
-    """In ascending order, counted from 1."""
-    blob: str | None = None
-    """Git's id of the content that holds them; zeros or None in the work tree."""
+    lines: list[range]  # ascending, counted from 1
+    blob: str | None = None  # git's id of the new content; zeros or None in the work tree
 
 
 # --- before the tests: the base ------------------------------------------------------------------
@@ -96,13 +85,11 @@ def find_base(
 ) -> Base | NoBase:
     """Find the commit to compare with; raise nothing.
 
-    `_candidates` lists what is tried. The base in GitHub's event is not: it is older than the
-    merge (https://github.com/shakacode/react_on_rails/pull/4819).
+    Not the base in GitHub's event, which is older than the merge
+    (https://github.com/shakacode/react_on_rails/pull/4819).
 
     Args:
-        settings: of the user.
-        build: of the CI service.
-        git: what `git.read` found.
+        settings, build, git: of the run.
         commit: id of the commit that the job is filed under.
     """
     is_gated = settings.changed_fail_under is not None
@@ -180,15 +167,9 @@ def _refs(branch: str | None) -> tuple[str, ...]:
     return tuple(place + branch for place in places)
 
 
-def _fork_point(repository: Repository, refs: Sequence[str]) -> str | None:
+def _fork_point(repository: Repository, refs: Iterable[str]) -> str | None:
     """Return where HEAD left the first existing ref."""
-    if not refs:
-        return None
-    done = repository.run("for-each-ref", "--format=%(objectname) %(refname)", *refs)
-    lines = done.stdout.decode("utf-8", "surrogateescape").split("\n")
-    here = {name: commit for commit, _, name in (line.partition(" ") for line in lines)}
-    points = (_merge_base(repository, here[ref]) for ref in refs if ref in here)
-    return next(filter(None, points), None)
+    return next(filter(None, (_merge_base(repository, ref) for ref in refs)), None)
 
 
 def _merge_base(repository: Repository, commit: str) -> str | None:
@@ -204,7 +185,7 @@ def _not_in_this_clone(settings: Settings) -> str:
 
 
 def _how_to_get_the_base(build: Build, notice: str, *, is_merge: bool) -> str:
-    """Return why the base is unknown, and what helps."""
+    """Say why the base is unknown, and how to get it."""
     service, branch = build.service_name or "", build.target_branch
     if notice:
         return f"{notice}; let the CI service clone more commits"
@@ -243,8 +224,8 @@ def count_changed_lines(
     Args:
         base: from `find_base`.
         files: the measured files.
-        settings: of the user.
-        may_fail: whether ``changed_fail_under`` applies: not if a skip was asked for.
+        settings: of the run.
+        may_fail: whether ``changed_fail_under`` applies.
     """
     if isinstance(base, NoBase):
         return _unknown(base.problem, settings)
@@ -295,7 +276,7 @@ def read_changes(base: Base) -> dict[str, Change]:
         ProcessError: git failed, took too long or printed more than 64 MiB.
     """
     repository = replace(base.repository, seconds=_DIFF_TIMEOUT)
-    changed = parse_diff(_diff(repository, base))
+    changed = _parse_diff(_diff(repository, base))
     if base.head is None:
         words = ("ls-files", "-z", "--others", "--exclude-standard")
         untracked = repository.run(*words, limit=DIFF_LIMIT).stdout.split(b"\0")
@@ -305,7 +286,7 @@ def read_changes(base: Base) -> dict[str, Change]:
 
 
 def _diff(repository: Repository, base: Base) -> bytes:
-    """Return git's diff, if possible with binary files."""
+    """Return git's diff, with binary files unless it gets too long."""
     # .gitattributes may mark a text as binary.
     command = ["diff-index" if base.head is None else "diff-tree", *_DIFF_OPTIONS]
     commits = [base.commit, *([base.head] if base.head else []), "--"]
@@ -320,7 +301,7 @@ def _diff(repository: Repository, base: Base) -> bytes:
     return done.stdout
 
 
-def parse_diff(diff: bytes) -> dict[str, Change]:
+def _parse_diff(diff: bytes) -> dict[str, Change]:
     """Return added and modified lines by the file's new name.
 
     Files without such lines (deleted, moved, another mode) are left out.
@@ -351,17 +332,11 @@ def _skip(lines: Iterator[bytes], count: int) -> None:
 
 
 def _new_name(printed: bytes) -> str | None:
-    """Return a header's file name, None for a deleted file."""
-    # A tab ends a name with spaces in it; a tab in the name would be quoted.
+    """Return a header's file name; None for a deleted file."""
+    # A tab ends a name with spaces in it. Quoted is only one with a control character, a quotation
+    # mark or a backslash: its lines are not counted.
     name = printed.rstrip(b"\n").removesuffix(b"\t")
-    if name.startswith(b'"'):
-        name = _ESCAPE.sub(_unquoted_byte, name[1:-1])
     return _decoded_name(name[len(b"b/") :]) if name.startswith(b"b/") else None
-
-
-def _unquoted_byte(escape: re.Match[bytes]) -> bytes:
-    text = escape[1]
-    return bytes([int(text, 8) if len(text) > 1 else _LETTERS.get(text[0], text[0])])
 
 
 def _decoded_name(name: bytes) -> str:
@@ -371,7 +346,7 @@ def _decoded_name(name: bytes) -> str:
 def _count_files(
     base: Base, files: Iterable[SourceFile], changed: Mapping[str, Change]
 ) -> tuple[ChangedLines, list[str]]:
-    """Count the files, but leave out and return edited ones."""
+    """Count the files; leave out edited ones and return their names."""
     counted, edited = [], []
     for file in files:
         name = file.repository_name or file.name

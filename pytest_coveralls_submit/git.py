@@ -36,7 +36,7 @@ _OPTIONS = (
     "--literal-pathspecs",
     # `git ls-files` would start the program that core.fsmonitor names
     *("-c", "core.fsmonitor=false"),
-    *("-c", "core.quotePath=true"),
+    *("-c", "core.quotePath=false"),
 )
 _ENVIRONMENT = {
     "GIT_TERMINAL_PROMPT": "0",
