@@ -298,6 +298,8 @@ def test_a_laptop_compares_the_work_tree_and_writes_nothing(origin: Repository) 
 
     assert snapshot(origin) == before
     assert laptop.pop("ü ñ.py")[0].start == 1
+    (untracked,) = counted(since(origin, base, work_tree=True), a_file("ü ñ.py", [1, 0])).files
+    assert (untracked.total, untracked.missed) == (2, ((2, 2),))
     committed = {".gitignore": [range(1, 2)], "touched.py": [range(1, 3)]}
     assert laptop == {**committed, "a.py": [range(2, 3)], "staged.py": [range(1, 3)]}
     assert changed_lines_in(since(origin, base)) == committed

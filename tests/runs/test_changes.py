@@ -70,26 +70,8 @@ def test_a_pull_request_is_compared_with_what_it_goes_into(tmp_path: Path, serve
     assert (job["commit_sha"], job["service_pull_request"]) == (head, "7")
 
 
-BITBUCKET = {
-    "BITBUCKET_BUILD_NUMBER": "9",
-    "BITBUCKET_BRANCH": "topic/y",
-    "BITBUCKET_PR_ID": "7",
-    "BITBUCKET_PR_DESTINATION_BRANCH": "main",
-}
-JENKINS = {
-    "JENKINS_URL": "https://ci.example/",
-    "BUILD_NUMBER": "9",
-    "BRANCH_NAME": "PR-7",
-    "CHANGE_ID": "7",
-    "CHANGE_BRANCH": "topic/y",
-    "CHANGE_TARGET": "main",
-}
-
-
-@pytest.mark.parametrize("service", [BITBUCKET, JENKINS], ids=["bitbucket", "jenkins"])
-def test_a_head_that_the_target_is_merged_into_is_compared_with_the_target(
-    run: Runner, service: dict[str, str]
-) -> None:
+def test_a_head_that_the_target_is_merged_into_is_compared_with_the_target(run: Runner) -> None:
+    """As Jenkins merges; the services' other ways are in test_changed_lines."""
     repository = Repository(run.folder, init=False)
     head = repository.git("rev-parse", "HEAD")
     repository.git("checkout", "--quiet", "--detach", "HEAD~1")
@@ -97,17 +79,20 @@ def test_a_head_that_the_target_is_merged_into_is_compared_with_the_target(
     target = repository.commit_all("Tools")
     repository.git("checkout", "--quiet", "--detach", head)
     repository.git("merge", "--quiet", "--no-edit", target)
-    merge = repository.git("rev-parse", "HEAD")
-    if service is BITBUCKET:
-        commits = {"BITBUCKET_COMMIT": head, "BITBUCKET_PR_DESTINATION_COMMIT": target[:12]}
-    else:
-        repository.git("update-ref", "refs/remotes/origin/PR-7", head)
-        repository.git("update-ref", "refs/remotes/origin/main", target)
-        commits = {"GIT_COMMIT": merge}
+    repository.git("update-ref", "refs/remotes/origin/PR-7", head)
+    repository.git("update-ref", "refs/remotes/origin/main", target)
+    jenkins = {
+        "JENKINS_URL": "https://ci.example/",
+        "BUILD_NUMBER": "9",
+        "BRANCH_NAME": "PR-7",
+        "CHANGE_ID": "7",
+        "CHANGE_BRANCH": "topic/y",
+        "CHANGE_TARGET": "main",
+        "GIT_COMMIT": repository.git("rev-parse", "HEAD"),
+    }
 
     result = run(
-        *("--cov=sample", "--cov-report=", "--coveralls"),
-        env={**dict.fromkeys(CI, ""), **service, **commits},
+        *("--cov=sample", "--cov-report=", "--coveralls"), env={**dict.fromkeys(CI, ""), **jenkins}
     )
 
     (line,) = [line for line in told(result.stdout) if "changed lines" in line]
@@ -139,24 +124,3 @@ def test_on_a_laptop_uncommitted_changes_count(run: Runner) -> None:
     )
     assert run.server.requests == []
     assert (run.folder / ".git" / "index").read_bytes() == index
-
-
-def test_on_a_laptop_untracked_files_count(run: Runner) -> None:
-    """But those that git ignores, and not on a CI service."""
-    repository = Repository(run.folder, init=False)
-    repository.git("update-ref", "refs/remotes/origin/main", "HEAD")
-    for name in ("new", "ignored"):
-        (run.folder / "sample" / f"{name}.py").write_text("a = 1\nif not a:\n    b = 2\n")
-    (run.folder / ".git" / "info").mkdir(exist_ok=True)
-    (run.folder / ".git" / "info" / "exclude").write_text("ignored.py\n")
-    (run.folder / "tests" / "test_new.py").write_text(
-        "import sample.ignored\nimport sample.new\n\ndef test_new():\n    pass\n"
-    )
-    arguments = ("--cov=sample", "--cov-report=", "--coveralls")
-    line = "coveralls: changed lines: 2 of 3 covered (66.67%); missed: sample/new.py:3"
-
-    laptop = run(*arguments, env={**dict.fromkeys(CI, ""), "COVERALLS_REPO_TOKEN": ""})
-    service = run(*arguments, "--coveralls-compare-ref=main")
-
-    assert line in told(laptop.stdout), laptop.stdout
-    assert "coveralls: changed lines: none measured" in told(service.stdout), service.stdout

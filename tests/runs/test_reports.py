@@ -34,20 +34,20 @@ def write():
 
 atexit.register(write)
 """
-# Each kind of report is there, first or after others, with and without branches.
-REPORTS = {
-    "none": ("--cov-report=",),
-    "lcov": ("--cov-report=lcov:out/coverage.lcov", "--cov-branch"),
-    "several": (
-        *("--cov-report=term-missing", "--cov-report=xml:out/coverage.xml", "--cov-branch"),
-        *("--cov-report=html:out/html", "--cov-report=json:out/coverage.json"),
+SEVERAL = (
+    *("--cov-report=term-missing", "--cov-report=xml:out/coverage.xml", "--cov-branch"),
+    *("--cov-report=html:out/html", "--cov-report=json:out/coverage.json"),
+    "--cov-report=lcov:out/coverage.lcov",
+)
+REPORTS = [
+    pytest.param(("--cov-report=",), id="none"),
+    pytest.param(SEVERAL, id="several"),
+    pytest.param((*SEVERAL, "-n2"), id="xdist", marks=needs_xdist),
+    pytest.param(
+        ("--cov-report=term:skip-covered", "--cov-fail-under=99.5", "--coveralls-on-failure=skip"),
+        id="fail-under",
     ),
-    "precision": ("--cov-report=term", "--cov-report=xml:out/coverage.xml", "--cov-precision=3"),
-    "fail-under": (
-        *("--cov-report=term-missing:skip-covered", "--cov-fail-under=99.5"),
-        "--coveralls-on-failure=skip",
-    ),
-}
+]
 # When a report was made, in the words of each kind; and what html calls a state of its data.
 TIMES = re.compile(
     rb'timestamp="\d+"|"timestamp": ?"[^"]*"'
@@ -97,22 +97,19 @@ def counting(run: Runner) -> Runner:
     return run
 
 
-@pytest.mark.parametrize("kind", REPORTS)
+@pytest.mark.parametrize("asked", REPORTS)
 def test_a_report_is_the_same_and_no_file_is_analysed_more_often(
-    counting: Runner, kind: str
+    counting: Runner, asked: tuple[str, ...]
 ) -> None:
     """Byte for byte but for times; without a report each file is analysed once."""
-    arguments = ("--cov", *REPORTS[kind])
-    plain = reports(counting, *arguments)
-    if plain[0] == pytest.ExitCode.USAGE_ERROR:
-        pytest.skip("pytest-cov of this version has no such option")
+    plain = reports(counting, "--cov", *asked)
     before = analyses(counting)
-    ours = reports(counting, *arguments, "--coveralls")
+    ours = reports(counting, "--cov", *asked, "--coveralls")
 
     assert ours == plain
-    assert plain[0] == (kind == "fail-under")
-    assert bool(plain[2]) == any(":out/" in argument for argument in arguments)
-    assert bool(plain[1]) == (kind != "none")
+    assert plain[0] == ("--cov-fail-under=99.5" in asked)
+    assert bool(plain[2]) == ("--cov-branch" in asked)
+    assert bool(plain[1]) == (asked != ("--cov-report=",))
     assert len(only_job(counting)["source_files"]) == len(NAMES)
     assert analyses(counting) == (before or Counter(NAMES))
 
@@ -131,19 +128,6 @@ def test_coveralls_alone_analyses_no_more_than_cov(
     assert len(only_job(counting)["source_files"]) == len(NAMES)
     assert analyses(counting) == before
     assert before.keys() == set(NAMES)
-
-
-@needs_xdist
-def test_reports_under_xdist_are_the_same(counting: Runner) -> None:
-    """The workers' data is combined by pytest-cov, and is its own."""
-    arguments = ("-n2", "--cov", *REPORTS["several"])
-    plain = reports(counting, *arguments)
-    before = analyses(counting)
-    ours = reports(counting, *arguments, "--coveralls")
-
-    assert ours == plain
-    assert len(plain[2]) > len(NAMES)
-    assert analyses(counting) == before
 
 
 def test_nothing_is_analysed_for_nothing(counting: Runner) -> None:
