@@ -56,8 +56,9 @@ class Build:
         return self.event_name == "workflow_run"
 
 
-_FROM_ROWS = [field.name for field in fields(Build)][1:-1]  # all but service_name and problems
-_OF_PULL_REQUESTS = ("target_branch", "merge_sha", "head_ref", "diff_base_sha")
+_NOT_IN_ROWS = ("service_name", "merge_sha", "problems")
+_FROM_ROWS = [field.name for field in fields(Build) if field.name not in _NOT_IN_ROWS]
+_OF_PULL_REQUESTS = ("target_branch", "head_ref", "diff_base_sha")
 
 
 def detect(env: Mapping[str, str]) -> Build:
@@ -110,8 +111,8 @@ def _values(rows: _Rows) -> dict[str, Any]:
         values["tag"] = _first(rows, "service_branch", push=push, accept=_tag_of_ref)
     if values["service_branch"] == values["tag"]:  # several services call the tag a branch
         values["service_branch"] = None
-    if values["commit_sha"]:
-        values["merge_sha"] = None
+    if not push and values["commit_sha"] is None:
+        values["merge_sha"] = _first(rows, "commit_sha", push=True)
     return values
 
 
@@ -261,7 +262,6 @@ _CLEANERS: dict[str, tuple[_Cleaner, _Cleaner]] = {
     "service_attempt": (_plain, _count),
     "tag": (_plain, _tag),
     "commit_sha": (_plain, commit_id),
-    "merge_sha": (_plain, commit_id),
     "diff_base_sha": (_plain, commit_id),
     "repo_name": (_plain, _repo_name),
     "node_index": (_plain, _count),

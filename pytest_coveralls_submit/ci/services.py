@@ -15,7 +15,7 @@ class Cell(NamedTuple):
     ``{NAME}`` is a variable, ``{NAME?}`` one that may be missing. The template is skipped when a
     variable is unset, blank or unusable. The filled template must match ``pattern`` as a whole;
     its groups, joined, are the value. With ``unless_pull_request`` it is skipped for pull
-    requests, where such a variable names the target branch or the synthetic merge.
+    requests, where such a variable names the target branch, or as ``commit_sha`` the merge.
     """
 
     template: str
@@ -108,7 +108,6 @@ def _actions(name: str, when: str, documented_at: str, page: Column) -> Service:
             Cell("{GITHUB_REF} {GITHUB_SHA}", r"refs/pull/[0-9]+/head (\S+)"),
             _push("{GITHUB_SHA}"),
         ),
-        merge_sha="{GITHUB_SHA}",
         service_build_url=page,
         service_job_url=page,
         service_attempt=("{event.workflow_run.run_attempt}", "{GITHUB_RUN_ATTEMPT}"),
@@ -200,9 +199,9 @@ SERVICES: tuple[Service, ...] = (
             "{CI_MERGE_REQUEST_SOURCE_BRANCH_SHA}",
             "{CI_EXTERNAL_PULL_REQUEST_SOURCE_BRANCH_SHA}",
             Cell(_GITLAB_HEAD + "{CI_COMMIT_SHA}", "(?:detached)? (.+)"),
+            _push("{CI_COMMIT_SHA}"),
             _push("{CI_BUILD_REF}"),
         ),
-        merge_sha="{CI_COMMIT_SHA}",
         diff_base_sha="{CI_MERGE_REQUEST_DIFF_BASE_SHA}",
         service_build_url="{CI_PIPELINE_URL}",
         repo_name="{CI_PROJECT_PATH}",
@@ -247,7 +246,6 @@ SERVICES: tuple[Service, ...] = (
         target_branch="{TRAVIS_BRANCH}",
         tag="{TRAVIS_TAG}",
         commit_sha=("{TRAVIS_PULL_REQUEST_SHA}", _push("{TRAVIS_COMMIT}")),
-        merge_sha="{TRAVIS_COMMIT}",
         service_build_url="{TRAVIS_BUILD_WEB_URL}",
         service_job_url="{TRAVIS_JOB_WEB_URL}",
         repo_name="{TRAVIS_REPO_SLUG}",
@@ -284,7 +282,7 @@ SERVICES: tuple[Service, ...] = (
             "{gitlabSourceBranch}",
             "{BRANCH_NAME}",
             _push("{GIT_LOCAL_BRANCH}"),
-            # The git plugin's word when a tag or a commit is checked out.
+            # The git plugin puts `detached` there for a tag or a commit.
             _push("{GIT_BRANCH}", "(?!detached$)(.+)"),
         ),
         target_branch=("{CHANGE_TARGET}", "{ghprbTargetBranch}", "{gitlabTargetBranch}"),
@@ -295,7 +293,6 @@ SERVICES: tuple[Service, ...] = (
             Cell("{BRANCH_NAME} {GIT_COMMIT}", r"[PM]R-[0-9]+-head (\S+)"),
             _push("{GIT_COMMIT}"),
         ),
-        merge_sha="{GIT_COMMIT}",
         # The branch sources fetch a pull request's head as refs/remotes/origin/PR-12.
         head_ref="{BRANCH_NAME}",
         service_build_url="{BUILD_URL}",
@@ -324,7 +321,6 @@ SERVICES: tuple[Service, ...] = (
         service_branch=("{SYSTEM_PULLREQUEST_SOURCEBRANCH}", _push("{BUILD_SOURCEBRANCH}")),
         target_branch="{SYSTEM_PULLREQUEST_TARGETBRANCH}",
         commit_sha=("{SYSTEM_PULLREQUEST_SOURCECOMMITID}", _push("{BUILD_SOURCEVERSION}")),
-        merge_sha="{BUILD_SOURCEVERSION}",
         service_build_url=(
             "{SYSTEM_TEAMFOUNDATIONCOLLECTIONURI}/{SYSTEM_TEAMPROJECT}/_build/results"
             "?buildId={BUILD_BUILDID}"
@@ -376,7 +372,7 @@ SERVICES: tuple[Service, ...] = (
         "appveyor",
         when="APPVEYOR",
         documented_at="appveyor/website: src/docs/environment-variables.md",
-        # Unlike the id the version is what the official coverage-reporter sends.
+        # The official coverage-reporter sends the version, not the id.
         service_number="{APPVEYOR_BUILD_VERSION}",
         service_job_id="{APPVEYOR_JOB_ID}",
         service_job_number="{APPVEYOR_JOB_NUMBER}",
@@ -388,7 +384,6 @@ SERVICES: tuple[Service, ...] = (
         target_branch="{APPVEYOR_REPO_BRANCH}",
         tag="{APPVEYOR_REPO_TAG_NAME}",
         commit_sha=("{APPVEYOR_PULL_REQUEST_HEAD_COMMIT}", _push("{APPVEYOR_REPO_COMMIT}")),
-        merge_sha="{APPVEYOR_REPO_COMMIT}",
         service_build_url=(
             "{APPVEYOR_URL}/project/{APPVEYOR_ACCOUNT_NAME}/{APPVEYOR_PROJECT_SLUG}"
             "/builds/{APPVEYOR_BUILD_ID}"
@@ -415,7 +410,6 @@ SERVICES: tuple[Service, ...] = (
         target_branch="{SEMAPHORE_GIT_BRANCH}",
         tag="{SEMAPHORE_GIT_TAG_NAME}",
         commit_sha=("{SEMAPHORE_GIT_PR_SHA}", _push("{SEMAPHORE_GIT_SHA}")),
-        merge_sha="{SEMAPHORE_GIT_SHA}",
         service_build_url="{SEMAPHORE_ORGANIZATION_URL}/workflows/{SEMAPHORE_WORKFLOW_ID}",
         service_job_url="{SEMAPHORE_ORGANIZATION_URL}/jobs/{SEMAPHORE_JOB_ID}",
         repo_name="{SEMAPHORE_GIT_REPO_SLUG}",
@@ -556,7 +550,6 @@ SERVICES: tuple[Service, ...] = (
         tag="{BITRISE_GIT_TAG}",
         # The hash of the clone is that of the merge when the clone step merges a pull request.
         commit_sha=("{BITRISE_GIT_COMMIT}", _push("{GIT_CLONE_COMMIT_HASH}")),
-        merge_sha="{GIT_CLONE_COMMIT_HASH}",
         service_build_url=("{BITRISEIO_PIPELINE_BUILD_URL}", "{BITRISE_BUILD_URL}"),
         service_job_url="{BITRISE_BUILD_URL}",
         repo_name="{BITRISEIO_GIT_REPOSITORY_OWNER}/{BITRISEIO_GIT_REPOSITORY_SLUG}",
@@ -573,7 +566,6 @@ SERVICES: tuple[Service, ...] = (
         target_branch="{CI_PULL_REQUEST_TARGET_BRANCH}",
         tag="{CI_TAG}",
         commit_sha=("{CI_PULL_REQUEST_SOURCE_COMMIT}", _push("{CI_COMMIT}")),
-        merge_sha="{CI_COMMIT}",
         repo_name="{CI_PULL_REQUEST_TARGET_REPO}",
         job_name="{CI_WORKFLOW}",
     ),
