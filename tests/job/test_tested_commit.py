@@ -1,10 +1,9 @@
-"""Which commit was tested: the CI service's, its pull request's head, or another."""
+"""Find the commit of a checkout, of a pull request's merge, of another branch."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 from git_repository import GIT, Repository, fake_git, needs_git, posix
@@ -52,27 +51,10 @@ def repository(tmp_path: Path) -> Checkout:
     return made
 
 
-class Merge(NamedTuple):
-    """Ids of a pull request's merge and its parents."""
-
-    merge: str
-    head: str
-    target: str
-
-
-@pytest.fixture
-def merged(repository: Checkout) -> Merge:
-    """GitHub's merge of a pull request, checked out by its id."""
-    merge, head, target = repository.merge_request()
-    repository.git("checkout", "--quiet", "--detach", merge)
-    return Merge(merge, head, target)
-
-
 # -- no other commit ---------------------------------------------------------------------------
 
 
 def test_without_a_ci_service_head_was_tested(repository: Checkout) -> None:
-    """Its author and message are read as well."""
     found = repository.find(Build())
     assert found.head is not None
     assert (found.head.id, found.head.message) == (found.checked_out, "first")
@@ -89,7 +71,6 @@ def test_a_short_id_is_completed(repository: Checkout) -> None:
 
 
 def test_an_annotated_tag_is_its_commit(repository: Checkout) -> None:
-    """Its own id is what a push of it brings."""
     repository.git("tag", "--annotate", "--message", "one", "v1")
     said = build("drone", commit_sha=repository.git("rev-parse", "v1"), tag="v1")
     assert repository.tested(said) == (repository.git("rev-parse", "HEAD"), False)
@@ -104,7 +85,6 @@ def test_a_commit_that_the_user_names_was_tested(repository: Checkout, chosen: s
 
 
 def test_a_run_that_follows_another_tested_what_the_event_names(repository: Checkout) -> None:
-    """The default branch is checked out there."""
     said = build(commit_sha=ABSENT, event_name="workflow_run")
     assert repository.tested(said) == (ABSENT, False)
 
@@ -114,7 +94,6 @@ def test_a_run_that_follows_another_tested_what_the_event_names(repository: Chec
 def test_without_git_the_ci_service_is_believed(
     repository: Checkout, tmp_path: Path, kind: str
 ) -> None:
-    """An image without git still has the commit."""
     env, directory = repository.env, repository.path
     if kind == "no git":
         env = {"PATH": str(tmp_path)}
@@ -130,7 +109,6 @@ def test_without_git_the_ci_service_is_believed(
 
 
 def test_a_checkout_whose_remotes_are_unknown_has_its_commit(repository: Checkout) -> None:
-    """After a call that took too long nothing more is asked."""
     known = git.read([repository.path], repository.env)
     found = find_tested_commit(replace(known, problem="git did not answer"), Build())
     assert found.head == git.Commit(id=str(known.checked_out))
@@ -207,22 +185,25 @@ def test_jenkins_merge_has_the_head_as_first_parent(
 
 @pytest.mark.parametrize("named", ["merge_sha", None])
 def test_a_pull_request_that_ends_in_a_merge_is_its_own_head(
-    repository: Checkout, merged: Merge, named: str | None
+    repository: Checkout, named: str | None
 ) -> None:
     """Its author has merged the target; Jenkins had nothing to merge."""
-    repository.git("update-ref", "refs/remotes/origin/PR-7", merged.merge)
-    values = {named: merged.merge} if named else {}
+    merge, _, _ = repository.merge_request()
+    repository.git("checkout", "--quiet", "--detach", merge)
+    repository.git("update-ref", "refs/remotes/origin/PR-7", merge)
+    values = {named: merge} if named else {}
     said = build("jenkins", service_pull_request="7", head_ref="PR-7", **values)
-    assert repository.tested(said) == (merged.merge, False)
+    assert repository.tested(said) == (merge, False)
 
 
 @pytest.mark.parametrize("has_target", [True, False])
-def test_ghprb_builds_githubs_merge(repository: Checkout, merged: Merge, has_target: bool) -> None:
-    """The target does not hold the head yet."""
+def test_ghprb_builds_githubs_merge(repository: Checkout, has_target: bool) -> None:
+    merge, head, target = repository.merge_request()
+    repository.git("checkout", "--quiet", "--detach", merge)
     if has_target:
-        repository.git("update-ref", "refs/remotes/origin/main", merged.target)
-    said = build("jenkins", service_pull_request="7", target_branch="main", merge_sha=merged.merge)
-    assert repository.tested(said) == (merged.head, False)
+        repository.git("update-ref", "refs/remotes/origin/main", target)
+    said = build("jenkins", service_pull_request="7", target_branch="main", merge_sha=merge)
+    assert repository.tested(said) == (head, False)
 
 
 # -- another commit ----------------------------------------------------------------------------
@@ -234,8 +215,9 @@ def test_another_branch_is_filed_under_its_own_name(repository: Checkout, is_abs
     sha = repository.git("rev-parse", "HEAD")
     repository.git("checkout", "--quiet", "-b", "release")
     other = repository.commit("a fix")
+    named = ABSENT if is_absent else sha
     said = build(
-        commit_sha=ABSENT if is_absent else sha,
+        commit_sha=named,
         service_branch="main",
         service_pull_request="7",
         target_branch="next",
@@ -248,9 +230,8 @@ def test_another_branch_is_filed_under_its_own_name(repository: Checkout, is_abs
     assert without_other_commit(said, found) == build(commit_sha=other, service_branch="release")
     (notice,) = other_commit_notices(said, found)
     assert notice == (
-        f"the checkout is at commit {other[:7]}, but github-actions names "
-        f"{said.commit_sha[:7] if said.commit_sha else ''}: coverage is filed under "
-        f"{other[:7]} (branch release)"
+        f"the checkout is at commit {other[:7]}, but github-actions names {named[:7]}: "
+        f"coverage is filed under {other[:7]} (branch release)"
     )
 
 
@@ -291,7 +272,6 @@ def test_the_merge_of_a_pull_request_that_a_comment_asked_for_is_its_head(
 
 
 def test_a_branch_is_unknown_where_several_end(repository: Checkout) -> None:
-    """A guess would count for the wrong one."""
     repository.git("checkout", "--quiet", "--detach")
     for branch in ("a", "b"):
         repository.git("update-ref", f"refs/remotes/origin/{branch}", "HEAD")

@@ -208,16 +208,6 @@ def test_on_a_desk_the_job_is_what_git_says(nowhere: Runner, tmp_path: Path) -> 
 
 # --- which commit was tested -----------------------------------------------------------------
 
-CHANGE = {
-    "JENKINS_URL": "https://ci.example/",
-    "JOB_NAME": "sample/PR-12",
-    "BUILD_NUMBER": "3",
-    "BRANCH_NAME": "PR-12",
-    "CHANGE_ID": "12",
-    "CHANGE_BRANCH": "topic/y",
-    "CHANGE_TARGET": "main",
-}
-
 
 def dry(run: Runner, *arguments: str, **env: str) -> tuple[dict[str, Any], list[str]]:
     """Run the tests without sending; return the job and what was printed."""
@@ -242,23 +232,6 @@ def commit(folder: Path, message: str, file: str = "notes.txt") -> str:
 def of_another_commit(lines: list[str]) -> list[str]:
     """Return the notices that another commit was tested than the CI service names."""
     return [line for line in lines if "the checkout is at commit" in line]
-
-
-def test_jenkins_merges_the_target_into_the_head(nowhere: Runner) -> None:
-    """The head is the first parent, unlike on GitHub."""
-    head = git(nowhere.folder, "rev-parse", "HEAD")
-    git(nowhere.folder, "checkout", "--quiet", "-b", "main", "HEAD~1")
-    target = commit(nowhere.folder, "meanwhile")
-    git(nowhere.folder, "update-ref", "refs/remotes/origin/main", target)
-    git(nowhere.folder, "checkout", "--quiet", "--detach", head)
-    git(nowhere.folder, "branch", "--quiet", "-D", "main", "topic/y")
-    git(nowhere.folder, "merge", "--quiet", "--no-edit", target)
-
-    job, lines = dry(nowhere, **CHANGE)
-
-    assert (job["commit_sha"], job["service_branch"]) == (head, "topic/y")
-    assert job["service_pull_request"] == "12"
-    assert of_another_commit(lines) == []
 
 
 def test_a_run_that_checks_out_another_commit_is_filed_under_it(github: Runner) -> None:
