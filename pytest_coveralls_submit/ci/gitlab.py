@@ -15,7 +15,7 @@ from urllib.parse import quote, urlencode
 
 from ..delivery.sender import Answer, Call, Policy, send
 from ..errors import GitLabError
-from ..git import Commit
+from ..git import COMMIT_DETAILS, Commit
 from ..secret import Secret, redact
 from ..text import commit_id, escaped, is_loopback, json_object
 
@@ -112,8 +112,7 @@ def fill(build_sha: str, env: Mapping[str, str], ask: Ask) -> Commit | None:
     known = commit_id(_text(document.get("id")))
     if known is None or not known.startswith(sha):
         return None
-    names = ("author_name", "author_email", "committer_name", "committer_email", "message")
-    return Commit(id=known, **{name: _text(document.get(name)) for name in names})
+    return Commit(id=known, **{name: _text(document.get(name)) for name in COMMIT_DETAILS})
 
 
 def _text(value: object) -> str | None:
@@ -153,7 +152,7 @@ def announce(
     if not base:
         return _announce_commit(api, older, project, _push_event(env, head, ref))
     pipeline = _pipeline(env, head.id)
-    values = {
+    status = {
         "state": "success",
         "name": name,
         "coverage": round(coverage, 2),
@@ -163,14 +162,7 @@ def announce(
         "ref": ref if pipeline is None else None,
         "pipeline_id": pipeline,
     }
-    body = json.dumps({key: value for key, value in values.items() if value is not None})
-    call = Call(
-        method="POST",
-        url=f"{_project(base, project)}/statuses/{quote(head.id, safe='')}",
-        form="json",
-        headers={"PRIVATE-TOKEN": token.reveal()},
-    )
-    api.read(ask(call, body.encode()), dict, "set the commit's status")
+    _set_status(api, f"{_project(base, project)}/statuses/{head.id}", status)
     return f"GitLab: commit {head.id[:8]} has the status {name}, {coverage:.2f}% covered"
 
 
@@ -180,6 +172,13 @@ def announce(
 def _project(base: str, project: str) -> str:
     # https://docs.gitlab.com/api/rest/#namespaced-paths: the slash of a path is escaped too
     return f"{base.rstrip('/')}/projects/{quote(project, safe='')}"
+
+
+def _set_status(api: _Api, url: str, status: Mapping[str, Any]) -> None:
+    body = json.dumps({name: value for name, value in status.items() if value is not None})
+    headers = {"PRIVATE-TOKEN": api.token.reveal()}
+    call = Call(method="POST", url=url, form="json", headers=headers)
+    api.read(api.ask(call, body.encode()), dict, "set the commit's status")
 
 
 def _pipeline(env: Mapping[str, str], sha: str) -> int | None:
