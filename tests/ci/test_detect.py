@@ -1,4 +1,4 @@
-"""The rules by which the rows are read: which service runs, whose word counts, what a value is."""
+"""Choose the row, and the value where several variables have one."""
 
 from __future__ import annotations
 
@@ -15,18 +15,14 @@ TRAVIS, _ = CASES["travis push"]
 JENKINS, _ = CASES["jenkins multibranch"]
 
 
-def test_the_generic_variables_fill_what_the_row_does_not_say() -> None:
-    """Each field on its own: a user may help where the service is silent."""
+def test_the_generic_variables_fill_the_gaps_of_a_row() -> None:
     env, build = CASES["circleci"]
-    more = {
-        "CI_BRANCH": "topic/y",
-        "GIT_AUTHOR_NAME": "Jane Doe",
-        "GIT_ID": MERGE,
-        "CI_NAME": "other",
-        "CI_BUILD_NUMBER": "1",
-    }
+    missing = {"CI_BRANCH": "topic/y", "GIT_AUTHOR_NAME": "Jane Doe"}
+    known = {"GIT_ID": MERGE, "CI_NAME": "other", "CI_BUILD_NUMBER": "1"}
 
-    assert detect(env | more) == replace(build, service_branch="topic/y", author_name="Jane Doe")
+    assert detect(env | missing | known) == replace(
+        build, service_branch="topic/y", author_name="Jane Doe"
+    )
 
 
 def test_git_variables_come_before_the_ci_variables() -> None:
@@ -55,17 +51,8 @@ def test_jenkins_identity_for_new_commits_is_not_the_author() -> None:
         ("group/project!12", "12"),
         ("https://github.com/o/r/pull/12", "12"),
         ("https://gitlab.com/a/b/-/merge_requests/123", "123"),
-        ("0", None),
-        ("pull/0", None),
-        ("v12", None),
-        ("MR12", None),
-        ("PR-12", None),
-        ("release-2", None),
-        ("-12", None),
-        ("true", None),
-        ("12/merge", None),
-        ("9" * 30, None),
-        ("\u0661\u0662", None),
+        *((text, None) for text in ("0", "pull/0", "v12", "MR12", "PR-12", "release-2", "-12")),
+        *((text, None) for text in ("true", "12/merge", "9" * 30, "\u0661\u0662")),
     ],
 )
 def test_settings_and_services_read_the_same_number(text: str, number: str | None) -> None:
