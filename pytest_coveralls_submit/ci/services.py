@@ -217,7 +217,11 @@ SERVICES: tuple[Service, ...] = (
         documented_at="circleci/circleci-docs: docs/reference/modules/ROOT/pages/variables.adoc",
         # CIRCLE_BUILD_NUM is the number of a job, not one that jobs share.
         service_number="{CIRCLE_WORKFLOW_ID}",
-        service_job_id=("{CIRCLE_WORKFLOW_JOB_ID}-{CIRCLE_NODE_INDEX}", "{CIRCLE_BUILD_NUM}"),
+        service_job_id=(
+            "{CIRCLE_WORKFLOW_JOB_ID}-{CIRCLE_NODE_INDEX}",
+            "{CIRCLE_BUILD_NUM}-{CIRCLE_NODE_INDEX}",
+            "{CIRCLE_BUILD_NUM}",
+        ),
         service_job_number="{CIRCLE_BUILD_NUM}",
         service_pull_request=(
             "{CIRCLE_PR_NUMBER}",
@@ -426,6 +430,7 @@ SERVICES: tuple[Service, ...] = (
         service_job_id=(
             "{HARNESS_BUILD_ID}-{HARNESS_STAGE_ID}-{HARNESS_NODE_INDEX}",
             "{HARNESS_BUILD_ID}-{HARNESS_STAGE_ID}",
+            "{HARNESS_BUILD_ID}-{HARNESS_NODE_INDEX}",
         ),
         service_pull_request="{DRONE_PULL_REQUEST}",
         service_branch=("{DRONE_SOURCE_BRANCH}", _push("{DRONE_COMMIT_BRANCH}")),
@@ -445,6 +450,7 @@ SERVICES: tuple[Service, ...] = (
         service_number="{CI_PIPELINE_NUMBER}",
         service_job_id=(
             "{CI_PIPELINE_NUMBER}.{CI_WORKFLOW_NUMBER}.{CI_STEP_NUMBER}",
+            "{CI_PIPELINE_NUMBER}.{CI_WORKFLOW_NUMBER}.{CI_STEP_NAME}",
             "{CI_PIPELINE_NUMBER}.{CI_WORKFLOW_NAME}.{CI_STEP_NAME}",
         ),
         service_job_number="{CI_WORKFLOW_NUMBER}",
@@ -466,6 +472,7 @@ SERVICES: tuple[Service, ...] = (
         service_number="{DRONE_BUILD_NUMBER}",
         service_job_id=(
             "{DRONE_BUILD_NUMBER}.{DRONE_STAGE_NUMBER}.{DRONE_STEP_NUMBER}",
+            "{DRONE_BUILD_NUMBER}.{DRONE_STAGE_NUMBER}.{DRONE_STEP_NAME}",
             "{DRONE_BUILD_NUMBER}.{DRONE_STAGE_NUMBER}",
         ),
         service_job_number="{DRONE_STAGE_NUMBER}",
