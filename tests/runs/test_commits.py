@@ -1,17 +1,16 @@
-"""Whose job it is: service, build, commit, branch, flag and names, in whole runs."""
+"""Send the jobs of whole runs: service, build, commit, branch, flag and names."""
 
 from __future__ import annotations
 
 import json
-import os
 import platform
 import re
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from git_repository import Repository
 from running import CI, NAMES, Runner, only_job, told
 from standin import COVERALLS_TOKEN
 
@@ -52,22 +51,9 @@ def github(nowhere: Runner) -> Runner:
     return nowhere
 
 
-def git(folder: Path, *arguments: str, who: str = "") -> str:
+def git(folder: Path, *arguments: str) -> str:
     """Run git and return what it printed."""
-    name, email = who or "Mia", f"{(who or 'Mia').lower()}@example.org"
-    identity = {
-        **{f"GIT_{role}_NAME": name for role in ("AUTHOR", "COMMITTER")},
-        **{f"GIT_{role}_EMAIL": email for role in ("AUTHOR", "COMMITTER")},
-    }
-    done = subprocess.run(
-        ["git", *arguments],
-        cwd=folder,
-        env={**os.environ, **identity},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    return done.stdout.strip()
+    return Repository(folder, init=False).git(*arguments)
 
 
 # --- services --------------------------------------------------------------------------------
@@ -133,28 +119,21 @@ def test_a_pull_request_on_github_is_its_head_and_not_the_merge(
     """A checkout of depth 1 of the merge: head commit and source branch, without its author."""
     origin, head = github.folder, github.env["GITHUB_SHA"]
     git(origin, "checkout", "--quiet", "-b", "main", "HEAD~1")
-    (origin / "README").write_text("A garden\n")
-    git(origin, "add", "README")
-    git(origin, "commit", "--quiet", "--message=On main", who="Mia")
-    message = "--message=Merge topic/y into main"
-    git(origin, "merge", "--quiet", "--no-ff", message, "topic/y", who="Merger")
+    commit(origin, "On main")
+    git(origin, "merge", "--quiet", "--no-ff", "--message=Merge topic/y into main", "topic/y")
     merge = git(origin, "rev-parse", "HEAD")
-    git(origin, "update-ref", "refs/pull/5/merge", merge)
+    git(origin, "update-ref", "refs/pull/7/merge", merge)
     github.folder = tmp_path / "checkout"
-    github.folder.mkdir()
-    git(github.folder, "init", "--quiet")
-    git(github.folder, "fetch", "--quiet", "--depth=1", origin.as_uri(), "refs/pull/5/merge")
-    git(github.folder, "checkout", "--quiet", "--detach", "FETCH_HEAD")
+    Repository(origin, init=False).checkout_merge(github.folder, depth=1)
     event = tmp_path / "event.json"
-    pull = {"number": 5, "head": {"sha": head, "ref": "topic/y"}, "base": {"ref": "main"}}
-    event.write_text(json.dumps({"number": 5, "pull_request": pull}))
+    pull = {"number": 7, "head": {"sha": head, "ref": "topic/y"}, "base": {"ref": "main"}}
+    event.write_text(json.dumps({"number": 7, "pull_request": pull}))
     variables = {
         "GITHUB_BASE_REF": "main",
         "GITHUB_EVENT_NAME": "pull_request",
         "GITHUB_EVENT_PATH": str(event),
         "GITHUB_HEAD_REF": "topic/y",
-        "GITHUB_REF": "refs/pull/5/merge",
-        "GITHUB_REF_NAME": "5/merge",
+        "GITHUB_REF": "refs/pull/7/merge",
         "GITHUB_SHA": merge,
     }
 
@@ -164,8 +143,7 @@ def test_a_pull_request_on_github_is_its_head_and_not_the_merge(
     job = only_job(github)
     assert job["commit_sha"] == job["git"]["head"]["id"] == head != merge
     assert job["service_branch"] == job["git"]["branch"] == "topic/y"
-    assert job["service_pull_request"] == "5"
-    assert "Merger" not in json.dumps(job)
+    assert job["service_pull_request"] == "7"
     assert "Merge topic/y" not in json.dumps(job)
     assert f"(branch topic/y, commit {head[:7]}, " in told(result.stdout)[0]
 
