@@ -85,7 +85,7 @@ class Repository:
         )
 
     def resolve(self, name: str) -> str | None:
-        """Return the id of a commit by any name, if here."""
+        """Return the id of a commit by any name."""
         found = self.run("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
         return found.stdout.decode().strip() if found.status == 0 else None
 
@@ -132,7 +132,7 @@ def read(directories: Sequence[Path], env: Mapping[str, str]) -> Git:
 
     Args:
         directories: the first one in a repository counts.
-        env: the environment in which git is looked for and run.
+        env: the environment to find and run git in.
     """
     git = Git()
     try:
@@ -157,7 +157,7 @@ def _first_top(directories: Sequence[Path]) -> Path:
 def _find_top(directory: Path) -> Path:
     """Return the repository at or above a directory.
 
-    git is told its place, for two reasons. Since 2.35.2 it refuses another owner's repository
+    git gets its place, for two reasons. Since 2.35.2 it refuses another owner's repository
     that it found itself, like every checkout mounted into a container; several releases accept
     no exception on the command line
     (https://git-scm.com/docs/git-config#Documentation/git-config.txt-safedirectory).
@@ -198,7 +198,7 @@ def _head(repository: Repository) -> tuple[str, str | None]:
 def _remotes(repository: Repository) -> tuple[Remote, ...]:
     """Return the first URL of each remote, as configured.
 
-    `git remote` would apply `url.*.insteadOf`, by which a token gets into a clean URL.
+    `git remote` would apply `url.*.insteadOf`, which can put a token into a clean URL.
     """
     printed = repository.run("config", "-z", "--get-regexp", r"^remote\..*\.url$").stdout
     remotes: dict[str, Remote] = {}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Build:
-    """Hold the facts about a build; texts are stripped, never empty."""
+    """Hold the facts about a build, texts stripped, never empty."""
 
     service_name: str | None = None
     service_number: str | None = None  # shared by all jobs of a build, also sent by ``finish``
@@ -62,7 +62,7 @@ _OF_PULL_REQUESTS = ("target_branch", "head_ref", "diff_base_sha")
 
 
 def detect(env: Mapping[str, str]) -> Build:
-    """Return the build by its row, then by the generic variables.
+    """Return the build by its row and the generic variables.
 
     No file is read but GitHub's event. A value that cannot be used is skipped for the next cell.
     """
@@ -136,7 +136,7 @@ def _matched(cell: Cell, env: Mapping[str, str], tidy: _Cleaner) -> str:
 
 
 def _filled(template: str, env: Mapping[str, str], tidy: _Cleaner) -> str | None:
-    """Fill in a template; None where a variable is not usable."""
+    """Fill in a template, unless a variable is not usable."""
     values = {}
     for name, optional in PLACEHOLDER.findall(template):
         value = tidy(_variable(env, name))

@@ -227,12 +227,13 @@ def _older_commits(api: _Api, base: str, parameters: Mapping[str, str]) -> Itera
 def _older_answer(
     api: _Api, method: Literal["GET", "POST"], base: str, query: str, body: bytes
 ) -> Answer:
-    """Use the first path that exists; 404 in JSON means the project."""
+    """Return the answer of the first path that exists."""
     answer = Answer()
     for path in _OLDER_PATHS:
         url = base.rstrip("/") + path + query
         answer = api.ask(Call(method=method, url=url, form="json" if body else "none"), body)
-        if answer.status != 404 or json_object(answer.text) is not None:  # noqa: PLR2004
+        is_page = json_object(answer.text) is None  # 404 in JSON is about the project
+        if answer.status != 404 or not is_page:  # noqa: PLR2004
             break
     return answer
 

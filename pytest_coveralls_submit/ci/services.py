@@ -15,7 +15,7 @@ class Cell(NamedTuple):
     ``{NAME}`` is a variable, ``{NAME?}`` one that may be missing. The template is skipped when a
     variable is unset, blank or unusable. The filled template must match ``pattern`` as a whole;
     its groups, joined, are the value. With ``unless_pull_request`` it is skipped for pull
-    requests, where such a variable names the target branch, or as ``commit_sha`` the merge.
+    requests, where the variable names the target branch, or as ``commit_sha`` the merge.
     """
 
     template: str
@@ -27,14 +27,14 @@ Column: TypeAlias = "str | Cell | tuple[str | Cell, ...]"
 
 
 class Service:
-    """Hold the variables of a CI service, and how to recognise it.
+    """Hold the row of a CI service.
 
     Args:
         name: sent as ``service_name``.
-        when: alternatives; each names the variables that must be set, or NAME=value, between
-            spaces. Without any the row always fits.
+        when: how to recognise it. Alternatives; each names the variables that must be set, or
+            NAME=value, between spaces. Without any the row always fits.
         documented_at: by the owner of the service, else where the variables were read.
-        ignored: variables that do not mean here what they mean to the generic row.
+        ignored: variables that mean something else to the generic row.
         columns: for fields of a `Build` one template, or a tuple of them that is tried in order.
             Names like ``event.a.b`` are taken from GitHub's event.
     """

@@ -1,4 +1,4 @@
-"""Build the identity of a job: all fields but its files."""
+"""Build the fields of a job, except its files."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def _job_id(build: Build, flag: str | None) -> str | None:
 
 
 def _with_details(commit: str, build: Build, git: Git) -> Commit:
-    """Return the commit with details from git, else the CI service."""
+    """Return the commit with the details that are known."""
     known = git.head if git.head is not None and git.head.id == commit else Commit(id=commit)
     details = {name: getattr(known, name) or getattr(build, name) for name in COMMIT_DETAILS}
     return Commit(id=commit, **details)

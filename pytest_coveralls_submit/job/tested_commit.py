@@ -1,4 +1,4 @@
-"""Find the tested commit: the one that the CI service names, or another."""
+"""Find the tested commit: the CI service's, or another."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def merged_files_notices(git: Git, identity: Identity, names: Iterable[str]) -> 
 def _as_named(
     repository: Repository, git: Git, head: str, build: Build, chosen: str | None
 ) -> str | None:
-    """Return the named commit; None where HEAD is another one."""
+    """Return the named commit, unless HEAD is another one."""
     named = chosen or build.commit_sha
     base = named or build.merge_sha
     if base is None:
@@ -130,7 +130,7 @@ def _as_named(
 
 
 def _head_of_merge(repository: Repository, merge: str, build: Build) -> str:
-    """Return the head of a pull request, a parent of its merge.
+    """Return the parent of a merge that is the head.
 
     GitHub and GitLab merge it into the target, so that it is the second. Jenkins' git plugin
     (MergeWithGitSCMExtension) merges the target into it, where it does not hold the target yet.
@@ -156,10 +156,10 @@ def _head_of_merge(repository: Repository, merge: str, build: Build) -> str:
 def _commit_below(
     repository: Repository, git: Git, head: str, base: str, build: Build
 ) -> str | None:
-    """Return the id of `base` where the job made HEAD from it.
+    """Return the id of `base` if HEAD was made from it.
 
-    HEAD is then a merge of a pull request, or has commits of the job itself on top. Otherwise
-    another commit, maybe a descendant, was checked out.
+    HEAD is then the merge of a pull request, or a commit of the job itself. Any other commit,
+    even a descendant, was checked out.
     """
     if repository.resolve(base) == head:  # some services name an annotated tag
         return head
@@ -184,7 +184,7 @@ def _first_parents(repository: Repository) -> list[tuple[str, list[str]]]:
 
 
 def _was_made_here(repository: Repository, git: Git, build: Build) -> bool:
-    """Tell whether the job made HEAD instead of checking it out."""
+    """Tell whether HEAD was made, not checked out."""
     branches = {build.service_branch, build.target_branch}
     if git.branch and build.service_branch and git.branch not in branches:
         return False
