@@ -147,7 +147,7 @@ def headline(outcome: Outcome) -> str:
     totals = f"{count}, {percentage(outcome.percent)}% covered"
     if isinstance(outcome, Sent):
         return f"sent {totals}"
-    return f"built {totals}; not sent, this is a dry run"
+    return f"built {totals}; not sent (dry run)"
 
 
 def changed_lines_line(changed: ChangedLines, limit: int | None = RANGES) -> str:

@@ -188,7 +188,7 @@ def test_problems_are_printed_before_the_tests(
         ),
         (
             Built(files=FILES, percent=57.142857, saved=Path("/elsewhere/job.json"), **COMMON),
-            "built 3 files, 57.14% covered; not sent, this is a dry run",
+            "built 3 files, 57.14% covered; not sent (dry run)",
             ["saved in /elsewhere/job.json"],
         ),
         (

@@ -12,7 +12,7 @@ from typing import TextIO
 
 from ..ci.pages import pages
 from ..context import SendContext
-from ..outcome import Built, Interrupted, Outcome
+from ..outcome import Built, Interrupted, NotSent, Outcome
 from ..output import PREFIX, closing_lines
 from ..secret import redact, redacted
 from ..text import escaped
@@ -75,8 +75,10 @@ def print_line(text: str, stream: TextIO | None = None) -> None:
         os.close(nowhere)
 
 
-def exit_status(outcome: Outcome) -> int:
+def exit_status(outcome: Outcome, context: SendContext) -> int:
     """Return the exit status for a job that was to be sent."""
     if isinstance(outcome, Interrupted):
         return INTERRUPTED
+    if isinstance(outcome, NotSent) and context.token is None and outcome.remedy:
+        return REFUSED if context.settings.strict else ACCEPTED
     return ACCEPTED if isinstance(outcome, Built) else REFUSED

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..changed_lines import count_changed_lines, needs_counting
-from ..commands import ACCEPTED, REFUSED, Console, exit_status, print_line
+from ..commands import REFUSED, Console, exit_status, print_line
 from ..context import RunContext, make_run_context, startup_problems, why_no_job
 from ..errors import JobError, MeasurementError
 from ..job.builder import build_job, names_in, read_files, sum_up
@@ -48,9 +48,7 @@ def run(console: Console) -> int:
     console.report(outcome, known=problems)
     if outcome.shortfall:
         return REFUSED
-    if isinstance(outcome, NotSent) and context.token is None and outcome.remedy:
-        return REFUSED if context.settings.strict else ACCEPTED
-    return exit_status(outcome)
+    return exit_status(outcome, context)
 
 
 def _submit(console: Console, context: RunContext) -> Outcome:

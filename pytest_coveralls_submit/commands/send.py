@@ -69,7 +69,7 @@ def _send(console: Console, path: Path) -> int:
     findings = Findings(percent=total_percent(job))
     outcome = submit(job, findings, console.context, say=console.say, kept=kept)
     console.report(outcome, is_trusted=False)
-    return exit_status(outcome)
+    return exit_status(outcome, console.context)
 
 
 def _identified(job: Job, path: Path, console: Console) -> Job:

@@ -169,7 +169,7 @@ def test_data_is_found_and_left_as_it_is(command: Command, data: Data, words: li
         (["--coveralls-save=job.json"], ["garden/beds.py"], "saved in job.json"),
         (["--coveralls-merge=js.json"], ["garden/beds.py", "web/a.js"], "sent 2 files"),
         (["--coveralls-base-dir=garden", "--coveralls-src-dir=api"], ["api/beds.py"], "sent 1"),
-        (["--coveralls-dry-run"], [], "built 1 file, 75.00% covered; not sent, this is a dry run"),
+        (["--coveralls-dry-run"], [], "built 1 file, 75.00% covered; not sent (dry run)"),
     ],
 )
 def test_settings_are_those_of_a_test_run(

@@ -44,14 +44,14 @@ def test_a_refused_job_stays_with_its_command(command: Command, server: StandIn)
 @pytest.mark.parametrize(
     ("env", "status", "said"),
     [
-        ({"COVERALLS_REPO_TOKEN": ""}, 1, "not sent: no token: "),
-        ({"COVERALLS_DRY_RUN": "1"}, 0, "built 1 file, 66.67% covered; not sent, this is a dry"),
+        ({"COVERALLS_REPO_TOKEN": ""}, 0, "not sent: no token: "),
+        ({"COVERALLS_REPO_TOKEN": "", "COVERALLS_STRICT": "1"}, 1, "not sent: no token: "),
+        ({"COVERALLS_DRY_RUN": "1"}, 0, "built 1 file, 66.67% covered; not sent (dry run)"),
     ],
 )
 def test_a_job_that_is_not_sent_stays(
     command: Command, server: StandIn, env: dict[str, str], status: int, said: str
 ) -> None:
-    """Without a token it fails: sending was the whole purpose."""
     command.env(**env)
     path = command.job()
 
