@@ -36,6 +36,7 @@ _FIX = (
     "name both places in [paths] of coverage's configuration, or measure with "
     "`[run] relative_files = true`"
 )
+_FIX_RELATIVE = "move the data file back to where the tests ran: its paths are relative"
 
 
 def measure_data_files(
@@ -288,6 +289,11 @@ def _modules_named(
     return names
 
 
+def _fix(path: str) -> str:
+    """Return what to do about a path that is not here, measured on any system."""
+    return _FIX if path.startswith("/") or ntpath.isabs(path) else _FIX_RELATIVE
+
+
 def _with_notices(
     measurement: Measurement, start: Path, elsewhere: Mapping[str, Sequence[str]]
 ) -> Measurement:
@@ -299,10 +305,10 @@ def _with_notices(
     notices = []
     if unknown:
         text = f"left out {count_of(len(unknown), 'file')} whose sources are not here"
-        notices.append(f"{text}: {shorten_list(unknown)}; {_FIX}")
+        notices.append(f"{text}: {shorten_list(unknown)}; {_fix(unknown[0])}")
     for path in ambiguous[:5]:
         names = " or ".join(elsewhere[path][:5])
-        notices.append(f"left out {path}, which may be {names}; {_FIX}")
+        notices.append(f"left out {path}, which may be {names}; {_fix(path)}")
     if left_out and not failed and not measurement.files:
         raise MeasurementError("; ".join(notices))
     return replace(measurement, failed=failed, notices=tuple(notices))

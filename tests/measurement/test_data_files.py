@@ -310,6 +310,15 @@ def stored(path: Path, lines: Mapping[str, Iterable[int]]) -> None:
     measured.write()
 
 
+def test_advice_for_relative_paths_is_to_move_the_data_file(scene: Scene) -> None:
+    for place in ("api", "web"):
+        scene.write(f"{place}/app.py", "a = 1\n")
+    stored(scene.folder / ".coverage", {"app.py": [1]})
+    fix = "move the data file back to where the tests ran: its paths are relative"
+    with pytest.raises(MeasurementError, match=f"may be api/app.py or web/app.py; {fix}$"):
+        scene.measure()
+
+
 def test_what_is_not_here_is_left_out_and_named(scene: Scene) -> None:
     for place in ("src/a", "src/b"):
         scene.write(f"{place}/shed/tool.py", "a = 1\n")
