@@ -275,12 +275,12 @@ def folders_for_jobs(context: RunContext, cache: Path | None = None) -> list[Pat
 def kept_before(context: RunContext, folders: Sequence[Path]) -> list[str]:
     """Return a line for each folder with kept jobs of earlier runs."""
     notices = []
-    for folder in folders:
+    for folder in folders if context.will_send else ():
         # A job written since the session began may be sent by a run beside this one.
         count = len(outbox.kept_jobs(folder, before=context.started))
         if count:
-            jobs = "1 job of an earlier run was" if count == 1 else f"{count} jobs were"
+            jobs, them = ("1 job is", "it") if count == 1 else (f"{count} jobs are", "them")
             path = typed_path(folder, context.start)
             command = command_to_send(context.settings, folder, context.start)
-            notices.append(f"{jobs} not sent and kept in {path}; send with: {command}")
+            notices.append(f"{jobs} still waiting in {path}; send {them} with: {command}")
     return notices

@@ -269,7 +269,11 @@ def test_a_job_that_cannot_be_kept_is_sent(project: Project, server: StandIn) ->
 
 @pytest.mark.parametrize(
     ("earlier", "said"),
-    [(0, None), (1, "1 job of an earlier run was"), (2, "2 jobs were")],
+    [
+        (0, None),
+        (1, "1 job is still waiting in my cache; send it"),
+        (2, "2 jobs are still waiting in my cache; send them"),
+    ],
 )
 def test_kept_jobs_are_counted_with_the_command_that_sends_them(
     project: Project, server: StandIn, earlier: int, said: str | None
@@ -284,8 +288,9 @@ def test_kept_jobs_are_counted_with_the_command_that_sends_them(
     (folder / "job-beside.json").write_text("{}")
 
     command = f"python -m pytest_coveralls_submit send --coveralls-host={server.url} 'my cache'"
+    assert kept_before(replace(context, token=None), [folder]) == []
     assert kept_before(context, [folder, project.cache]) == (
-        [f"{said} not sent and kept in my cache; send with: {command}"] if said else []
+        [f"{said} with: {command}"] if said else []
     )
 
 

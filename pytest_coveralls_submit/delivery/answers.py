@@ -169,10 +169,11 @@ def _job_rules(it: _Refusal) -> Iterator[Advice]:
     if it.refuses("already closed"):
         matrix = "give each job of a matrix parallel = true"
         parallel = "`finish` or a job without parallel = true came before this one"
-        number = it.facts.service_number or "without a number"
+        number = it.facts.service_number
+        build = f"build {number}" if number else "a build without a number"
         yield (
             "build-closed",
-            f"build {number} takes no more jobs: {parallel if it.facts.parallel else matrix},",
+            f"{build} takes no more jobs: {parallel if it.facts.parallel else matrix},",
             "run `finish` after the last of them, and give a build that is run again a new number",
             *it.new_number,
         )
@@ -185,7 +186,7 @@ def _job_rules(it: _Refusal) -> Iterator[Advice]:
         yield "not-parsed", f"{it.server} could not read the job, compressed or plain: {advice}"
     # OpenCov says "Server internal error", no matter why.
     if it.has(422) and not it.is_object and not it.is_public:
-        known = f"{it.server} does not say what is wrong with the job, its log may"
+        known = f"{it.server} does not say what is wrong with the job; its log may"
         source = f"{it.server} may need the text of the files: set include_source = true"
         yield "source-missing", known if it.facts.include_source else source
     if it.has(413):
