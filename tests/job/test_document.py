@@ -114,14 +114,6 @@ def test_missing_and_repeated_parts_are_named() -> None:
     )
 
 
-def test_source_files_are_sorted_and_the_given_job_stays() -> None:
-    given_files = [entry("b.js"), entry("a.js")]
-    job = a_job(source_files=given_files)
-
-    assert [file["name"] for file in check_job(job)["source_files"]] == ["a.js", "b.js"]
-    assert job["source_files"] == [entry("b.js"), entry("a.js")]
-
-
 # -- written -----------------------------------------------------------------------------------
 
 
@@ -274,7 +266,7 @@ def test_files_of_different_lengths_are_an_error_that_names_the_file(path: Path)
     )
 
 
-def merged(path: Path, checkout: Path | None, *files: dict[str, Any]) -> dict[str, str | None]:
+def merged(path: Path, checkout: Path, *files: dict[str, Any]) -> dict[str, str | None]:
     """Merge files of another tool; name -> source text."""
     return {file.name: file.source for file in merge_file([], write(path, *files), checkout)}
 

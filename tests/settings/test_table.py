@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_coveralls_submit.secret import Secret
-from pytest_coveralls_submit.settings.table import OPTIONS, Settings
+from pytest_coveralls_submit.settings.table import OPTIONS
 
 DESCRIBED = {
     *("host", "repo_token_file", "flag_name", "parallel", "include_source", "merge", "dry_run"),
@@ -106,13 +106,6 @@ def test_a_boolean_has_a_flag_for_either_value() -> None:
         "--coveralls-compress",
         "--no-coveralls-compress",
     ]
-
-
-def test_settings_that_nobody_sets_have_their_defaults() -> None:
-    settings = Settings({"retries": 5})
-
-    assert (settings.retries, settings.host, settings.compress) == (5, "https://coveralls.io", True)
-    assert settings.secrets == ()
 
 
 def test_the_help_is_short(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
