@@ -129,14 +129,6 @@ class _Refusal:
     def token(self) -> str:
         return f"the token from {self.facts.token_source}"
 
-    @property
-    def new_number(self) -> Advice:
-        """Return how to number attempts on GitHub."""
-        if self.facts.ci != GITHUB_ACTIONS or not (self.facts.service_number or "").isdigit():
-            return ()
-        number = "COVERALLS_SERVICE_NUMBER: ${{ github.run_id }}-${{ github.run_attempt }}"
-        return (f"set {number} for its jobs and `finish`",)
-
     def has(self, *statuses: int) -> bool:
         """Tell whether the status is among these; 0 is no answer."""
         status = self.answer.status or 0
@@ -175,7 +167,6 @@ def _job_rules(it: _Refusal) -> Iterator[Advice]:
             "build-closed",
             f"{build} takes no more jobs: {parallel if it.facts.parallel else matrix},",
             "run `finish` after the last of them, and give a build that is run again a new number",
-            *it.new_number,
         )
     if it.refuses("must be unique"):
         advice = "copy it again, or start a new build, not a restart"
@@ -202,7 +193,7 @@ def _webhook_rules(it: _Refusal) -> Iterator[Advice]:
         advice = f"no job was sent under {number}: it must be the service number of the jobs,"
         yield "no-such-build", advice, "which the header of each test run shows"
     if it.refuses("closed|done"):
-        yield "closed-before", "the build was closed before", *it.new_number
+        yield "closed-before", "the build was closed before"
     if it.refuses("no such path"):
         yield "no-finish", f"{it.server} cannot close builds; on OpenCov leave `finish` out"
     yield from _common_rules(it)
@@ -230,11 +221,9 @@ def _token(it: _Refusal) -> Advice:
             f'use GITHUB_TOKEN with service name "{GITHUB}"',
             f"(a personal API token does not work; {moved})",
         )
-    travis = "private repositories need COVERALLS_SERVICE_NAME: travis-pro, public ones do not"
     return (
         own,
         f"(not a personal API token), and the repository must be switched on there; {moved}",
-        *((travis,) if it.facts.ci == TRAVIS else ()),
     )
 
 
@@ -253,8 +242,8 @@ def _github_token(it: _Refusal) -> Advice:
         )
     return (
         f"the GitHub token gives no access to {repository}: add the repository there, or",
-        f"set COVERALLS_REPO_TOKEN to {page_token}; if it worked before,",
-        "press Sync in the repository's settings, and look at https://www.githubstatus.com",
+        f"set COVERALLS_REPO_TOKEN to {page_token}; if it worked before, press Sync",
+        "in the repository's settings, and look at https://www.githubstatus.com",
     )
 
 
@@ -289,8 +278,8 @@ def _status_rules(it: _Refusal) -> Iterator[Advice]:
         other = f"{it.server} has no Coveralls interface at {it.facts.host}: check host"
         yield "wrong-host", later if it.facts.host == "https://coveralls.io" else other
     if it.has(*SUCCESS) and not it.answer.ambiguous:
-        page = f"Coveralls did not send this: a login page or proxy is in front of {it.server}"
-        yield "wrong-host", page if it.is_public else f"{page}, or host is wrong"
+        advice = f"host is wrong, or a login page or proxy is in front of {it.server}"
+        yield "wrong-host", f"this answer is not from Coveralls: {advice}"
     if it.has(405):
         yield "down", f"{it.server} is down for maintenance; {UNAFFECTED}"
     if it.has(429):
@@ -307,9 +296,7 @@ def _fault_rules(it: _Refusal) -> Iterator[Advice]:
     if it.failed("certificate") and it.facts.ca_bundle:
         yield "certificate", f"add the authority that signed it to {it.facts.ca_bundle}"
     if it.failed("certificate"):
-        proxy = f"; {it.answer.proxy} may use its own" if it.answer.proxy else ""
-        advice = "set ca_bundle to the PEM file of the authority that signed it"
-        yield "certificate", advice + proxy
+        yield "certificate", "set ca_bundle to the PEM file of the authority that signed it"
     if it.failed("WRONG_VERSION_NUMBER|(?i:record.layer.failure)|HTTP_REQUEST"):
         yield "no-tls", f"{it.server} does not speak TLS on that port: check host"
     if it.failed("HANDSHAKE_FAILURE|PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL"):
