@@ -283,13 +283,13 @@ def _failed(error: Exception, timeout: tuple[float, float], is_begun: bool) -> A
 def _proxy_failed(error: Exception) -> Attempt | None:
     """Quote requests, except on certificates."""
     causes = list(_causes(error))
-    if any(isinstance(cause, CERTIFICATE_ERRORS) for cause in causes):
+    words = str(causes[-1])
+    if "certificate" in words.lower() or any(isinstance(it, CERTIFICATE_ERRORS) for it in causes):
         return None
     if isinstance(error, ValueError):
         # Only the words about a missing PySocks cannot hold the password.
         is_socks = isinstance(error, requests.exceptions.InvalidSchema)
         return Attempt(Answer(problem=str(error) if is_socks else "the proxy address is malformed"))
-    words = str(causes[-1])
     answered = TUNNEL.search(words)
     is_final = int(answered[1]) not in RETRIED if answered else HOPELESS.search(words)
     return Attempt(Answer(problem=f"no connection through the proxy: {words}"), not is_final)

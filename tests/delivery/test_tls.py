@@ -168,6 +168,7 @@ class Tunnel(socketserver.ThreadingTCPServer):
     def __init__(self, port: int) -> None:
         super().__init__(("127.0.0.1", 0), _Tunnelled)
         self.port = port
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
         self.asked: list[bytes] = []
 
 
@@ -184,6 +185,19 @@ class _Tunnelled(socketserver.BaseRequestHandler):
             back.join()
 
 
+@contextlib.contextmanager
+def tunnelled(port: int) -> Iterator[Tunnel]:
+    """Run a tunnel."""
+    with Tunnel(port) as tunnel:
+        thread = threading.Thread(target=tunnel.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield tunnel
+        finally:
+            tunnel.shutdown()
+            thread.join()
+
+
 def pump(source: socket.socket, target: socket.socket) -> None:
     """Pass on all that comes."""
     with contextlib.suppress(OSError):
@@ -192,17 +206,25 @@ def pump(source: socket.socket, target: socket.socket) -> None:
         target.shutdown(socket.SHUT_WR)
 
 
+@pytest.mark.parametrize(("bundle", "problem"), [("empty.pem", "no secure"), ("/no", "OSError: ")])
+def test_a_proxy_is_not_blamed_for_a_bundle(
+    secure: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bundle: str, problem: str
+) -> None:
+    (tmp_path / "empty.pem").touch()
+    with tunnelled(secure.port) as tunnel:
+        monkeypatch.setenv("https_proxy", tunnel.url)
+        answer = deliver("https://coveralls.example.org", ca_bundle=str(tmp_path / bundle))
+
+    assert (answer.problem[: len(problem)], answer.attempts) == (problem, 1)
+
+
 def test_a_proxy_sees_the_name_of_the_host_alone(
     authority: trustme.CA, right: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     context = context_of(authority.issue_cert("coveralls.example.org"))
-    with StandIn(ssl_context=context) as server, Tunnel(server.port) as tunnel:
-        thread = threading.Thread(target=tunnel.serve_forever, args=(0.01,))
-        thread.start()
-        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{tunnel.server_address[1]}")
+    with StandIn(ssl_context=context) as server, tunnelled(server.port) as tunnel:
+        monkeypatch.setenv("https_proxy", tunnel.url)
         answer = deliver("https://coveralls.example.org", ca_bundle=str(right))
-        tunnel.shutdown()
-        thread.join()
 
     (asked,) = tunnel.asked
     assert asked.startswith(b"CONNECT coveralls.example.org:443 HTTP/1.")
