@@ -329,7 +329,9 @@ def _judge(
         advice.append(doubt.format(refusal.server))
     if anchor and (link := more_about(anchor)):
         advice.append(link)
-    return Verdict(False, _reason(answer, message), tuple(advice), anchor, message=message)
+    return Verdict(
+        False, _reason_with_trace(answer, message), tuple(advice), anchor, message=message
+    )
 
 
 def _parsed(text: str) -> Any:
@@ -356,7 +358,7 @@ def _server_words(said: Any) -> str:
     return ""
 
 
-def _reason(answer: Answer, message: str) -> str:
+def _reason_with_trace(answer: Answer, message: str) -> str:
     last = f"{answer.status} {message}" if message else answer.problem
     if answer.attempts > 1:
         last = f"{answer.attempts} attempts in {answer.seconds:.0f} s, the last: {last}"
