@@ -25,7 +25,7 @@ from ..text import (
     message_of,
     shorten_list,
 )
-from .measure import Measurement, measure, suppressed_warnings, temporary_folder
+from .measure import Measurement, measure, scratch_folder, suppressed_warnings
 
 if TYPE_CHECKING:
     from coverage import Coverage, CoverageData
@@ -62,7 +62,7 @@ def measure_data_files(
         MeasurementError: there is no data, or it cannot be used; names the file and the fix.
     """
     top = Path(os.path.realpath(top))
-    with suppressed_warnings(), temporary_folder() as folder:
+    with suppressed_warnings(), scratch_folder() as folder:
         cov, data_file = _configured(config_file, start)
         files = _data_files(arguments, start / data_file)
         runs = _combine(cov, files, folder, start)

@@ -116,7 +116,7 @@ def _from_json(
 ) -> tuple[dict[str, FileCoverage], dict[str, str]]:
     """Build files and failures from the public JSON report."""
     failed: dict[str, str] = {}
-    with temporary_folder() as folder:
+    with scratch_folder() as folder:
         outfile = folder / "report.json"
         whole = _json_report(cov, None, outfile)
         report = {} if isinstance(whole, Exception) else whole
@@ -183,7 +183,7 @@ def suppressed_warnings() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def temporary_folder() -> Iterator[Path]:
+def scratch_folder() -> Iterator[Path]:
     """Make a folder for coverage's files and remove it.
 
     Raises:

@@ -65,29 +65,6 @@ MODULES: Mapping[str, str] = {
         if __name__ == "__main__":  # pragma: no cover
             run(True)
         """,
-    "classes": """\
-        import functools
-
-
-        class Bed:
-            plant = "bean"
-
-            @functools.lru_cache(None)
-            def area(self):
-                return 1
-
-            @property
-            def empty(self):
-                return not self.plant
-
-            class Inner:
-                pass
-
-
-        def run(flag):
-            bed = Bed()
-            return bed.area() if flag else bed.empty
-        """,
     "comprehensions": """\
         def run(flag):
             numbers = [n for n in range(3) if n or flag]

@@ -449,30 +449,17 @@ def test_what_was_removed_here_needs_no_mapping(scene: Scene) -> None:
 # -- what cannot be used -----------------------------------------------------------------------
 
 
-def no_data(_: Scene) -> list[str]:
-    """Nothing ran."""
-    return []
-
-
-def no_folder(_: Scene) -> list[str]:
-    """The download went elsewhere."""
-    return ["down"]
-
-
 def empty_folder(scene: Scene) -> list[str]:
-    """Hidden files were not uploaded."""
     scene.write("down/report.txt", "")
     return ["down"]
 
 
 def no_database(scene: Scene) -> list[str]:
-    """A report in place of the data."""
     scene.write("coverage.xml", "<?xml version='1.0'?>")
     return ["coverage.xml"]
 
 
 def cut_off(scene: Scene) -> list[str]:
-    """A download that broke off."""
     scene.run(tests=["one"])
     (path,) = scene.data_files()
     path.write_bytes(path.read_bytes()[:5000])
@@ -480,7 +467,6 @@ def cut_off(scene: Scene) -> list[str]:
 
 
 def newer(scene: Scene) -> list[str]:
-    """A later coverage.py wrote it."""
     scene.run(tests=["one"])
     with sqlite3.connect(scene.data_files()[0]) as database:
         database.execute("update coverage_schema set version = 99")
@@ -489,26 +475,18 @@ def newer(scene: Scene) -> list[str]:
 
 
 def mixed(scene: Scene) -> list[str]:
-    """One run measured branches, the other did not."""
     scene.run("branch = true\n", ["one"])
     scene.run("", ["two"])
     return []
 
 
 def odd_configuration(scene: Scene) -> list[str]:
-    """A plugin that is not installed."""
     scene.run(tests=["one"])
     scene.write(".coveragerc", "[run]\nplugins = no_such_plugin\n")
     return []
 
 
-def a_device(_: Scene) -> list[str]:
-    """It has no end."""
-    return [os.devnull]
-
-
 def two_tracers(scene: Scene) -> list[str]:
-    """Coverage itself refuses to combine them."""
     for number in range(2):
         measured = coverage.CoverageData(str(scene.folder / f"data-{number}"))
         measured.add_lines({"/app/page.html": [1]})
@@ -520,15 +498,18 @@ def two_tracers(scene: Scene) -> list[str]:
 @pytest.mark.parametrize(
     ("arrange", "reason"),
     [
-        (no_data, r"no coverage data: neither .*\.coverage nor \.coverage\.\* beside it exists"),
-        (no_folder, r"no coverage data: down does not exist"),
+        (
+            lambda _: [],
+            r"no coverage data: neither .*\.coverage nor \.coverage\.\* beside it",
+        ),
+        (lambda _: ["down"], r"no coverage data: down does not exist"),
         (empty_folder, r"no coverage data in down: .*`include-hidden-files: true`"),
         (no_database, r"coverage\.xml is not a coverage data file"),
         (cut_off, r"\.coverage\.\S+ .*"),
         (newer, r"\.coverage\.\S+: wrong schema: 99 instead of \d+; coverage \S+ reads it here"),
         (mixed, r"\S+ measured branches and \S+ did not, .* set `\[run\] branch` alike"),
         (odd_configuration, r"coverage cannot be configured: .*no_such_plugin"),
-        (a_device, r"\S+ is not a coverage data file"),
+        (lambda _: [os.devnull], r"\S+ is not a coverage data file"),
         (two_tracers, r"the data cannot be combined: Conflicting file tracer name .*page\.html"),
     ],
 )
