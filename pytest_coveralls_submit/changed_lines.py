@@ -1,4 +1,4 @@
-"""Find a base before the tests; diff it after them and count covered lines.
+"""Find a base, diff it, count the covered changed lines.
 
 Nothing is fetched, and nothing is written into the repository.
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 DIFF_LIMIT = 64 * 1024 * 1024  # bytes read of a diff or a list of untracked files
 _DIFF_TIMEOUT = 10.0  # seconds
-# Options decide what a diff looks like, not the user's settings.
+# They overrule the user's configuration of git.
 _DIFF_OPTIONS = (
     *("-r", "-p", "-U0", "-M", "-l400", "-D", "--full-index", "--no-ext-diff", "--no-textconv"),
     *("--no-color", "--src-prefix=a/", "--dst-prefix=b/", "--inter-hunk-context=0"),
@@ -58,7 +58,7 @@ class NoBase:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChangedLinesResult:
-    """Hold the changed lines of a run, and lines to print."""
+    """Hold the changed lines of a run and lines to print."""
 
     lines: ChangedLines | None = None  # None if no base is known or the settings hide them
     shortfall: str = ""  # why exit status 0 becomes 1
@@ -85,7 +85,7 @@ def find_base(
 ) -> Base | NoBase:
     """Find the commit to compare with; raise nothing.
 
-    Not the base in GitHub's event, which is older than the merge
+    The base in GitHub's event is older than the merge, so it is not used
     (https://github.com/shakacode/react_on_rails/pull/4819).
 
     Args:
@@ -185,7 +185,7 @@ def _not_in_this_clone(settings: Settings) -> str:
 
 
 def _how_to_get_the_base(build: Build, notice: str, *, is_merge: bool) -> str:
-    """Say why the base is unknown, and how to get it."""
+    """Say why the base is unknown and how to get it."""
     service, branch = build.service_name or "", build.target_branch
     if notice:
         return f"{notice}; let the CI service clone more commits"
@@ -203,7 +203,7 @@ def _how_to_get_the_base(build: Build, notice: str, *, is_merge: bool) -> str:
     return f"this clone lacks the commit that the pull request is based on; {how}"
 
 
-# --- after the tests: the diff, and what of it is covered ----------------------------------------
+# --- after the tests: the diff and its covered lines ---------------------------------------------
 
 
 def needs_counting(base: Base | NoBase, settings: Settings) -> bool:
@@ -286,7 +286,7 @@ def read_changes(base: Base) -> dict[str, Change]:
 
 
 def _diff(repository: Repository, base: Base) -> bytes:
-    """Return git's diff, with binary files unless it gets too long."""
+    """Return git's diff, if possible with binary files."""
     # .gitattributes may mark a text as binary.
     command = ["diff-index" if base.head is None else "diff-tree", *_DIFF_OPTIONS]
     commits = [base.commit, *([base.head] if base.head else []), "--"]
@@ -302,10 +302,7 @@ def _diff(repository: Repository, base: Base) -> bytes:
 
 
 def _parse_diff(diff: bytes) -> dict[str, Change]:
-    """Return added and modified lines by the file's new name.
-
-    Files without such lines (deleted, moved, another mode) are left out.
-    """
+    """Return added and modified lines by the file's new name."""
     changed: dict[str, Change] = {}
     name: str | None = None
     blob: str | None = None
@@ -325,7 +322,7 @@ def _parse_diff(diff: bytes) -> dict[str, Change]:
 
 
 def _skip(lines: Iterator[bytes], count: int) -> None:
-    """Skip a hunk's content, which may look like a header."""
+    """Skip a hunk's content: it may look like a header."""
     while count:
         # "\ No newline at end of file" may come between; content begins with "-" or "+"
         count -= not next(lines, b"-").startswith(b"\\")
@@ -346,7 +343,7 @@ def _decoded_name(name: bytes) -> str:
 def _count_files(
     base: Base, files: Iterable[SourceFile], changed: Mapping[str, Change]
 ) -> tuple[ChangedLines, list[str]]:
-    """Count the files; leave out edited ones and return their names."""
+    """Count all files but edited ones; return those by name."""
     counted, edited = [], []
     for file in files:
         name = file.repository_name or file.name

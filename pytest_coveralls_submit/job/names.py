@@ -1,4 +1,4 @@
-"""A path on disk -> the file's name in the repository, as Coveralls looks it up there."""
+"""Name files as Coveralls looks them up in the repository."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Names:
         self.ambiguous: dict[str, list[str]] = {}  # path of a copy -> names of possible sources
 
     def name_for(self, path: str) -> str | None:
-        """Return the name of a file; None outside of the repository.
+        """Return a file's name; None outside of the repository.
 
         Symlinks are resolved on both sides. A copy of a tracked file, outside of the repository or
         in ``site-packages`` below it, gets the name of that file.
@@ -75,7 +75,7 @@ class Names:
 
     @property
     def notices(self) -> list[str]:
-        """Return a line for each file left out because its name is ambiguous."""
+        """Return a line for each file with an ambiguous name."""
         lines = []
         for path, names in sorted(self.ambiguous.items())[:_NAMED]:
             either = " or ".join(names[:_NAMED])
@@ -83,7 +83,7 @@ class Names:
         return lines
 
     def _locate(self, path: str) -> tuple[str, str | None, str]:
-        """Return a file's real directory, the start of its name, and its last component."""
+        """Return real directory, start of the name, and last component."""
         if os.path.islink(path):  # noqa: PTH114
             path = os.path.realpath(path)
         folder, file = os.path.split(path)
@@ -94,7 +94,7 @@ class Names:
         return *self._directories[folder], file
 
     def _below_top(self, folder: str) -> str | None:
-        """Return a directory as the start of names; None outside of the top level."""
+        """Return a directory as the start of names, None if outside."""
         try:
             name = PurePath(folder).relative_to(self._top).as_posix()  # any case on Windows
         except ValueError:
@@ -102,7 +102,7 @@ class Names:
         return "" if name == "." else f"{name}/"
 
     def _originals(self, copy: str) -> list[str]:
-        """Return the names of the files that ``copy`` may have been installed from."""
+        """Return the names of a copy's possible sources."""
         folder, file = os.path.split(copy)
         path = PurePath(copy).as_posix()
         in_package = os.path.exists(os.path.join(folder, "__init__.py"))  # noqa: PTH110, PTH118
@@ -122,7 +122,7 @@ class Names:
         return [name for name in names if _have_same_bytes(copy, Path(self._top, name))]
 
     def _as_git_spells(self, name: str) -> str:
-        """Return git's spelling where the disk ignores case, as on macOS and Windows."""
+        """Return git's spelling where the disk ignores case."""
         spelled = self._by_case.get(name.casefold())
         with contextlib.suppress(OSError):
             if spelled and Path(self._top, name).samefile(Path(self._top, spelled)):
@@ -131,7 +131,7 @@ class Names:
 
     @cached_property
     def files(self) -> Iterable[str]:
-        """Return the names of all files: git's, else those on disk."""
+        """List all names: git's, else those on disk."""
         return _list_files(self._top) if self._tracked is None else self._tracked
 
     @cached_property
@@ -144,7 +144,7 @@ class Names:
 
 
 def _directory(setting: str | None) -> str:
-    """Return a setting as the start of a name, with ``/`` after each component."""
+    """Return a setting as the start of a name."""
     parts = (setting or "").replace("\\", "/").split("/")
     return "".join(f"{part}/" for part in parts if part not in {"", ".", ".."})
 

@@ -1,6 +1,6 @@
-"""Coverage data files -> one measurement, as ``coverage combine`` and ``coverage json`` give it.
+"""Combine and measure coverage data files like coverage itself.
 
-Nothing on disk is changed: coverage opens copies, and combines them in memory.
+Nothing on disk is changed: coverage opens copies and combines them in memory.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def measure_data_files(
     top: Path,
     names: Iterable[str],
 ) -> Measurement:
-    """Return what coverage would report of combined data files.
+    """Measure combined data files as coverage would report them.
 
     Args:
         arguments: data files, and folders to search for them; without any, those that coverage's
@@ -67,7 +67,7 @@ def measure_data_files(
         files = _data_files(arguments, start / data_file)
         runs = _combine(cov, files, folder, start)
         elsewhere = _find_elsewhere(cov.get_data().measured_files(), runs, start, top, names)
-        found = {path: top / names[0] for path, names in elsewhere.items() if len(names) == 1}
+        found = {path: top / alike[0] for path, alike in elsewhere.items() if len(alike) == 1}
         if found:
             combined = cov.get_data()
             cov, _ = _configured(config_file, start)
@@ -77,7 +77,7 @@ def measure_data_files(
 
 
 def _configured(config_file: Path | bool, start: Path) -> tuple[Coverage, str]:
-    """Return a configured object that keeps its data in memory, and its data file's name."""
+    """Return an object with data in memory, and its data file's name."""
     import coverage
 
     config = config_file if isinstance(config_file, bool) else str(config_file)
@@ -99,7 +99,7 @@ def _configured(config_file: Path | bool, start: Path) -> tuple[Coverage, str]:
 
 
 def _data_files(arguments: Sequence[Path], configured: Path) -> list[Path]:
-    """Return the data files that ``arguments`` mean, or else those of the configuration."""
+    """List the data files of the arguments, else the configured ones."""
     if not arguments:
         single = [configured] if os.path.isfile(configured) else []  # noqa: PTH113  see below
         files = single or _parallel(configured.parent, configured.name)
@@ -125,11 +125,11 @@ def _data_files(arguments: Sequence[Path], configured: Path) -> list[Path]:
 
 
 def _in_folder(folder: Path, name: str) -> list[Path]:
-    """Return the data files of a folder and one level down, as artifacts are downloaded."""
+    """List the data files of a folder and one level down."""
     files = []
     for place in [folder, *sorted(path for path in folder.glob("*") if path.is_dir())]:
         single = place / name
-        # Like `coverage combine`, prefer parallel data files to what they were combined to.
+        # Like `coverage combine`, prefer parallel data files to a combined one.
         files += _parallel(place, name) or ([single] if single.is_file() else [])
     return files
 
@@ -143,11 +143,7 @@ def _parallel(folder: Path, name: str) -> list[Path]:
 
 
 def _combine(cov: Coverage, files: Sequence[Path], folder: Path, start: Path) -> list[set[str]]:
-    """Let ``cov`` combine data files; return the measured paths of each.
-
-    A relative path is first looked for beside its data file: two services may have a file of the
-    same name.
-    """
+    """Combine data files; return the measured paths of each."""
     import coverage
 
     copies: list[str] = []
@@ -180,7 +176,7 @@ def _combine(cov: Coverage, files: Sequence[Path], folder: Path, start: Path) ->
 
 
 def _opened(file: Path, copy: Path) -> CoverageData:
-    """Return the data of a copy of ``file``, because opening a data file may change it."""
+    """Copy a data file, because opening may change it, and open it."""
     import coverage
 
     try:
@@ -207,7 +203,8 @@ def _add(data: CoverageData, added: CoverageData, paths: Mapping[str, str]) -> N
 
 
 def _resolve(measured: Iterable[str], cov: Coverage, folder: Path, start: Path) -> dict[str, str]:
-    """Return new paths for relative ones: beside their data file, else from ``start``."""
+    """Look for relative paths beside their data file, else in ``start``."""
+    # Two services may each have a file of the same name beside their data file.
     # Without `relative_files`, coverage finds no data by a relative path.
     places = [folder] if cov.get_option("run:relative_files") else [folder, start]
     found = {}
@@ -220,7 +217,7 @@ def _resolve(measured: Iterable[str], cov: Coverage, folder: Path, start: Path) 
 
 
 def _as_measured(path: str, cov: Coverage, start: Path) -> str:
-    """Return an absolute path as coverage writes it: with ``relative_files`` from ``start``."""
+    """Return an absolute path as coverage would write it."""
     if not cov.get_option("run:relative_files"):
         return path
     return path.removeprefix(os.path.join(os.path.realpath(start), ""))  # noqa: PTH118
@@ -236,7 +233,7 @@ def _find_elsewhere(
     top: Path,
     names: Iterable[str],
 ) -> dict[str, list[str]]:
-    """Return the names that each path may have that was measured elsewhere.
+    """Find the possible names of each path from another machine.
 
     Args:
         measured: the paths of all data files, mapped by [paths].
@@ -252,7 +249,7 @@ def _find_elsewhere(
         modules = [path for path in run if found.get(path) == []]
         if not modules:
             continue
-        # A test may copy a file: what the same run measured by another path is not the module.
+        # A test may copy a file: its run knows the module itself by another path.
         known = {str(start / path) for path in run}
         known |= {str(top / name) for path in run for name in found.get(path, ())[:1]}
         for path in modules:
@@ -262,11 +259,9 @@ def _find_elsewhere(
 
 
 def _sharing_package(path: str, by_end: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return the names with the longest common end of at least two components.
-
-    Of an installed file they end with its whole name below ``site-packages``.
-    """
+    """Return the names with the longest common end, two components or more."""
     path = path.replace("\\", "/")
+    # An installed file has its whole name below site-packages in common.
     least = (installed_name(path) or "").count("/") + 1
     lengths = {name: common_end(path, name) for name in by_end.get(ending(path, 2), ())}
     longest = max(lengths.values(), default=0)
@@ -276,7 +271,7 @@ def _sharing_package(path: str, by_end: Mapping[str, Sequence[str]]) -> list[str
 def _modules_named(
     path: str, by_end: Mapping[str, Sequence[str]], run: Collection[str]
 ) -> list[str]:
-    """Return the names of modules without a package whose file is called alike."""
+    """Return modules without a package and with the same file name."""
     file = ntpath.basename(path)  # it splits at both separators
     in_package = f"{path.removesuffix(file)}__init__.py" in run
     if in_package or "/" in (installed_name(path.replace("\\", "/")) or ""):
@@ -297,7 +292,7 @@ def _fix(path: str) -> str:
 def _with_notices(
     measurement: Measurement, start: Path, elsewhere: Mapping[str, Sequence[str]]
 ) -> Measurement:
-    """Name the files that were left out; raise where nothing remains."""
+    """Name the files left out; raise if no file remains."""
     failed = {str(start / path): reason for path, reason in measurement.failed.items()}
     left_out = [path for path in elsewhere if failed.pop(str(start / path), None)]
     ambiguous = [path for path in left_out if elsewhere[path]]

@@ -1,7 +1,7 @@
-"""A Coverage object with complete data -> what it reports of every file.
+"""Get the reported lines and branches from a Coverage object.
 
-A report that was already made has analysed the files, and was recorded. Where recording is not
-possible, the public JSON report gives the same, slower.
+An earlier report has analysed the files, and was recorded. Where recording is not possible, the
+public JSON report gives the same, slower.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _PARTS = 4
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """Hold what coverage reports, and what it could not."""
+    """Hold the files that coverage reports and those it cannot."""
 
     files: tuple[FileCoverage, ...]  # sorted by path, which is absolute
     failed: Mapping[str, str]  # path -> why coverage could not analyse the file
@@ -49,7 +49,7 @@ class Measurement:
 
 
 def measure(cov: Coverage, *, start: Path, recorder: Recorder | None = None) -> Measurement:
-    """Return what ``cov`` reports of every file; release its recorder.
+    """Return the reported lines and branches; release the recorder.
 
     Args:
         cov: with complete data.
@@ -86,7 +86,7 @@ def measure(cov: Coverage, *, start: Path, recorder: Recorder | None = None) -> 
 
 
 def _analyse_rest(recorder: Recorder) -> None:
-    """Let coverage report what no report has analysed yet."""
+    """Let coverage report the files without an analysis."""
     if _not_analysed(recorder):
         # Only a report maps paths ([paths] of the configuration); this one has no files.
         _report(recorder.cov, None, include="/")
@@ -176,7 +176,7 @@ def current() -> Coverage | None:
 
 @contextlib.contextmanager
 def suppressed_warnings() -> Iterator[None]:
-    """Silence coverage's warnings: they came before, or we print our own."""
+    """Silence coverage's warnings, which came before or are printed otherwise."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

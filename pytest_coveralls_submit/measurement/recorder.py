@@ -1,4 +1,4 @@
-"""Record the analyses that a Coverage object makes for its reports."""
+"""Record the analyses of coverage's reports."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def number_branches(
     missing: Mapping[int, Collection[int]],
     excluded: Collection[int],
 ) -> array[int]:
-    """Return ``line, hit`` of each branch, ordered by the source alone.
+    """Return ``line, hit`` of each branch, ordered by source.
 
     Ordered by destination, so that jobs that took different branches number them alike.
 
