@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from io import FileIO
+from os import pipe
 from pathlib import Path
 from threading import Timer
 from types import ModuleType
@@ -171,7 +172,7 @@ def start(arguments: Sequence[str], *, env: Mapping[str, str]) -> Iterator[Child
 
 
 def _open_pipe(pipes: ExitStack) -> tuple[FileIO, FileIO]:
-    read, write = os.pipe()
+    read, write = pipe()
     return pipes.enter_context(FileIO(read, "rb")), pipes.enter_context(FileIO(write, "wb"))
 
 

@@ -65,9 +65,9 @@ LEFTOVERS = {
         "    GIT_DIR='/nonexistent', GIT_WORK_TREE='/')"
     ),
     "no functions, no imports": (
-        "import builtins, json, subprocess, sys\n"
+        "import builtins, json, os, subprocess, sys\n"
         + FAIL.format("OSError")
-        + "json.loads = builtins.open = fail\n"
+        + "json.loads = builtins.open = os.pipe = fail\n"
         "subprocess.Popen = subprocess.run = subprocess.check_output = fail\n"
         "sys.meta_path.clear()\nsys.path_hooks.clear()\n"
         "sys.path_importer_cache.clear()\nsys.executable = '/nonexistent/python'"
