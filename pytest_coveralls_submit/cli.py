@@ -19,7 +19,7 @@ import pytest
 
 from . import __version__
 from .commands import INTERRUPTED, REFUSED, USAGE, Console, finish, print_line, report, send
-from .context import make_send_context
+from .context import make_context
 from .errors import CoverallsError, SettingsError
 from .output import PREFIX
 from .secret import Environment, redact
@@ -119,7 +119,10 @@ def _open_console(options: argparse.Namespace) -> Console:
     reads_files = env.get("GITHUB_EVENT_NAME") != "workflow_run"
     config = _read_configuration([] if reads_files else ["-c", os.devnull, f"--rootdir={start}"])
     settings = gather(config, options, env, reads_files=reads_files)
-    return Console(options, make_send_context(settings, env, start), config.rootpath)
+    with_base = options.command == "report"
+    return Console(
+        options, make_context(settings, env, start, config.rootpath, with_base=with_base)
+    )
 
 
 class _ConfigReader:

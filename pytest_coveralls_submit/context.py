@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 from . import git
@@ -33,14 +33,21 @@ from .settings.token import (
 
 
 @dataclass(frozen=True, kw_only=True)
-class SendContext:
-    """Hold what sending a job needs: settings, CI service and token."""
+class RunContext:
+    """Hold settings, CI service, git and token of a run."""
 
     settings: Settings
     env: Environment
     start: Path  # the current directory when the session started
     build: Build
     token: Token | None
+    started: float  # seconds since the epoch
+    root: Path  # pytest's root directory
+    top: Path  # git's top level, else pytest's root directory
+    git: git.Git
+    identity: Identity
+    base: Base | NoBase
+    temporary: Path | None  # before tests change it
     notices: tuple[str, ...] = ()
 
     @property
@@ -76,62 +83,44 @@ class SendContext:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class RunContext(SendContext):
-    """Hold what building a job needs, too: git, identity, base."""
-
-    started: float  # seconds since the epoch
-    root: Path  # pytest's root directory
-    top: Path  # git's top level, else pytest's root directory
-    git: git.Git
-    identity: Identity
-    base: Base | NoBase
-    temporary: Path | None  # before tests change it
-
-
-def make_send_context(settings: Settings, env: Environment, start: Path) -> SendContext:
-    """Detect the CI service and choose the token."""
-    build = detect(env)
-    return SendContext(
-        settings=settings,
-        env=env,
-        start=start,
-        build=build,
-        token=choose_token(settings, build.service_name, env),
-        notices=(*settings.notices, *build.problems),
-    )
-
-
-def make_run_context(sending: SendContext, root: Path, *, with_base: bool = False) -> RunContext:
-    """Ask git for the tested commit, before the tests change anything.
+def make_context(
+    settings: Settings, env: Environment, start: Path, root: Path, *, with_base: bool = False
+) -> RunContext:
+    """Read CI service and git, before tests can change anything.
 
     Args:
-        sending: see :func:`make_send_context`.
+        settings: of the user.
+        env: the environment of session start.
+        start: the directory of session start.
         root: pytest's root directory.
         with_base: whether changed lines may be counted.
 
     Raises:
         SettingsError: the flag's template has an unknown placeholder.
     """
-    settings, env = sending.settings, sending.env
-    flag = job_identity.flag_name(settings, sending.build, env)
-    found = git.read((sending.start, root), env)
-    found = find_tested_commit(found, sending.build, settings.commit_sha)
-    notices = other_commit_notices(sending.build, found)
-    build = without_other_commit(sending.build, found)
+    build = detect(env)
+    token = choose_token(settings, build.service_name, env)
+    flag = job_identity.flag_name(settings, build, env)
+    found = find_tested_commit(git.read((start, root), env), build, settings.commit_sha)
+    notices = (
+        *settings.notices,
+        *build.problems,
+        *other_commit_notices(build, found),
+        *_token_in_git(settings, found),
+    )
+    build = without_other_commit(build, found)
     started = time.time()
     run_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started))
-    identity = job_identity.build_identity(
-        settings, build, found, sending.token, flag=flag, run_at=run_at
-    )
+    identity = job_identity.build_identity(settings, build, found, token, flag=flag, run_at=run_at)
     base: Base | NoBase = NoBase()
     if with_base:
         base = find_base(settings, build, found, commit=identity.commit_sha)
-    common = {field.name: getattr(sending, field.name) for field in fields(SendContext)}
-    common["build"] = build
-    common["notices"] += (*notices, *_token_in_git(settings, found))
     return RunContext(
-        **common,
+        settings=settings,
+        env=env,
+        start=start,
+        build=build,
+        token=token,
         started=started,
         root=root,
         top=found.top or root,
@@ -139,6 +128,7 @@ def make_run_context(sending: SendContext, root: Path, *, with_base: bool = Fals
         identity=identity,
         base=base,
         temporary=_temporary_folder(),
+        notices=notices,
     )
 
 
@@ -176,11 +166,11 @@ def is_worth_measuring(settings: Settings, token: Token | None) -> bool:
 # --- problems, before the first test -----------------------------------------------------------
 
 
-def startup_warnings(sending: SendContext) -> Iterator[str]:
+def startup_warnings(context: RunContext) -> Iterator[str]:
     """Yield what to tell the user of settings and token."""
-    yield from sending.notices
-    if sending.settings.skip_ssl_verify:
-        yield f"TLS is not verified for {sending.settings.host}: others can read the token"
+    yield from context.notices
+    if context.settings.skip_ssl_verify:
+        yield f"TLS is not verified for {context.settings.host}: others can read the token"
 
 
 def startup_problems(context: RunContext) -> Iterator[str]:
@@ -203,17 +193,17 @@ def why_no_job(context: RunContext) -> NotSent | None:
     return None if is_job_wanted(context.settings, context.token) else why_no_token(context)
 
 
-def why_no_token(sending: SendContext) -> NotSent:
+def why_no_token(context: RunContext) -> NotSent:
     """Return the outcome of a run without a token."""
-    return NotSent(reason="no token", remedy=_token_remedy(sending))
+    return NotSent(reason="no token", remedy=_token_remedy(context))
 
 
-def _token_remedy(sending: SendContext) -> str:
-    build = sending.build
+def _token_remedy(context: RunContext) -> str:
+    build = context.build
     on_github = build.service_name == GITHUB_ACTIONS
-    if hidden := _hidden_by_tox(sending):
+    if hidden := _hidden_by_tox(context):
         return hidden
-    if withheld := why_withheld(sending.settings, build.service_name, sending.env):
+    if withheld := why_withheld(context.settings, build.service_name, context.env):
         return withheld
     if _may_lack_secrets(build):
         hint = "; GITHUB_TOKEN: ${{ github.token }} works there" if on_github else ""
@@ -226,10 +216,10 @@ def _may_lack_secrets(build: Build) -> bool:
     return build.service_pull_request is not None and not build.is_workflow_run
 
 
-def _hidden_by_tox(sending: SendContext) -> str | None:
+def _hidden_by_tox(context: RunContext) -> str | None:
     """Return the remedy where tox seems to hide the CI service's variables."""
-    build = sending.build
-    if build.service_name or build.service_number or not sending.env.get("TOX_ENV_NAME"):
+    build = context.build
+    if build.service_name or build.service_number or not context.env.get("TOX_ENV_NAME"):
         return None
     return (
         "tox hides the variables of a CI service; let them through in tox.ini: "

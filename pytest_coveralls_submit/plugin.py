@@ -161,7 +161,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _register_session(config: pytest.Config) -> None:
-    from .context import make_run_context, make_send_context
+    from .context import make_context
     from .errors import CoverallsError
     from .partial_run import outer_session
     from .session import CoverallsSession
@@ -170,9 +170,8 @@ def _register_session(config: pytest.Config) -> None:
     try:
         env = effective_environment(config.stash.get(ENVIRONMENT, _loaded_in))
         settings = gather(config, config.option, env)
-        sending = make_send_context(settings, env, config.invocation_params.dir)
-        is_outermost = outer_session() is None
-        context = make_run_context(sending, config.rootpath, with_base=is_outermost)
+        start, root = config.invocation_params.dir, config.rootpath
+        context = make_context(settings, env, start, root, with_base=outer_session() is None)
         measures = config.stash.get(MEASURES, False)
         session = CoverallsSession(config, context, measures=measures)
     except CoverallsError as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from .ci import gitlab
-from .context import RunContext, SendContext, why_no_token
+from .context import RunContext, why_no_token
 from .delivery import answers, sender
 from .delivery.build_result import wait_for_build
 from .delivery.sender import Answer, Call, Policy
@@ -41,7 +41,7 @@ Say = Callable[[str], None]
 def submit(
     job: Job,
     findings: Findings,
-    context: SendContext,
+    context: RunContext,
     *,
     say: Say,
     keep_in: Sequence[Path] = (),
@@ -99,7 +99,7 @@ def submit(
     )
 
 
-def _location(context: SendContext, kept: Path | None, saved: Path | None) -> dict[str, Any]:
+def _location(context: RunContext, kept: Path | None, saved: Path | None) -> dict[str, Any]:
     """Return the fields of ``Failed`` that say where the job is."""
     command = "" if kept is None else command_to_send(context.settings, kept, context.start)
     return {"kept": kept, "command": command, "saved": saved}
@@ -177,7 +177,7 @@ def _effort(answer: Answer) -> str:
 def _accepted(
     job: Job,
     findings: Findings,
-    context: SendContext,
+    context: RunContext,
     verdict: answers.Verdict,
     answer: Answer,
     kept: Path | None,
@@ -203,7 +203,7 @@ def _accepted(
     )
 
 
-def build_result(context: SendContext, url: str | None, commit: str | None) -> BuildResult | None:
+def build_result(context: RunContext, url: str | None, commit: str | None) -> BuildResult | None:
     """Wait for the result of the build, if the user wants it.
 
     Args:
@@ -238,7 +238,7 @@ def _without_risk(action: Callable[[], _Result], otherwise: Callable[[str], _Res
         return otherwise(one_line(error))
 
 
-def _set_gitlab_status(job: Job, context: SendContext, percent: float, url: str | None) -> str:
+def _set_gitlab_status(job: Job, context: RunContext, percent: float, url: str | None) -> str:
     """Give the commit a status on GitLab; return a notice."""
     token = context.settings.gitlab_token
     if token is None:

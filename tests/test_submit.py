@@ -20,8 +20,7 @@ from standin import COVERALLS_TOKEN, StandIn
 from pytest_coveralls_submit.changed_lines import ChangedLinesResult
 from pytest_coveralls_submit.context import (
     RunContext,
-    make_run_context,
-    make_send_context,
+    make_context,
     why_no_job,
 )
 from pytest_coveralls_submit.job.builder import JobHook, build_job, names_in, read_files, sum_up
@@ -67,8 +66,7 @@ class Project:
             name: RawValue(text, Origin("variable", f"COVERALLS_{name.upper()}"), self.top)
             for name, text in texts.items()
         }
-        sending = make_send_context(resolve(values), Environment(self.env), self.top)
-        return make_run_context(sending, self.top)
+        return make_context(resolve(values), Environment(self.env), self.top, self.top)
 
     def submit(self, context: RunContext, hook: JobHook | None = None) -> Outcome:
         """Take the steps of a session, after measuring."""

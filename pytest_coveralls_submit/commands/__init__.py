@@ -7,11 +7,10 @@ import os
 import sys
 from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TextIO
 
 from ..ci.pages import pages
-from ..context import SendContext
+from ..context import RunContext
 from ..outcome import Built, Interrupted, NotSent, Outcome
 from ..output import PREFIX, closing_lines
 from ..secret import redact, redacted
@@ -26,9 +25,7 @@ class Console:
     """Hold a command's options and context, and print for it."""
 
     options: argparse.Namespace
-    context: SendContext
-    root: Path
-    """pytest's root directory."""
+    context: RunContext
 
     def say(self, text: str) -> None:
         """Print a line."""

@@ -6,7 +6,7 @@ import argparse
 import json
 
 from ..commands import ACCEPTED, REFUSED, Console
-from ..context import make_run_context, startup_warnings, why_no_token
+from ..context import startup_warnings, why_no_token
 from ..delivery import answers, sender
 from ..delivery.sender import Call
 from ..errors import ProcessError, SettingsError
@@ -29,7 +29,7 @@ def run(console: Console) -> int:
     Raises:
         SettingsError: the build number is unknown.
     """
-    context = make_run_context(console.context, console.root)
+    context = console.context
     settings, identity, token = context.settings, context.identity, context.token
     for warning in startup_warnings(context):
         console.say(warning)

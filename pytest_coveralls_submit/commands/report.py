@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..changed_lines import count_changed_lines, needs_counting
 from ..commands import REFUSED, Console, exit_status, print_line
-from ..context import RunContext, make_run_context, startup_problems, why_no_job
+from ..context import RunContext, startup_problems, why_no_job
 from ..errors import JobError, MeasurementError
 from ..job.builder import build_job, names_in, read_files, sum_up
 from ..measurement.data_files import measure_data_files
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(console: Console) -> int:
     """Build the job and send it; return the exit status."""
-    context = make_run_context(console.context, console.root, with_base=True)
+    context = console.context
     problems: tuple[str, ...] = ()
     if why_no_job(context) is None:
         problems = tuple(startup_problems(context))

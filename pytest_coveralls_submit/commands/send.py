@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..commands import ACCEPTED, INTERRUPTED, REFUSED, USAGE, Console, exit_status
-from ..context import make_run_context, startup_warnings
+from ..context import startup_warnings
 from ..errors import JobError
 from ..job.document import (
     Job,
@@ -82,7 +82,7 @@ def _identified(job: Job, path: Path, console: Console) -> Job:
         JobError: the file is not of the commit that a trusted event names.
     """
     context = console.context
-    here = make_run_context(context, console.root).identity.as_json()
+    here = context.identity.as_json()
     if context.build.is_workflow_run:
         return with_identity(job, _of_the_event(job, path, console, here))
     if is_anonymous(job):
