@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable, Iterable, Sequence
+from json import dumps
 from typing import Any, NoReturn
 from urllib.parse import quote
 
@@ -45,7 +45,7 @@ def redact(text: str, secrets: Iterable[Secret]) -> str:
     spellings: set[str] = set()
     for plain in {secret.reveal() for secret in secrets}:
         if len(plain) >= MIN_LENGTH:
-            spellings |= {plain, json.dumps(plain)[1:-1], quote(plain, safe="")}
+            spellings |= {plain, dumps(plain)[1:-1], quote(plain, safe="")}
     for spelling in sorted(spellings, key=len, reverse=True):  # one may be the start of another
         text = text.replace(spelling, HIDDEN)
     return text
