@@ -164,10 +164,10 @@ def test_an_interruption_is_one_line(command: Command) -> None:
 
 
 def test_an_internal_error_shows_no_secret(command: Command, build: Build) -> None:
-    def strftime(*_: object) -> str:
+    def dumps(*_: object, **__: object) -> str:
         raise RuntimeError(f"broken with {os.environ['COVERALLS_REPO_TOKEN']}")
 
-    command.monkeypatch.setattr("time.strftime", strftime)
+    command.monkeypatch.setattr("json.dumps", dumps)
 
     said = "coveralls: failed: internal error: RuntimeError: broken with [secret]"
     assert command("finish", NUMBER) == (1, [said])

@@ -72,7 +72,7 @@ def print_line(text: str, stream: TextIO | None = None) -> None:
         os.close(nowhere)
 
 
-def exit_status(outcome: Outcome, context: SendContext) -> int:
+def exit_status(outcome: Outcome, context: RunContext) -> int:
     """Return the exit status for a job that was to be sent."""
     if isinstance(outcome, Interrupted):
         return INTERRUPTED
