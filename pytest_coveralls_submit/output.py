@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shlex
+import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +22,7 @@ SENDING = (
     *("connect_timeout", "read_timeout", "deadline"),
 )
 """Settings repeated in printed commands where they were given as flags."""
+_IN_QUOTES = re.compile(r"""(?=.*[^\w@+=:./-])[^"$`%!\\]+""", re.ASCII)
 
 
 # --- commands to type -------------------------------------------------------------------------
@@ -45,7 +48,21 @@ def command_to_finish(settings: Settings, number: str) -> str:
 def _command(settings: Settings, *words: str) -> str:
     host = [] if settings.host == COVERALLS else [f"--coveralls-host={settings.host}"]
     name, *rest = words
-    return shlex.join(["python", "-m", "pytest_coveralls_submit", name, *host, *rest])
+    return command_line("python", "-m", "pytest_coveralls_submit", name, *host, *rest)
+
+
+def command_line(*words: str, is_windows: bool = sys.platform == "win32") -> str:
+    """Return a command as it is typed.
+
+    Args:
+        words: program and arguments, paths with forward slashes.
+        is_windows: whether cmd, PowerShell and Git's bash must understand it alike: the first
+            knows no single quotes.
+    """
+    return " ".join(
+        f'"{word}"' if is_windows and _IN_QUOTES.fullmatch(word) else shlex.quote(word)
+        for word in words
+    )
 
 
 def _sending_flags(settings: Settings) -> Iterator[str]:
@@ -54,7 +71,9 @@ def _sending_flags(settings: Settings) -> Iterator[str]:
         if origin is None or origin.kind != "flag":
             continue
         flag = OPTIONS[name].flag
-        if isinstance(value, bool):
+        if isinstance(value, Path):
+            yield f"{flag}={value.as_posix()}"
+        elif isinstance(value, bool):
             yield flag if value else flag.replace("--", "--no-", 1)
         else:
             yield f"{flag}={value:g}" if isinstance(value, float) else f"{flag}={value}"
@@ -118,7 +137,7 @@ def _main_lines(outcome: Outcome, start: Path) -> Iterator[str]:
     if isinstance(outcome, Failed):
         yield from outcome.advice
         if outcome.kept:
-            path = shlex.quote(typed_path(outcome.kept, start))
+            path = command_line(typed_path(outcome.kept, start))
             yield f"kept in {path}; send it with: {outcome.command}"
     if outcome.saved:
         yield f"saved in {typed_path(outcome.saved, start)}"

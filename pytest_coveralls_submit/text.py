@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from itertools import takewhile
 from json import loads
-from pathlib import Path
+from pathlib import PurePath
 from typing import Any
 
 from . import DOCUMENTATION
@@ -176,9 +176,9 @@ def shorten_list(names: Iterable[str], limit: int = 5) -> str:
     return ", ".join(listed[:limit]) + ", ..." * (len(listed) > limit)
 
 
-def typed_path(path: Path, start: Path) -> str:
-    """Return a path as typed in the directory ``start``."""
-    try:
-        return str(path.relative_to(start))
-    except ValueError:
-        return str(path)
+def typed_path(path: PurePath, start: PurePath) -> str:
+    """Return a path as typed in the directory ``start``.
+
+    With forward slashes, which every shell of Windows takes.
+    """
+    return (path.relative_to(start) if path.is_relative_to(start) else path).as_posix()

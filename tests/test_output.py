@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import coverage.results
@@ -30,6 +30,7 @@ from pytest_coveralls_submit.outcome import (
 from pytest_coveralls_submit.output import (
     changed_lines_line,
     closing_lines,
+    command_line,
     command_to_finish,
     command_to_send,
     header,
@@ -38,7 +39,7 @@ from pytest_coveralls_submit.secret import Environment, Secret
 from pytest_coveralls_submit.settings.sources import Origin, RawValue, resolve
 from pytest_coveralls_submit.settings.table import Settings
 from pytest_coveralls_submit.settings.token import Token
-from pytest_coveralls_submit.text import percentage
+from pytest_coveralls_submit.text import percentage, typed_path
 
 START = Path("/home/me/project")
 NAME = ".pytest_cache/d/coveralls/job-77.json"
@@ -300,3 +301,21 @@ def test_percentages_are_shown_as_coverage_shows_them(covered: int, missed: int)
     numbers = coverage.results.Numbers(precision=2, n_statements=total, n_missing=missed)
 
     assert percentage(100.0 * covered / total if total else 100.0) == numbers.pc_covered_str
+
+
+@pytest.mark.parametrize(
+    ("path", "word"),
+    [
+        ("D:\\Proj\\.pytest_cache\\job-7.json", ".pytest_cache/job-7.json"),
+        ("d:\\proj\\my cache\\job.json", '"my cache/job.json"'),
+        ("C:\\Users\\Ann & Bob\\job (1).json", '"C:/Users/Ann & Bob/job (1).json"'),
+        ("\\\\server\\share\\job.json", "//server/share/job.json"),
+        ("C:\\Users\\J\u00f6rg\\job.json", '"C:/Users/J\u00f6rg/job.json"'),
+        ("C:\\a$(calc)b\\job.json", "'C:/a$(calc)b/job.json'"),
+    ],
+)
+def test_a_path_of_windows_suits_all_its_shells(path: str, word: str) -> None:
+    """The command prompt, PowerShell and Git's bash."""
+    typed = typed_path(PureWindowsPath(path), PureWindowsPath("D:\\Proj"))
+
+    assert command_line("send", typed, is_windows=True) == f"send {word}"
