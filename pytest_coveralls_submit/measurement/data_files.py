@@ -12,7 +12,7 @@ import shutil
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from ..errors import MeasurementError
@@ -241,8 +241,7 @@ def _find_elsewhere(
         start, top, names: as for `measure_data_files`.
     """
     gone = [path for path in measured if not os.path.exists(start / path)]  # noqa: PTH110
-    # A file that was measured in this checkout has been removed, not moved.
-    gone = [path for path in gone if installed_name(path) or not Path(path).is_relative_to(top)]
+    gone = [path for path in gone if not was_removed(path, top)]
     by_end = group_by_end(names if gone else ())
     found = {path: _sharing_package(path, by_end) for path in sorted(gone)}
     for run in runs:
@@ -256,6 +255,12 @@ def _find_elsewhere(
             alike = _modules_named(path, by_end, run)
             found[path] = [name for name in alike if str(top / name) not in known]
     return found
+
+
+def was_removed(path: str, top: PurePath) -> bool:
+    """Tell whether a file that is not here was removed from this checkout, not moved."""
+    place = type(top)(path)
+    return place.is_relative_to(top) and not installed_name(place.as_posix())
 
 
 def _sharing_package(path: str, by_end: Mapping[str, Sequence[str]]) -> list[str]:

@@ -9,14 +9,14 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import coverage
 import pytest
 
 from pytest_coveralls_submit.errors import MeasurementError
-from pytest_coveralls_submit.measurement.data_files import measure_data_files
+from pytest_coveralls_submit.measurement.data_files import measure_data_files, was_removed
 from pytest_coveralls_submit.measurement.measure import Measurement
 
 FILES = {
@@ -275,6 +275,7 @@ ELSEWHERE = {
     "container": ("", "/app/", "/"),
     "part of a tree": ("src/", "/app/", "/"),
     "Windows": ("", "C:\\work\\proj\\", "\\"),
+    "a share of Windows": ("", "\\\\server\\share\\proj\\", "\\"),
     "tox": ("src/", "/srv/.tox/py312/lib/python3.12/site-packages/", "/"),
     "Windows' virtual environment": ("src/", "D:\\venv\\Lib\\site-packages\\", "\\"),
 }
@@ -289,7 +290,7 @@ def test_data_of_another_machine_finds_its_files(
     first, second = scene.data_files()
 
     def rename(path: str) -> str:
-        name = path.removeprefix(f"{scene.folder}/")
+        name = path.removeprefix(f"{scene.folder}{os.sep}").replace(os.sep, "/")
         return there + name.removeprefix(here).replace("/", separator)
 
     moved(first, rename)
@@ -301,6 +302,22 @@ def test_data_of_another_machine_finds_its_files(
     assert same(foreign, report, scene.folder)
     assert mixed.notices == foreign.notices == ()
     assert mixed.failed == foreign.failed == {}
+
+
+@pytest.mark.parametrize(
+    ("path", "is_removed"),
+    [
+        ("d:\\a\\Repo\\pkg\\old.py", True),
+        ("D:\\a\\repo\\.venv\\Lib\\site-packages\\pkg\\mod.py", False),
+        ("C:\\a\\repo\\pkg\\mod.py", False),
+        ("\\\\server\\share\\repo\\pkg\\mod.py", False),
+        ("pkg\\mod.py", False),
+        ("/home/runner/repo/pkg/mod.py", False),
+    ],
+)
+def test_a_file_is_only_removed_from_the_checkout_it_was_in(path: str, is_removed: bool) -> None:
+    """Not from a virtual environment below it, another drive or another machine."""
+    assert was_removed(path, PureWindowsPath("D:\\a\\repo")) is is_removed
 
 
 def stored(path: Path, lines: Mapping[str, Iterable[int]]) -> None:
