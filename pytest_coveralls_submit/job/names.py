@@ -94,12 +94,7 @@ class Names:
         return *self._directories[folder], file
 
     def _below_top(self, folder: str) -> str | None:
-        """Return a directory as the start of names, None if outside."""
-        try:
-            name = PurePath(folder).relative_to(self._top).as_posix()  # any case on Windows
-        except ValueError:
-            return None
-        return "" if name == "." else f"{name}/"
+        return start_of_names(PurePath(folder), PurePath(self._top))
 
     def _originals(self, copy: str) -> list[str]:
         """Return the names of a copy's possible sources."""
@@ -141,6 +136,15 @@ class Names:
     @cached_property
     def _by_case(self) -> Mapping[str, str]:
         return {name.casefold(): name for name in self._tracked or ()}
+
+
+def start_of_names(folder: PurePath, top: PurePath) -> str | None:
+    """Return a directory as the start of names, None if outside."""
+    try:
+        name = folder.relative_to(top).as_posix()  # in any case on Windows
+    except ValueError:
+        return None
+    return "" if name == "." else f"{name}/"
 
 
 def _directory(setting: str | None) -> str:

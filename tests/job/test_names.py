@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import pytest
 from git_repository import posix
 
-from pytest_coveralls_submit.job.names import Names
+from pytest_coveralls_submit.job.names import Names, start_of_names
 
 
 def write(path: Path, text: str = "x = 1\n") -> str:
@@ -51,6 +51,22 @@ def test_files_elsewhere_have_no_name(top: Path, tmp_path: Path) -> None:
         *(top / ".." / "other.py", "../other.py"),
     ):
         assert Names(top).name_for(str(path)) is None
+
+
+@pytest.mark.parametrize(
+    ("folder", "top", "start"),
+    [
+        ("D:\\a\\Repo\\src\\pkg", "d:\\A\\repo", "src/pkg/"),
+        ("D:\\a\\repo", "D:\\a\\repo\\", ""),
+        ("\\\\server\\share\\repo\\pkg", "\\\\SERVER\\share\\repo", "pkg/"),
+        ("C:\\a\\repo\\pkg", "D:\\a\\repo", None),
+        ("\\\\server\\other\\repo", "\\\\server\\share\\repo", None),
+        ("D:\\a\\repo2", "D:\\a\\repo", None),
+    ],
+)
+def test_directories_of_windows_start_names_too(folder: str, top: str, start: str | None) -> None:
+    """With drive letters and shares, in any case."""
+    assert start_of_names(PureWindowsPath(folder), PureWindowsPath(top)) == start
 
 
 @posix
