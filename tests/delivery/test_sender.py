@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
 import textwrap
 import threading
 import time
+import venv
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -116,7 +118,9 @@ def test_a_token_does_not_change_what_an_answer_means() -> None:
 def test_the_child_gets_environment_and_import_path_of_session_start(tmp_path: Path) -> None:
     """Without what coverage uses to measure child processes."""
     say = "print(json.dumps({'answer': {'text': json.dumps([dict(os.environ), sys.path])}}))"
-    given = {"PATH": "/bin", "COVERALLS_REPO_TOKEN": "abcdefgh", "https_proxy": "http://proxy"}
+    given = {"PATH": "/bin", "COVERALLS_REPO_TOKEN": "abcdefgh", "HTTPS_PROXY": "http://proxy"}
+    if sys.platform == "win32":
+        given["SYSTEMROOT"] = os.environ["SYSTEMROOT"]  # without it no Python starts
     coverages = {"COVERAGE_PROCESS_START": "x", "COV_CORE_SOURCE": "x"}
     path = fake(tmp_path, say)
 
@@ -185,6 +189,47 @@ def test_a_child_that_does_nothing_is_killed_after_the_deadline(tmp_path: Path) 
 
     assert time.monotonic() - started < 0.5 + 2.0 + SLACK
     assert (answer.problem, answer.ambiguous) == ("no result within 0.5 s", True)
+
+
+@pytest.fixture
+def launcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start Python by a program that runs it in a process of its own, as on Windows."""
+    path = tmp_path / "launcher" / "python"
+    if sys.platform == "win32":
+        venv.create(path.parent, symlinks=False)
+        path = path.parent / "Scripts" / "python.exe"
+    else:
+        path.parent.mkdir()
+        path.write_text(f'#!/bin/sh\n{shlex.quote(sys.executable)} "$@"\nexit $?\n')
+        path.chmod(0o755)
+    monkeypatch.setattr(sender, "PYTHON", str(path))
+
+
+@pytest.mark.usefixtures("launcher")
+def test_a_job_goes_through_a_virtual_environments_launcher(server: StandIn) -> None:
+    answer = send(server.url, body=[b" " * 500_000, BODY])
+
+    assert (answer.status, len(server.jobs)) == (200, 1)
+
+
+@pytest.mark.usefixtures("launcher")
+def test_a_child_behind_a_launcher_ends_at_the_deadline() -> None:
+    """By itself: a launcher that is killed may leave it behind."""
+    with Faulty("header drip") as faulty:
+        answer = send(faulty.url, deadline=1.0)
+
+        assert faulty.wait_for(requests=1)
+    assert answer.problem == "no result within 1 s"
+
+
+@pytest.mark.usefixtures("launcher")
+def test_a_child_behind_a_launcher_is_not_waited_for(tmp_path: Path) -> None:
+    """It holds the pipe although its launcher was killed."""
+    started = time.monotonic()
+    answer = send(path=fake(tmp_path, "time.sleep(15)"), deadline=0.5)
+
+    assert time.monotonic() - started < 0.5 + 2.0 + SLACK
+    assert answer.problem == "no result within 0.5 s"
 
 
 @linux

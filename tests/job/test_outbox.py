@@ -255,6 +255,29 @@ def test_a_folder_stays_if_it_is_the_users_or_holds_another_job(tmp_path: Path) 
     assert listed(tmp_path / "saved") == []
 
 
+def test_a_file_that_another_program_has_open_is_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows refuses that; the job is then kept in the next folder."""
+
+    def refuse(_: Path, target: Path) -> None:
+        if target.parent.name == "scanned":
+            raise PermissionError(13, "Access is denied", str(target))
+        replace(_, target)
+
+    replace = Path.replace
+    monkeypatch.setattr(Path, "replace", refuse)
+    scanned = tmp_path / "scanned"
+    scanned.mkdir()
+    (scanned / "job.json").write_bytes(b"old")
+
+    with pytest.raises(PermissionError, match="Access is denied"):
+        outbox.write(JOB, scanned / "job.json")
+    assert keep(scanned, tmp_path / "free") == tmp_path / "free" / "job-77.json"
+    assert (listed(tmp_path / "free"), listed(scanned)) == (["job-77.json"], ["job.json"])
+    assert (scanned / "job.json").read_bytes() == b"old"
+
+
 def test_a_save_that_fails_leaves_no_part(tmp_path: Path) -> None:
     (tmp_path / "job.json").mkdir()
     for path in (tmp_path / "job.json", tmp_path / "missing" / "job.json"):

@@ -198,13 +198,18 @@ def test_nothing_of_ours_warns_and_no_thread_is_left(run: Runner, status: int) -
     assert (len(run.server.requests), len(run.server.jobs)) == (1, status == 200)
 
 
-def test_a_terminal_of_ascii_shows_a_branch_that_is_not(run: Runner) -> None:
+@pytest.mark.parametrize("code_page", ["ascii", "cp1252"])
+def test_a_terminal_of_few_letters_shows_a_branch_of_others(run: Runner, code_page: str) -> None:
     """What the terminal cannot show is escaped there, and whole in the job."""
-    result = run("--coveralls", env={"PYTHONIOENCODING": "ascii", "CI_BRANCH": "tópic/ÿ"})
+    env = {"PYTHONIOENCODING": code_page, "CI_BRANCH": "t\u0159pic/\u65e5"}
 
-    assert result.returncode == 0, result.stdout
-    assert only_job(run)["service_branch"] == "tópic/ÿ"
-    assert "(branch t\\xf3pic/\\xff, commit " in told(result.stdout)[0]
+    tested = run("--coveralls", env=env)
+    reported = run("report", "--coveralls-dry-run", env=env, module="pytest_coveralls_submit")
+
+    assert only_job(run)["service_branch"] == env["CI_BRANCH"]
+    for result in (tested, reported):
+        assert result.returncode == 0, result.stdout
+        assert "(branch t\\u0159pic/\\u65e5, commit " in told(result.stdout)[0]
 
 
 def test_names_are_relative_to_the_top_of_the_repository(run: Runner) -> None:
