@@ -24,7 +24,9 @@ PART = ".job-"
 def own_folder(temporary: Path, top: Path) -> Path:
     """Return the user's folder for a repository's jobs."""
     # Each user of Windows has a temporary directory of his own.
-    user = os.getuid() if sys.platform != "win32" else "you"
+    user = "you"
+    if sys.platform != "win32":
+        user = str(os.getuid())
     # The jobs of one repository only: "send FOLDER" sends all with one token.
     digest = hashlib.sha256(os.fsencode(top)).hexdigest()[:8]
     return temporary / f"{OWN}{user}-{_file_name(top.name)}-{digest}"

@@ -259,6 +259,8 @@ def idle(bench: Bench, rounds: int) -> Iterator[str]:
 
 def report(options: argparse.Namespace) -> Iterator[str]:
     """Yield the whole report."""
+    if sys.platform == "win32":
+        raise SystemExit("not on Windows, where nobody tells the peak memory")
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
     rounds, many = (1, 5) if options.quick else (options.rounds, max(40, options.rounds))
