@@ -121,7 +121,7 @@ def test_a_command_names_the_host_and_the_flags_for_sending(settings: Settings, 
     send = command_to_send(settings, START / "my job.json", START)
     finish = command_to_finish(settings, "7").replace(" --coveralls-service-number=7", "")
 
-    assert send == f"python -m pytest_coveralls_submit send{rest} 'my job.json'"
+    assert send == f"python -m pytest_coveralls_submit send{rest} {command_line('my job.json')}"
     assert finish == f"python -m pytest_coveralls_submit finish{rest}"
 
 
