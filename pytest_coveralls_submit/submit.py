@@ -69,7 +69,7 @@ def submit(
         return not_sent(findings, why_no_token(context), saved)
     if kept is None:
         kept = outbox.keep(content, keep_in, outbox.job_stem(job))
-    if kept is None:
+    if kept is None and keep_in:
         findings = findings.with_notices(["the job could not be kept: no writable directory"])
     where = _location(context, kept, saved)
     try:

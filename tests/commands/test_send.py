@@ -83,7 +83,9 @@ def test_a_dash_is_standard_input(command: Command, server: StandIn) -> None:
     content = json.dumps({"source_files": [FILE], "service_number": "5"}).encode()
     command.monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
 
-    assert command("send", "-")[0] == 0
+    status, said = command("send", "-")
+
+    assert (status, [line for line in said if "kept" in line]) == (0, [])
     assert server.jobs[0]["service_number"] == "5"
 
 
