@@ -104,6 +104,12 @@ def test_each_checkout_that_is_shown_is_deep_enough() -> None:
         assert example.text.count("/checkout@") == example.text.count("fetch-depth: 2"), example
 
 
+def test_each_example_measures_what_it_installs() -> None:
+    """A copy in site-packages is measured only where `--cov` names it."""
+    for example in examples():
+        assert "pip install ." not in example.text, example
+
+
 def test_the_actions_that_are_shown_are_those_of_the_workflows() -> None:
     workflows = "\n".join(path.read_text("utf-8") for path in ROOT.glob(".github/workflows/*.yml"))
     ours = dict(re.findall(r"uses: (actions/[\w-]+)@\w+ # (v\d+)", workflows))
