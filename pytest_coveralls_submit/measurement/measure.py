@@ -69,7 +69,7 @@ def measure(cov: Coverage, *, start: Path, recorder: Recorder | None = None) -> 
         _analyse_rest(recorder)
         files, failed, trouble = recorder.files, recorder.failed, recorder.trouble
         if trouble is None and not files:
-            trouble = "its reports do not use what is recorded"
+            trouble = "its reports work differently"
         if trouble is not None:
             files, failed = _from_json(cov, measured)
             if files:
