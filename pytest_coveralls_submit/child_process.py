@@ -209,7 +209,14 @@ class Child:
         Raises:
             ChildTimeoutError: it took longer.
         """
-        timer = Timer(seconds, self.process.kill)
+        is_late = False
+
+        def kill_late() -> None:
+            nonlocal is_late
+            is_late = True
+            self.process.kill()
+
+        timer = Timer(seconds, kill_late)
         if hasattr(os, "set_blocking"):
             for pipe in (self.to_child, self.from_child):
                 os.set_blocking(pipe.fileno(), False)
@@ -219,6 +226,11 @@ class Child:
             yield from self._exchange(self._feed(body), seconds)
         finally:
             timer.cancel()
+        if is_late:
+            raise self._late(seconds)
+
+    def _late(self, seconds: float) -> ChildTimeoutError:
+        return ChildTimeoutError(f"{self.name} did not answer within {seconds:g} s")
 
     def _exchange(self, feed: Iterator[int], seconds: float) -> Iterator[bytes]:
         waited, pause = 0.0, FIRST_PAUSE
@@ -233,7 +245,7 @@ class Child:
             elif has_ended:
                 return
             elif waited >= seconds:
-                raise ChildTimeoutError(f"{self.name} did not answer within {seconds:g} s")
+                raise self._late(seconds)
             else:
                 sleep(pause)
                 waited += pause

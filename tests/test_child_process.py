@@ -104,7 +104,8 @@ def test_a_timer_ends_a_child_where_pipes_always_block(monkeypatch: pytest.Monke
     monkeypatch.delattr(os, "set_blocking")
 
     assert run_python("print('x')").stdout.strip() == b"x"
-    assert run_python(ENDLESS, seconds=0.2).status != 0
+    with pytest.raises(ProcessError, match=r"did not answer within 0\.2 s"):
+        run_python(ENDLESS, seconds=0.2)
 
 
 def test_replaced_clocks_and_functions_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,6 +215,17 @@ def test_a_program_of_the_repository_is_not_run(
     assert find(*inside, tmp_path / "right", below=repository) == right
     with pytest.raises(ProcessError, match="tool is not installed"):
         find(*inside, below=repository)
+
+
+def test_a_program_of_windows_has_an_ending(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever else is called alike."""
+    for name in ("tool", "tool.cmd", "tool.exe"):
+        (tmp_path / name).touch(0o755)
+    monkeypatch.setattr(sys, "platform", "win32")
+
+    assert find(tmp_path, below=tmp_path / "repository") == str(tmp_path / "tool.exe")
 
 
 @posix
