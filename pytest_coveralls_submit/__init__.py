@@ -11,9 +11,11 @@ DOCUMENTATION = ""
 
 
 def import_path() -> tuple[str, ...]:
-    """Return what imports are looked for in, as absolute paths."""
+    """Return ``sys.path`` as absolute paths, the current directory last."""
     try:
-        return tuple(os.path.abspath(entry) for entry in sys.path)  # noqa: PTH100
+        entries = [os.path.abspath(entry) for entry in sys.path]  # noqa: PTH100
+        # `python -m pytest` has it first: a `requests.py` there is not the library.
+        return tuple(sorted(entries, key=os.getcwd().__eq__))  # noqa: PTH109
     except OSError:  # the current directory is gone
         return tuple(entry for entry in sys.path if os.path.isabs(entry))  # noqa: PTH117
 

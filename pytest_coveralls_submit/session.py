@@ -50,13 +50,7 @@ def _guarded(hook: _Hook) -> _Hook:
 
 
 class CoverallsSession:
-    """Follow one session and send its coverage at the end.
-
-    Args:
-        config: of the run.
-        context: known before the tests.
-        measures: whether the plugin made pytest-cov measure.
-    """
+    """Follow one session and send its coverage at the end."""
 
     def __init__(self, config: pytest.Config, context: RunContext, *, measures: bool) -> None:
         self.config, self.context = config, context
@@ -149,13 +143,13 @@ class CoverallsSession:
         try:
             coverage = self._measure()
         except MeasurementError as error:
-            return skip or NotSent(reason=str(error))
+            if skip is not None and context.settings.changed_fail_under is None:
+                return skip
+            return NotSent(reason=str(error))  # a gate must not pass unseen
         files = read_files(coverage, names_in(context), context)
+        may_fail = skip is None or not skip.is_expected
         changed = count_changed_lines(
-            context.base,
-            files.files,
-            context.settings,
-            may_fail=skip is None or not skip.is_expected,
+            context.base, files.files, context.settings, may_fail=may_fail
         )
         findings = sum_up(coverage, files, changed, self._warning(selection))
         if skip is not None:

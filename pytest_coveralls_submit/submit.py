@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from .ci import gitlab
 from .context import RunContext, why_no_token
@@ -30,7 +31,6 @@ from .output import command_to_finish, command_to_send
 from .settings.table import Settings
 from .text import count_of, one_line, typed_path
 
-_Result = TypeVar("_Result")
 Say = Callable[[str], None]
 """Prints a line at once."""
 
@@ -54,7 +54,7 @@ def submit(
         findings: of the run.
         context: of the run.
         say: prints failed attempts.
-        keep_in: folders for the job until it is accepted, the first writable one is used.
+        keep_in: folders for the job; the first writable one is used.
         kept: the job's file, if it is on disk already.
     """
     settings, content = context.settings, to_json(job)
@@ -149,7 +149,7 @@ def failure(error: BaseException) -> dict[str, Any]:
 
 
 def send_policy(settings: Settings, *, is_repeatable: bool) -> Policy:
-    """Return attempts and time-outs of the settings.
+    """Return attempts and time-outs for a request.
 
     Args:
         settings: of the user.
@@ -215,27 +215,24 @@ def build_result(context: RunContext, url: str | None, commit: str | None) -> Bu
     if not settings.wait:
         return None
     policy = send_policy(settings, is_repeatable=True)
-
-    def wait() -> BuildResult:
+    with _without_risk() as problems:
         return wait_for_build(url, settings.host, settings.wait, context.env, policy, commit=commit)
-
-    def unknown(reason: str) -> BuildResult:
-        problem = f"unknown: {reason}"
-        return BuildResult(url=url or settings.host, percent=None, problem=problem)
-
-    return _without_risk(wait, unknown)
+    problem = f"unknown: {problems[0]}"
+    return BuildResult(url=url or settings.host, percent=None, problem=problem)
 
 
-def _without_risk(action: Callable[[], _Result], otherwise: Callable[[str], _Result]) -> _Result:
-    """Run an action that must not cost an accepted job."""
+@contextmanager
+def _without_risk() -> Iterator[list[str]]:
+    """Collect the problem of a block that must not cost an accepted job."""
+    problems: list[str] = []
     try:
-        return action()
+        yield problems
     except KeyboardInterrupt:
-        return otherwise("interrupted")
+        problems.append("interrupted")
     except CoverallsError as error:
-        return otherwise(str(error))
+        problems.append(str(error))
     except Exception as error:  # noqa: BLE001  an accepted job stays accepted
-        return otherwise(one_line(error))
+        problems.append(one_line(error))
 
 
 def _set_gitlab_status(job: Job, context: RunContext, percent: float, url: str | None) -> str:
@@ -247,8 +244,7 @@ def _set_gitlab_status(job: Job, context: RunContext, percent: float, url: str |
     if "id" not in head:
         return "no status on GitLab: the commit is unknown"
     flag = job.get("flag_name")
-
-    def announce() -> str:
+    with _without_risk() as problems:
         return gitlab.announce(
             context.env,
             token,
@@ -259,8 +255,7 @@ def _set_gitlab_status(job: Job, context: RunContext, percent: float, url: str |
             ref=job.get("service_branch"),
             name=f"coveralls/{flag}" if flag else "coveralls",
         )
-
-    return _without_risk(announce, "no status on GitLab: {}".format)
+    return f"no status on GitLab: {problems[0]}"
 
 
 # --- kept -------------------------------------------------------------------------------------

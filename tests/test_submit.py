@@ -28,6 +28,7 @@ from pytest_coveralls_submit.measurement.measure import Measurement
 from pytest_coveralls_submit.measurement.recorder import FileCoverage
 from pytest_coveralls_submit.outcome import (
     BuildResult,
+    Built,
     Failed,
     NotSent,
     Outcome,
@@ -385,3 +386,23 @@ def test_a_context_knows_and_hides_all_secrets(project: Project, server: StandIn
     assert {secret.reveal() for secret in context.secrets} == {COVERALLS_TOKEN, "gl-s3cret"}
     assert COVERALLS_TOKEN not in repr(context)
     assert "s3cret" not in repr(context)
+
+
+# -- other tools' files --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("include_source", ["true", "false"])
+def test_a_merged_file_without_text_is_left_out_where_text_is_sent(
+    project: Project, include_source: str
+) -> None:
+    """OpenCov refuses the whole job for one of them."""
+    entry = {"name": "gone.js", "source_digest": "0" * 32, "coverage": [1]}
+    (project.top / "other.json").write_text(json.dumps({"source_files": [entry]}))
+    context = project.context(dry_run="true", merge="other.json", include_source=include_source)
+
+    outcome = project.submit(context)
+
+    assert isinstance(outcome, Built)
+    is_left_out = "left out 1 file without source text: gone.js" in outcome.notices
+    assert is_left_out == (include_source == "true")
+    assert len(outcome.files) == (2 if is_left_out else 3)

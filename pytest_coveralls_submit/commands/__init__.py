@@ -27,13 +27,9 @@ class Console:
     options: argparse.Namespace
     context: RunContext
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, stream: TextIO | None = None) -> None:
         """Print a line."""
-        print_line(redact(PREFIX + escaped(text), self.context.secrets))
-
-    def complain(self, text: str) -> None:
-        """Print a line on standard error."""
-        print_line(redact(PREFIX + escaped(text), self.context.secrets), sys.stderr)
+        print_line(redact(PREFIX + escaped(text), self.context.secrets), stream)
 
     def report(
         self, outcome: Outcome, *, known: Collection[str] = (), is_trusted: bool = True
@@ -46,12 +42,8 @@ class Console:
             is_trusted: whether the job was measured in this checkout.
         """
         context, shown = self.context, redacted(outcome, self.context.secrets)
-        commands = pages(
-            shown,
-            context.env,
-            annotate=context.settings.annotate,
-            is_trusted=is_trusted,
-        )
+        annotate = context.settings.annotate
+        commands = pages(shown, context.env, annotate=annotate, is_trusted=is_trusted)
         lines = closing_lines(shown, self.options.verbose, context.start, known)
         for line in (*lines, *commands):
             print_line(redact(line, context.secrets))

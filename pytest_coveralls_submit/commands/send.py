@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def _send(console: Console, path: Path) -> int:
         status = REFUSED
         job = _identified(job, path, console)
     except JobError as error:
-        console.complain(str(error))
+        console.say(str(error), sys.stderr)
         return status
     kept = None if str(path) == "-" else path.absolute()
     findings = Findings(percent=total_percent(job))

@@ -102,10 +102,17 @@ def build_job(
     checkout = context.top if context.settings.include_source else None
     for path in context.settings.merge:
         entries = document.merge_file(entries, path, checkout)
-    job = document.assemble_job(_identity(context), entries)
     notices: list[str] = []
+    if context.settings.include_source:
+        without = [entry.name for entry in entries if entry.source is None]
+        entries = tuple(entry for entry in entries if entry.source is not None)
+        if without:
+            counted = count_of(len(without), "file")
+            notices.append(f"left out {counted} without source text: {shorten_list(without)}")
+    job = document.assemble_job(_identity(context), entries)
     if hook is not None:
-        job, notices = _edited(job, hook)
+        job, problems = _edited(job, hook)
+        notices += problems
     if not job["source_files"] and not context.settings.allow_empty:
         raise MeasurementError("no files of the repository were measured")
     return job, notices

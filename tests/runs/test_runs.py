@@ -12,7 +12,7 @@ from typing import Any
 
 import coverage
 import pytest
-from running import AUTOLOAD, NAMES, NO_TOKEN, Runner, needs_xdist, only_job, told
+from running import AUTOLOAD, NAMES, NO_TOKEN, Runner, needs_xdist, only_job, told, write
 from standin import Job
 
 pytestmark = pytest.mark.slow
@@ -240,3 +240,13 @@ def test_the_demonstration_shows_a_right_job() -> None:
     assert "service: demo-ci #9001\n" in result.stdout
     assert "3. What is wrong with it, compared with the documented fields" in result.stdout
     assert "\nNothing.\n" in result.stdout
+
+
+def test_a_module_of_the_project_is_not_taken_for_a_library(run: Runner) -> None:
+    """``python -m pytest`` puts the current directory first."""
+    write(run, "requests.py", "raise ImportError('not the library')\n")
+
+    result = run("--coveralls")
+
+    assert result.returncode == 0, result.stdout
+    assert len(run.server.jobs) == 1, result.stdout
