@@ -9,7 +9,6 @@ from typing import Any, NoReturn
 from urllib.parse import quote
 
 HIDDEN = "[secret]"
-MIN_LENGTH = 8  # a shorter value may be any word of the output
 
 
 class Secret:
@@ -44,7 +43,7 @@ def redact(text: str, secrets: Iterable[Secret]) -> str:
     """Replace every secret in ``text``, plain, JSON- or URL-escaped."""
     spellings: set[str] = set()
     for plain in {secret.reveal() for secret in secrets}:
-        if len(plain) >= MIN_LENGTH:
+        if len(plain) >= 8:  # noqa: PLR2004  a shorter value may be any word of the output
             spellings |= {plain, dumps(plain)[1:-1], quote(plain, safe="")}
     for spelling in sorted(spellings, key=len, reverse=True):  # one may be the start of another
         text = text.replace(spelling, HIDDEN)

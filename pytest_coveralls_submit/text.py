@@ -33,10 +33,7 @@ _INSTALLED = re.compile(r"(?:.*/)?(?:site|dist)-packages/(?P<name>.+)", re.DOTAL
 
 
 def commit_id(text: str | None) -> str | None:
-    """Return a commit's id in lower case, else None.
-
-    It may be abbreviated; zeros mean that there is no commit.
-    """
+    """Return a commit's id in lower case; zeros mean none."""
     found = _COMMIT_ID.fullmatch((text or "").strip().lower())
     return found[0] if found else None
 
@@ -58,17 +55,12 @@ def ending(path: str, components: int) -> str:
 
 
 def escaped(text: str) -> str:
-    r"""Return ``text`` on one line, harmless to terminals and runners.
-
-    Control characters become escapes (``\x1b``); commands of runners get a backslash
-    (``#\#vso[``).
-    """
-    if not text.isprintable():
-        text = "".join(
-            letter if letter.isprintable() else letter.encode("unicode_escape").decode()
-            for letter in text
-        )
-    return _RUNNER_COMMAND.sub(r"\g<0>\\", text)
+    """Return ``text`` on one line, harmless to terminals and runners."""
+    letters = (
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
+    return _RUNNER_COMMAND.sub(r"\g<0>\\", "".join(letters))
 
 
 def group_by_end(paths: Iterable[str]) -> dict[str, list[str]]:
@@ -99,11 +91,7 @@ def is_loopback(host: str) -> bool:
 
 def is_unicode(text: str) -> bool:
     """Tell whether ``text`` can be encoded."""
-    try:
-        text.encode()  # names on disk may hold lone surrogates
-    except UnicodeEncodeError:
-        return False
-    return True
+    return text.encode(errors="ignore").decode() == text  # names may hold lone surrogates
 
 
 def json_object(text: str) -> dict[str, Any] | None:

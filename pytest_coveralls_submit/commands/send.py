@@ -121,7 +121,7 @@ def _of_the_event(job: Job, path: Path, console: Console, here: dict[str, Any]) 
     for name in set(FROM_FILE) - _flags(console):
         here.pop(name, None)
         if name in job:
-            here[name] = job[name]  # type: ignore[literal-required]
+            here[name] = job[name]
     return here
 
 

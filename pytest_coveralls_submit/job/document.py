@@ -7,77 +7,41 @@ import reprlib
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypedDict, cast, get_args, get_origin, get_type_hints
+from typing import Any, TypeAlias
 
 from ..errors import JobError
+from ..git import COMMIT_DETAILS
 from ..outcome import FileTotal
 from ..secret import Secret
 from ..text import escaped, is_unicode
-from .source_files import SourceFile, SourceFileJson, add_text, merge
+from .identity import TEXTS
+from .source_files import SourceFile, add_text, merge
 
 SIZE_LIMIT = 512 * 1024 * 1024  # bytes
 MAY_BE_EMPTY = ("source_files", "coverage", "source")
 
 
-class HeadJson(TypedDict, total=False):
-    """The commit that was tested."""
+Job: TypeAlias = "dict[str, Any]"
+"""A job without its token.
 
-    id: str
-    author_name: str
-    author_email: str
-    committer_name: str
-    committer_email: str
-    message: str
-
-
-class RemoteJson(TypedDict, total=False):
-    """A remote of the repository."""
-
-    name: str
-    url: str
-
-
-class GitJson(TypedDict, total=False):
-    """Commit, branch and remotes."""
-
-    head: HeadJson
-    branch: str
-    remotes: list[RemoteJson]
-
-
-class _Identity(TypedDict, total=False):
-    service_name: str
-    service_number: str
-    service_job_id: str
-    service_job_number: str
-    service_pull_request: str
-    service_branch: str
-    service_build_url: str
-    service_job_url: str
-    service_attempt: str
-    service_event_type: str
-    commit_sha: str
-    repo_name: str
-    flag_name: str
-    parallel: bool
-    compare_ref: str
-    compare_sha: str
-    run_at: str
-    git: GitJson
-
-
-class Job(_Identity):
-    """A job without its token.
-
-    Source: https://docs.coveralls.io/api-jobs-endpoint, and for the fields that the official
-    client adds coverallsapp/coverage-reporter, doc/configuration.md.
-    """
-
-    source_files: list[SourceFileJson]
-
-
-_FIELDS: Mapping[Any, Mapping[str, Any]] = {
-    kind: get_type_hints(kind) for kind in (Job, GitJson, HeadJson, RemoteJson, SourceFileJson)
+Source: https://docs.coveralls.io/api-jobs-endpoint, and for the fields that the official client
+adds coverallsapp/coverage-reporter, doc/configuration.md.
+"""
+# The type of each field; a dict means an object, a list means a list of these types.
+_COMMIT = dict.fromkeys(("id", *COMMIT_DETAILS), str)
+_REMOTE = dict.fromkeys(("name", "url"), str)
+_JOB = {
+    **dict.fromkeys((*TEXTS, "commit_sha"), str),
+    "parallel": bool,
+    "git": {"head": _COMMIT, "branch": str, "remotes": [dict]},
+    "source_files": [dict],
+}
+_SOURCE_FILE = {
+    "name": str,
+    "source_digest": str,
+    "coverage": [int, type(None)],
+    "branches": [int],
+    "source": str,
 }
 
 
@@ -95,50 +59,43 @@ def check_job(job: Any) -> Job:
     files = job.get("source_files") if isinstance(job, dict) else None
     if not isinstance(files, list):
         raise JobError('the job has no "source_files" list')
-    _check_fields({**job, "source_files": []}, Job, "the job")
+    _check_fields({**job, "source_files": []}, _JOB, "the job")
+    for remote in job.get("git", {}).get("remotes", ()):
+        _check_fields(remote, _REMOTE, 'the job: "git": "remotes"')
     names: set[str] = set()
     for number, file in enumerate(files, 1):
         place = f"source file {number}"
         if isinstance(file, dict) and isinstance(file.get("name"), str):
             place = f"{place} ({escaped(file['name'][:100])})"
-        _check_fields(file, SourceFileJson, place)
+        _check_fields(file, _SOURCE_FILE, place)
+        if missing := {"name", "coverage"} - file.keys():
+            raise JobError(f'{place} has no "{max(missing)}"')
         if file["name"] in names:
             raise JobError(f"{place}: another file has the same name")
         names.add(file["name"])
-    return cast("Job", {**job, "source_files": sorted(files, key=lambda file: file["name"])})
+    return {**job, "source_files": sorted(files, key=lambda file: file["name"])}
 
 
-def _check_fields(record: Any, kind: Any, place: str) -> None:
+def _check_fields(record: Any, kinds: Mapping[str, Any], place: str) -> None:
     if not isinstance(record, dict):
         raise JobError(f"{place} is not an object")
-    for name in sorted(kind.__required_keys__ - record.keys()):
-        raise JobError(f'{place} has no "{name}"')
     for name, value in record.items():
-        field = _FIELDS[kind].get(name)
-        if field is None:
+        if name not in kinds:
             shown = escaped(f"{name!s:.100}")
             raise JobError(f'{place} has a field "{shown}" that Coveralls does not document')
-        _check_value(value, field, f'{place}: "{name}"')
+        kind = kinds[name]
+        if isinstance(kind, dict):
+            _check_fields(value, kind, f'{place}: "{name}"')
+        elif not _has_type(value, kind):
+            raise JobError(f'{place}: "{name}" cannot be {reprlib.repr(value)}')
         if name not in MAY_BE_EMPTY and _is_empty(value):
             raise JobError(f'{place}: "{name}" cannot be {reprlib.repr(value)}')
 
 
-def _check_value(value: Any, kind: Any, place: str) -> None:
-    if kind in _FIELDS:
-        _check_fields(value, kind, place)
-        return
-    is_valid = isinstance(value, get_origin(kind) or kind)
-    if is_valid and get_origin(kind) is list:
-        (items,) = get_args(kind)
-        if items in _FIELDS:
-            for item in value:
-                _check_fields(item, items, place)
-            return
-        is_valid = set(map(type, value)) <= set(get_args(items) or (items,))
-    elif is_valid and kind is str:
-        is_valid = is_unicode(value)
-    if not is_valid:
-        raise JobError(f"{place} cannot be {reprlib.repr(value)}")
+def _has_type(value: Any, kind: Any) -> bool:
+    if isinstance(kind, list):
+        return isinstance(value, list) and set(map(type, value)) <= set(kind)
+    return isinstance(value, kind) and (kind is not str or is_unicode(value))
 
 
 def _is_empty(value: Any) -> bool:
@@ -164,7 +121,7 @@ def is_anonymous(job: Job) -> bool:
 
 def with_identity(job: Job, identity: Mapping[str, Any]) -> Job:
     """Return the source files of a job with another identity."""
-    return cast("Job", {**identity, "source_files": job["source_files"]})
+    return {**identity, "source_files": job["source_files"]}
 
 
 def tested_commit(job: Mapping[str, Any]) -> str | None:

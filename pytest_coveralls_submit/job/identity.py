@@ -52,11 +52,7 @@ def flag_name(settings: Settings, build: Build, env: Mapping[str, str]) -> str |
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Identity:
-    """Hold the fields of a job but its source files.
-
-    They are those of https://docs.coveralls.io/api-jobs-endpoint and those that the official
-    client adds (coverallsapp/coverage-reporter, doc/configuration.md).
-    """
+    """Hold the fields of a job but its source files."""
 
     service_name: str | None = None
     service_number: str | None = None
@@ -80,21 +76,18 @@ class Identity:
     @property
     def commit_sha(self) -> str | None:
         """Return the id of the commit that was tested."""
-        return self.head.id if self.head is not None else None
+        return self.head.id if self.head else None
 
     def as_json(self) -> dict[str, Any]:
         """Return the fields as they are sent, without empty ones."""
-        values = {name: getattr(self, name) for name in (*_TEXTS, "parallel")}
-        head = _without_empty(asdict(self.head)) if self.head is not None else None
+        values = {name: getattr(self, name) for name in (*TEXTS, "parallel", "commit_sha")}
+        head = _without_empty(asdict(self.head)) if self.head else None
         remotes = [asdict(remote) for remote in self.remotes]
-        values["commit_sha"] = self.commit_sha
-        values["git"] = _without_empty(
-            {"head": head, "branch": self.service_branch, "remotes": remotes}
-        )
-        return _without_empty(values)
+        git = {"head": head, "branch": self.service_branch, "remotes": remotes}
+        return _without_empty({**values, "git": _without_empty(git)})
 
 
-_TEXTS = tuple(
+TEXTS = tuple(
     field.name for field in fields(Identity) if field.name not in {"parallel", "head", "remotes"}
 )
 
@@ -117,7 +110,7 @@ def build_identity(
     A setting wins over the CI service, and that over git: a checkout of a pull request is often a
     merge that exists nowhere else. Author and message are best known to git.
     """
-    values = {name: getattr(settings, name) or getattr(build, name, None) for name in _TEXTS}
+    values = {name: getattr(settings, name) or getattr(build, name, None) for name in TEXTS}
     values["service_name"] = _service_name(settings, build, token)
     values["service_branch"] = _branch_name(settings, build, git)
     values["service_job_id"] = settings.service_job_id or _job_id(build, flag)
@@ -146,31 +139,21 @@ def _service_name(settings: Settings, build: Build, token: Token | None) -> str 
 
 
 def _branch_name(settings: Settings, build: Build, git: Git) -> str | None:
-    """Return the branch of the job, or the tag.
-
-    HEAD may be on the target of a pull request, or under ``workflow_run`` on any branch.
-    """
     named = settings.service_branch if settings.service_branch != "HEAD" else None
+    # HEAD may be on the target of a pull request, or under ``workflow_run`` on any branch.
     is_here = git.branch != build.target_branch and not build.is_workflow_run
     return named or build.service_branch or build.tag or (git.branch if is_here else None)
 
 
 def _commit_sha(settings: Settings, build: Build, git: Git) -> str | None:
-    """Return the id of the commit that was tested.
-
-    Some services give the first digits only (Bitbucket Pipelines: twelve).
-    """
     named = settings.commit_sha or build.commit_sha
-    head = git.head.id if git.head is not None else None
-    return head if head is not None and head.startswith(named or "") else named
+    # Some services give the first digits only (Bitbucket Pipelines: twelve).
+    return git.head.id if git.head and git.head.id.startswith(named or "") else named
 
 
 def _job_id(build: Build, flag: str | None) -> str | None:
-    """Return an id that differs within a build.
-
-    GitHub, Gitea and Forgejo lack one for the legs of a matrix: job key and runner differ, and
-    where one runner serves several, Python, system and flag do.
-    """
+    # GitHub, Gitea and Forgejo lack one for the legs of a matrix: job key and runner differ, and
+    # where one runner serves several, Python, system and flag do.
     if not build.service_job_id or not (build.service_name or "").endswith("-actions"):
         return build.service_job_id
     parts = [build.service_job_id, platform.python_version(), sys.platform, platform.machine()]
@@ -178,7 +161,6 @@ def _job_id(build: Build, flag: str | None) -> str | None:
 
 
 def _with_details(commit: str, build: Build, git: Git) -> Commit:
-    """Return the commit with the details that are known."""
     known = git.head if git.head is not None and git.head.id == commit else Commit(id=commit)
     details = {name: getattr(known, name) or getattr(build, name) for name in COMMIT_DETAILS}
     return Commit(id=commit, **details)

@@ -5,27 +5,14 @@ from __future__ import annotations
 import hashlib
 import io
 import tokenize
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypedDict
+from typing import Any
 
 from ..errors import JobError
 from ..measurement.recorder import FileCoverage
 from ..outcome import FileTotal
-
-
-class _SourceFileJson(TypedDict):
-    name: str
-    coverage: list[int | None]
-
-
-class SourceFileJson(_SourceFileJson, total=False):
-    """An entry of a job's ``source_files``."""
-
-    source_digest: str
-    branches: list[int]
-    source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +27,7 @@ class SourceFile:
     repository_name: str = field(default="", compare=False)  # if it is not ``name``
 
     @classmethod
-    def from_json(cls, entry: SourceFileJson) -> SourceFile:
+    def from_json(cls, entry: Mapping[str, Any]) -> SourceFile:
         """Return the source file of a checked entry."""
         digest, branches = entry.get("source_digest"), entry.get("branches", [])
         return cls(entry["name"], digest, entry["coverage"], branches, entry.get("source"))
@@ -60,16 +47,16 @@ class SourceFile:
         taken = len(branches) - branches.count(0)
         return FileTotal(self.name, covered + taken, lines + len(branches), covered, lines)
 
-    def as_json(self) -> SourceFileJson:
+    def as_json(self) -> dict[str, Any]:
         """Return the entry to send, without empty fields."""
-        entry: SourceFileJson = {"name": self.name, "coverage": self.coverage}
-        if self.digest is not None:
-            entry["source_digest"] = self.digest
-        if self.branches:
-            entry["branches"] = self.branches
-        if self.source is not None:
-            entry["source"] = self.source
-        return entry
+        entry = {
+            "name": self.name,
+            "source_digest": self.digest,
+            "coverage": self.coverage,
+            "branches": self.branches or None,
+            "source": self.source,
+        }
+        return {name: value for name, value in entry.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,19 +179,14 @@ def merge(one: SourceFile, other: SourceFile) -> SourceFile:
             f"{one.name} has {len(other.coverage)} lines there and {len(one.coverage)} here: "
             "they were measured on different versions of the file"
         )
+    pairs = zip(one.coverage, other.coverage, strict=True)
     return replace(
         one,
         digest=one.digest or other.digest,
-        coverage=[_larger(a, b) for a, b in zip(one.coverage, other.coverage, strict=True)],
+        coverage=[max((n for n in pair if n is not None), default=None) for pair in pairs],
         branches=_merged_branches(one.branches, other.branches),
         source=other.source if one.source is None else one.source,
     )
-
-
-def _larger(one: int | None, other: int | None) -> int | None:
-    if one is None or other is None:
-        return other if one is None else one
-    return max(one, other)
 
 
 def _merged_branches(one: list[int], other: list[int]) -> list[int]:

@@ -15,7 +15,7 @@ import pytest
 from ..errors import SettingsError
 from ..secret import Environment, Secret, redact
 from ..text import is_loopback
-from .table import BOOLEAN, OPTIONS, SHORTEST_TOKEN, TOKEN, Parser, Settings, known_variables
+from .table import BOOLEAN, OPTIONS, SHORTEST_TOKEN, TOKEN, Parser, Settings
 
 YML = ".coveralls.yml"
 # Keys that coverage-reporter and coveralls-python use.
@@ -58,10 +58,6 @@ class RawValue(NamedTuple):
         return f"<text from {self.origin}>"  # it may be a token
 
 
-# Our variables, and the settings that were gathered with them.
-_GATHERED = pytest.StashKey[tuple[Environment, Settings]]()
-
-
 def effective_environment(snapshot: Mapping[str, str]) -> Environment:
     """Return the environment of the start with today's ``COVERALLS_*`` variables.
 
@@ -69,11 +65,8 @@ def effective_environment(snapshot: Mapping[str, str]) -> Environment:
     for the tests.
     """
     theirs = {name: snapshot[name] for name in snapshot if not name.startswith(PREFIX)}
-    return Environment({**theirs, **_ours(os.environ)})
-
-
-def _ours(env: Mapping[str, str]) -> Environment:
-    return Environment({name: env[name] for name in env if name.startswith(PREFIX)})
+    ours = {name: text for name, text in os.environ.items() if name.startswith(PREFIX)}
+    return Environment({**theirs, **ours})
 
 
 def is_switched_on(config: pytest.Config) -> bool:
@@ -90,7 +83,7 @@ def is_switched_on(config: pytest.Config) -> bool:
 def gather(
     config: pytest.Config, options: Any, env: Mapping[str, str], *, reads_files: bool = True
 ) -> Settings:
-    """Return the settings, read again only if our variables changed.
+    """Return the settings of all sources.
 
     Args:
         config: for the ini file and the directories.
@@ -101,19 +94,13 @@ def gather(
     Raises:
         SettingsError: a value cannot be used.
     """
-    variables = _ours(env)
-    before, settings = config.stash.get(_GATHERED, (None, None))
-    if settings is not None and before == variables:
-        return settings
     start = config.invocation_params.dir
     layers = [_from_flags(options, start), from_variables(env, start)]
     notices: list[str] = []
     if reads_files:
         from_yml, notices = read_yml(config.rootpath)
         layers += [_from_ini(config, options), from_yml]
-    settings = resolve(*layers, notices=[*notices, *_unknown_variables(env)])
-    config.stash[_GATHERED] = variables, settings
-    return settings
+    return resolve(*layers, notices=[*notices, *_unknown_variables(env)])
 
 
 def _from_flags(options: Any, folder: Path) -> dict[str, RawValue]:
@@ -161,8 +148,8 @@ def _ini_text(config: pytest.Config, key: str) -> str:
 
 
 def _unknown_variables(env: Mapping[str, str]) -> Iterator[str]:
-    known = known_variables()
-    for variable in sorted(_ours(env)):
+    known = {variable for option in OPTIONS.values() for variable in option.variables}
+    for variable in sorted(name for name in env if name.startswith(PREFIX)):
         if variable in OTHER_CLIENTS:
             yield f"{variable} is for other Coveralls clients and not needed here"
         elif variable not in known:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -27,8 +28,8 @@ class Parser:
 
     Args:
         parse: raises ValueError for a text that is not accepted.
-        accepts: the accepted texts, in words.
-        metavar: name of the value in the help.
+        accepts: these texts in words.
+        metavar: see argparse.
     """
 
     # A NamedTuple would cost half a millisecond of every run of pytest.
@@ -88,13 +89,10 @@ def _required(text: str | None) -> str:
 def _parse_time(text: str) -> str:
     from datetime import datetime
 
-    try:
-        # The form of Coveralls' own example: https://docs.coveralls.io/api-jobs-endpoint
-        datetime.strptime(text, "%Y-%m-%d %H:%M:%S %z")
-    except ValueError:
-        # Coveralls (Ruby) understands RFC 3339 too.
-        if datetime.fromisoformat(re.sub("[Zz]$", "+00:00", text)).tzinfo is None:
-            raise
+    # RFC 3339, or as in https://docs.coveralls.io/api-jobs-endpoint: "2013-02-18 00:52:48 -0800"
+    iso = re.sub(r" ?([+-]\d\d)(\d\d)$", r"\1:\2", re.sub("[Zz]$", "+00:00", text))
+    if datetime.fromisoformat(iso).tzinfo is None:
+        raise ValueError
     return text
 
 
@@ -156,7 +154,7 @@ class Option:
         help: one short line.
         default: its value if nobody sets it.
         also: another variable.
-        accepted_from: the kinds of source that may set it.
+        accepted_from: see ``Origin.kind``.
         in_help: whether ``pytest --help`` describes its flag.
     """
 
@@ -212,9 +210,9 @@ class Option:
         )
 
 
-def row(*cells: Any, **more: Any) -> Any:
-    """Return an ``Option`` as a value of any type."""
-    return Option(*cells, **more)
+# To type checkers a row is the setting's value.
+row: Any = Option
+described_row: Any = partial(Option, in_help=True)
 
 
 class Settings:
@@ -244,12 +242,8 @@ class Settings:
         """Return the tokens."""
         return tuple(token for token in (self.repo_token, self.gitlab_token) if token is not None)
 
-    host: str = row(
-        BASE_URL,
-        "URL of Coveralls or Coveralls Enterprise",
-        COVERALLS,
-        also="COVERALLS_ENDPOINT",
-        in_help=True,
+    host: str = described_row(
+        BASE_URL, "URL of Coveralls or Coveralls Enterprise", COVERALLS, also="COVERALLS_ENDPOINT"
     )
     repo_token: Secret | None = row(
         TOKEN,
@@ -257,7 +251,7 @@ class Settings:
         also="COVERALLS_TOKEN",
         accepted_from=("variable", "ini", "yml"),
     )
-    repo_token_file: Path | None = row(PATH, "file that holds the token", in_help=True)
+    repo_token_file: Path | None = described_row(PATH, "file that holds the token")
     service_name: str | None = row(TEXT, "name of the CI service; detected")
     service_number: str | None = row(TEXT, "number of the build; detected")
     service_job_id: str | None = row(TEXT, "id of the job in the build; detected")
@@ -268,21 +262,13 @@ class Settings:
     service_pull_request: str | None = row(
         PULL_REQUEST, "number of the pull request; detected", also="COVERALLS_PULL_REQUEST"
     )
-    service_branch: str | None = row(
-        TEXT, "name of the branch; detected", also="COVERALLS_GIT_BRANCH"
-    )
-    service_event_type: str | None = row(
-        TEXT, "what started the build", also="COVERALLS_EVENT_TYPE"
-    )
-    commit_sha: str | None = row(
-        COMMIT, "commit that was tested; detected", also="COVERALLS_GIT_COMMIT"
-    )
+    service_branch: str | None = row(TEXT, "branch; detected", also="COVERALLS_GIT_BRANCH")
+    service_event_type: str | None = row(TEXT, "name of the event", also="COVERALLS_EVENT_TYPE")
+    commit_sha: str | None = row(COMMIT, "commit tested; detected", also="COVERALLS_GIT_COMMIT")
     repo_name: str | None = row(TEXT, "owner/repo; detected")
     run_at: str | None = row(TIME, "when the tests ran; start of the session")
-    flag_name: str | None = row(
-        TEXT, "name of this job in the build, as {os}-{python}", in_help=True
-    )
-    parallel: bool = row(BOOLEAN, "keep the build open until `finish`", False, in_help=True)
+    flag_name: str | None = described_row(TEXT, "name of this job in the build, as {os}-{python}")
+    parallel: bool = described_row(BOOLEAN, "keep the build open until `finish`", False)
     carryforward: str | None = row(
         TEXT, "flags whose last coverage is kept, for `finish`", also="COVERALLS_CARRYFORWARD_FLAGS"
     )
@@ -290,40 +276,29 @@ class Settings:
     compare_sha: str | None = row(TEXT, "commit to compare with")
     base_dir: str | None = row(TEXT, "folder removed from the start of names")
     src_dir: str | None = row(TEXT, "folder put before every name")
-    include_source: bool = row(BOOLEAN, "send the source text too", False, in_help=True)
-    merge: tuple[Path, ...] = row(
-        PATHS, "Coveralls JSON files of other tools to add", (), in_help=True
-    )
-    dry_run: bool = row(BOOLEAN, "build and check the job, send nothing", False, in_help=True)
-    save: Path | None = row(PATH, "write the job, without the token, to this file", in_help=True)
-    strict: bool = row(BOOLEAN, "exit status 1 unless the job was accepted", False, in_help=True)
+    include_source: bool = described_row(BOOLEAN, "send the source text too", False)
+    merge: tuple[Path, ...] = described_row(PATHS, "Coveralls JSON files of other tools to add", ())
+    dry_run: bool = described_row(BOOLEAN, "build and check the job, send nothing", False)
+    save: Path | None = described_row(PATH, "write the job, without the token, to this file")
+    strict: bool = described_row(BOOLEAN, "exit status 1 unless the job was accepted", False)
     allow_empty: bool = row(BOOLEAN, "send a job without files", False)
-    on_partial: str = row(
-        _one_of("send", "warn", "skip"),
-        "send, warn or skip if not all tests were selected",
-        "warn",
-        in_help=True,
+    on_partial: str = described_row(
+        _one_of("send", "warn", "skip"), "send, warn or skip if not all tests were selected", "warn"
     )
-    on_failure: str = row(
-        _one_of("send", "skip"), "send or skip if tests failed", "send", in_help=True
-    )
+    on_failure: str = described_row(_one_of("send", "skip"), "send or skip if tests failed", "send")
     retries: int = row(RETRIES, "further attempts after a failed one", 2)
     connect_timeout: float = row(SECONDS, "seconds to wait for a connection", 10.0)
     read_timeout: float = row(SECONDS, "seconds to wait for an answer", 30.0)
     deadline: float = row(SECONDS, "seconds for all attempts and pauses", 60.0)
-    ca_bundle: Path | None = row(
-        PATH, "PEM file or directory of trusted certificates", in_help=True
-    )
+    ca_bundle: Path | None = described_row(PATH, "PEM file or directory of trusted certificates")
     skip_ssl_verify: bool = row(BOOLEAN, "allow unverified TLS or plain http", False)
     compress: bool = row(BOOLEAN, "gzip the job", True)
-    changed_lines: bool = row(
-        BOOLEAN, "show how many changed lines are covered", True, in_help=True
+    changed_lines: bool = described_row(BOOLEAN, "show how many changed lines are covered", True)
+    changed_fail_under: float | None = described_row(
+        PERCENT, "exit status 1 below this percentage of changed lines"
     )
-    changed_fail_under: float | None = row(
-        PERCENT, "exit status 1 below this percentage of changed lines", in_help=True
-    )
-    annotate: bool = row(BOOLEAN, "GitHub Actions: mark missed changed lines", False, in_help=True)
-    wait: float = row(WAIT, "seconds to wait for the result of the build", 0.0, in_help=True)
+    annotate: bool = described_row(BOOLEAN, "GitHub Actions: mark missed changed lines", False)
+    wait: float = described_row(WAIT, "seconds to wait for the result of the build", 0.0)
     gitlab_status: bool = row(BOOLEAN, "give the commit on GitLab a status", False)
     gitlab_token: Secret | None = row(
         TOKEN, "GitLab token that may set a status", accepted_from=("variable",)
@@ -333,8 +308,3 @@ class Settings:
 OPTIONS: Mapping[str, Option] = {
     name: option for name, option in vars(Settings).items() if isinstance(option, Option)
 }
-
-
-def known_variables() -> frozenset[str]:
-    """Return the ``COVERALLS_*`` variables that are read."""
-    return frozenset(variable for option in OPTIONS.values() for variable in option.variables)

@@ -13,7 +13,6 @@ from .table import COVERALLS, TOKEN, Settings
 GITHUB_VARIABLE = "GITHUB_TOKEN"
 # https://github.blog/engineering/platform-security/behind-githubs-new-authentication-token-formats/
 GITHUB_PREFIX = re.compile(r"gh[a-z]_|github_pat_")
-GITHUB_URL = "https://github.com"
 GITHUB_ACTIONS = "github-actions"
 # With this service name Coveralls takes the token for GitHub's (lemurheavy/coveralls-public#1515).
 GITHUB_SERVICE = "github"
@@ -41,8 +40,8 @@ def choose_token(
 
     A token that may not be sent to the host counts as none.
     """
-    is_withheld = why_withheld(settings, service_name, env) is not None
-    return None if is_withheld else _find_token(settings, service_name, env)
+    withheld = why_withheld(settings, service_name, env)
+    return None if withheld else _find_token(settings, service_name, env)
 
 
 def why_withheld(
@@ -64,20 +63,16 @@ def why_github_token_stays(
     variable, never to one from a file: a pull request can change that.
     """
     host = settings.origins.get("host")
-    is_variable = origin == GITHUB_VARIABLE
     if settings.host != COVERALLS and (host is None or host.kind in {"ini", "yml"}):
-        token = GITHUB_VARIABLE if is_variable else f"the GitHub token from {origin}"
-        other = "COVERALLS_REPO_TOKEN" if is_variable else "a Coveralls token"
         return (
-            f"{token} is not sent to {settings.host}, a host set in a file; "
-            f"set COVERALLS_HOST, or {other}"
+            f"the token from {origin} is not sent to {settings.host}, a host set in a file; "
+            "set COVERALLS_HOST, or COVERALLS_REPO_TOKEN to a Coveralls token"
         )
-    server = env.get("GITHUB_SERVER_URL", "").strip().rstrip("/") or GITHUB_URL
-    if is_variable and settings.host == COVERALLS and server.lower() != GITHUB_URL:
-        return (
-            f"GITHUB_TOKEN belongs to {server} and is not valid elsewhere; set COVERALLS_REPO_TOKEN"
-        )
-    return None
+    server = env.get("GITHUB_SERVER_URL", "").strip().rstrip("/").lower()
+    is_of_coveralls = origin != GITHUB_VARIABLE or settings.host != COVERALLS
+    if is_of_coveralls or server in {"", "https://github.com"}:
+        return None
+    return f"GITHUB_TOKEN belongs to {server} and is not valid elsewhere; set COVERALLS_REPO_TOKEN"
 
 
 def _find_token(

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pytest
 from docs_tables import ROOT, ROW, TABLES
 
-from pytest_coveralls_submit.settings.table import OPTIONS, known_variables
+from pytest_coveralls_submit.settings.table import OPTIONS
 
 PAGES = {
     path.relative_to(ROOT).as_posix(): path.read_text("utf-8")
@@ -74,7 +74,7 @@ def test_the_flags_and_variables_that_the_docs_name_exist() -> None:
     named = set(re.findall(r"\bCOVERALLS_[A-Z][A-Z_]*[A-Z]\b", ours))
 
     assert set(re.findall(r"--(?:no-)?coveralls-[a-z-]+", ours)) <= flags
-    assert named <= known_variables()
+    assert named <= {variable for option in OPTIONS.values() for variable in option.variables}
 
 
 def test_the_readme_is_for_those_who_come_to_use_it() -> None:
