@@ -16,10 +16,7 @@ from pytest_coveralls_submit.ci.detect import Build, detect
 from pytest_coveralls_submit.ci.services import GENERIC, SERVICES, Service
 
 # A column filled from one and the same variable in all jobs would make them overwrite each other.
-WITHOUT_JOB_ID = {
-    *("cloudflare-workers", "codemagic", "google-cloud-build", "netlify", "sourcehut", "surf"),
-    "vercel",
-}
+WITHOUT_JOB_ID = {"google-cloud-build", "netlify", "surf", "vercel"}
 WITHOUT_NUMBER = {"surf"}
 IN_TURN = [*(service.name for service in SERVICES)]
 each_service = pytest.mark.parametrize("service", SERVICES, ids=IN_TURN)
