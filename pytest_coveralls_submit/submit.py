@@ -244,17 +244,11 @@ def _set_gitlab_status(job: Job, context: RunContext, percent: float, url: str |
     if "id" not in head:
         return "no status on GitLab: the commit is unknown"
     flag = job.get("flag_name")
+    name = f"coveralls/{flag}" if flag else "coveralls"
+    status = gitlab.Status(Commit(**head), percent, url, job.get("service_branch"), name)
     with _without_risk() as problems:
-        return gitlab.announce(
-            context.env,
-            token,
-            gitlab.client(context.env, context.secrets),
-            Commit(**head),
-            coverage=percent,
-            url=url,
-            ref=job.get("service_branch"),
-            name=f"coveralls/{flag}" if flag else "coveralls",
-        )
+        ask = gitlab.client(context.env, context.secrets)
+        return gitlab.announce(context.env, token, ask, status)
     return f"no status on GitLab: {problems[0]}"
 
 

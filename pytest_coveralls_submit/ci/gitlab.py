@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count, islice
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import quote, urlencode
 
 from ..delivery.sender import Answer, Call, Policy, send
@@ -20,7 +20,6 @@ from ..secret import Secret, redact
 from ..text import commit_id, escaped, is_loopback, json_object
 
 Ask: TypeAlias = Callable[[Call, bytes], Answer]  # makes a request with a body, once
-_Shape = TypeVar("_Shape", dict[str, Any], list[Any])
 
 PER_PAGE = 20  # GitLab's own default; a page of 100 commits seldom fits into 64 KiB
 LIMIT = 1000  # commits among which the older API is searched
@@ -30,16 +29,17 @@ _OLDER_PATHS = ("/ci/api/v1/commits", "/ci/commits")
 _ADDRESS = re.compile(
     r"(?P<scheme>https?)://(?:\[(?P<ip>[0-9a-f:.]+)\]|(?P<name>[\w.-]+))(?::[0-9]+)?(?:/[^\s?#@]*)?"
 )
+_NAME = "COVERALLS_GITLAB_TOKEN"
 _ADVICE = {
     # gitlabhq/gitlabhq: doc/ci/jobs/ci_job_token.md,
     # app/services/ci/create_commit_status_service.rb
     400: "the commit may have this status already, or a value is not accepted",
-    401: "{token} has to be a token with the api scope that has not expired, not a job token",
-    403: "{token} needs the api scope and the role Developer, or more for a protected branch",
-    404: "project (CI_PROJECT_ID), commit or pipeline do not exist, or {token} cannot see them",
+    401: f"{_NAME} has to be a token with the api scope that has not expired, not a job token",
+    403: f"{_NAME} needs the api scope and the role Developer, or more for a protected branch",
+    404: f"project (CI_PROJECT_ID), commit or pipeline do not exist, or {_NAME} cannot see them",
 }
 _OLDER_ADVICE = {  # gitlabhq/gitlab-ci: doc/api/README.md, lib/api/helpers.rb
-    403: "{token} has to be the project's CI token, for the project of CI_PROJECT_ID",
+    403: f"{_NAME} has to be the project's CI token, for the project of CI_PROJECT_ID",
     404: "there is no project with the id in CI_PROJECT_ID, or GitLab has no CI API of this form",
 }
 
@@ -56,16 +56,26 @@ def client(env: Mapping[str, str], secrets: Iterable[Secret]) -> Ask:
     return ask
 
 
+class Status(NamedTuple):
+    """Hold what GitLab shall know of a tested commit."""
+
+    head: Commit
+    coverage: float  # percent
+    url: str | None
+    ref: str | None  # branch or tag
+    name: str
+
+
 @dataclass(frozen=True)
 class _Api:
     """Pair a token with the meaning of refusals."""
 
     ask: Ask
+    base: str
     token: Secret
-    token_name: str
     advice: Mapping[int, str]
 
-    def read(self, answer: Answer, shape: type[_Shape], purpose: str) -> _Shape:
+    def read(self, answer: Answer, shape: type, purpose: str) -> Any:
         """Return the JSON of an answer, or raise GitLabError."""
         try:
             document = json.loads(answer.text)
@@ -76,11 +86,10 @@ class _Api:
             return document
         problem = "the answer is not the documented JSON; check that the address is GitLab's"
         if not is_accepted:
-            problem = self._refusal(answer, document)
+            problem = self._refusal(answer, document if isinstance(document, dict) else {})
         raise GitLabError(redact(f"GitLab did not {purpose}: {problem}", [self.token]))
 
-    def _refusal(self, answer: Answer, document: object) -> str:
-        error = document if isinstance(document, dict) else {}
+    def _refusal(self, answer: Answer, error: Mapping[str, Any]) -> str:
         message = error.get("message") or error.get("error") or ""
         message = redact(message if isinstance(message, str) else json.dumps(message), [self.token])
         problem = answer.problem
@@ -88,7 +97,7 @@ class _Api:
             problem += f" ({escaped(message[:_SHOWN])})"
         if answer.status is None:
             return f"{problem}; check that GitLab can be reached from here"
-        advice = self.advice.get(answer.status, "").format(token=self.token_name)
+        advice = self.advice.get(answer.status)
         return f"{problem}; {advice}" if advice else problem
 
 
@@ -102,13 +111,12 @@ def fill(build_sha: str, env: Mapping[str, str], ask: Ask) -> Commit | None:
         return None
     # https://docs.gitlab.com/ci/jobs/ci_job_token/: a job token can read one commit
     url = f"{_project(base, project)}/repository/commits/{sha}"
-    call = Call(method="GET", url=url, form="none", headers={"JOB-TOKEN": token})
     try:
         _check_address(base, "CI_API_V4_URL")
-        api = _Api(ask, Secret(token), "CI_JOB_TOKEN", _ADVICE)
-        document = api.read(ask(call, b""), dict, "show the commit")
+        answer = ask(Call(method="GET", url=url, form="none", headers={"JOB-TOKEN": token}), b"")
     except (GitLabError, OSError):
         return None
+    document = json_object(answer.text) or {}
     known = commit_id(_text(document.get("id")))
     if known is None or not known.startswith(sha):
         return None
@@ -121,17 +129,7 @@ def _text(value: object) -> str | None:
     return text.strip() or None
 
 
-def announce(
-    env: Mapping[str, str],
-    token: Secret,
-    ask: Ask,
-    head: Commit,
-    *,
-    coverage: float,
-    url: str | None,
-    ref: str | None,
-    name: str,
-) -> str:
+def announce(env: Mapping[str, str], token: Secret, ask: Ask, status: Status) -> str:
     """Give the commit a status; return one line about it.
 
     The older CI API has no statuses, so there the commit itself is announced. Its token is the
@@ -148,22 +146,9 @@ def announce(
             "too old for it), which jobs of GitLab CI have; under tox add them to pass_env"
         )
     _check_address(base or older, "CI_API_V4_URL" if base else "CI_SERVER_URL")
-    api = _Api(ask, token, "COVERALLS_GITLAB_TOKEN", _ADVICE if base else _OLDER_ADVICE)
-    if not base:
-        return _announce_commit(api, older, project, _push_event(env, head, ref))
-    pipeline = _pipeline(env, head.id)
-    status = {
-        "state": "success",
-        "name": name,
-        "coverage": round(coverage, 2),
-        "target_url": url,
-        # The pipeline of a merge request has another ref than the branch: it would not be found.
-        # GitLab makes a pipeline of its own where none matches.
-        "ref": ref if pipeline is None else None,
-        "pipeline_id": pipeline,
-    }
-    _set_status(api, f"{_project(base, project)}/statuses/{head.id}", status)
-    return f"GitLab: commit {head.id[:8]} has the status {name}, {coverage:.2f}% covered"
+    if base:
+        return _set_status(_Api(ask, base, token, _ADVICE), project, status, env)
+    return _announce_commit(_Api(ask, older, token, _OLDER_ADVICE), project, status, env)
 
 
 # --- v4, https://docs.gitlab.com/api/commits/ ----------------------------------------------------
@@ -174,17 +159,27 @@ def _project(base: str, project: str) -> str:
     return f"{base.rstrip('/')}/projects/{quote(project, safe='')}"
 
 
-def _set_status(api: _Api, url: str, status: Mapping[str, Any]) -> None:
-    body = json.dumps({name: value for name, value in status.items() if value is not None})
+def _set_status(api: _Api, project: str, status: Status, env: Mapping[str, str]) -> str:
+    sha = status.head.id
+    number, commit = (env.get(name, "").strip() for name in ("CI_PIPELINE_ID", "CI_COMMIT_SHA"))
+    # A pipeline of merged results runs on another commit.
+    is_found = commit == sha and re.fullmatch("[0-9]{1,18}", number)
+    values = {
+        "state": "success",
+        "name": status.name,
+        "coverage": round(status.coverage, 2),
+        "target_url": status.url,
+        # The pipeline of a merge request has another ref than the branch: it would not be found.
+        # GitLab makes a pipeline of its own where none matches.
+        "ref": None if is_found else status.ref,
+        "pipeline_id": int(number) if is_found else None,
+    }
+    body = json.dumps({name: value for name, value in values.items() if value is not None})
+    url = f"{_project(api.base, project)}/statuses/{sha}"
     headers = {"PRIVATE-TOKEN": api.token.reveal()}
     call = Call(method="POST", url=url, form="json", headers=headers)
     api.read(api.ask(call, body.encode()), dict, "set the commit's status")
-
-
-def _pipeline(env: Mapping[str, str], sha: str) -> int | None:
-    """Return this job's pipeline, unless it runs on a merge."""
-    number, commit = (env.get(name, "").strip() for name in ("CI_PIPELINE_ID", "CI_COMMIT_SHA"))
-    return int(number) if commit == sha and re.fullmatch("[0-9]{1,18}", number) else None
+    return f"GitLab: commit {sha[:8]} has the status {status.name}, {status.coverage:.2f}% covered"
 
 
 # --- the older CI API, gitlabhq/gitlabhq: doc/ci/api/commits.md ----------------------------------
@@ -192,15 +187,15 @@ def _pipeline(env: Mapping[str, str], sha: str) -> int | None:
 # for them is documented.
 
 
-def _announce_commit(api: _Api, base: str, project: str, push: Mapping[str, Any]) -> str:
+def _announce_commit(api: _Api, project: str, status: Status, env: Mapping[str, str]) -> str:
     """Announce a commit that GitLab does not know yet.
 
     Several releases would start the builds of a known one again
     (gitlab-ci: app/services/create_commit_service.rb), so it is looked for first.
     """
-    sha = push["after"]
+    push, sha = _push_event(env, status), status.head.id
     parameters = {"project_id": project, "project_token": api.token.reveal()}
-    known = _older_commits(api, base, parameters)
+    known = _older_commits(api, parameters)
     if sha in islice(known, LIMIT):
         return f"GitLab: commit {sha[:8]} is known already, nothing to announce"
     if next(known, None):
@@ -209,38 +204,37 @@ def _announce_commit(api: _Api, base: str, project: str, push: Mapping[str, Any]
             "would build one that it knows already again"
         )
     body = json.dumps({**parameters, "data": push}).encode()
-    api.read(_older_answer(api, "POST", base, "", body), dict, "take the commit")
+    api.read(_older_answer(api, "", body), dict, "take the commit")
     return f"GitLab: commit {sha[:8]} was announced"
 
 
-def _older_commits(api: _Api, base: str, parameters: Mapping[str, str]) -> Iterator[str | None]:
+def _older_commits(api: _Api, parameters: Mapping[str, str]) -> Iterator[str | None]:
     """Yield the ids of all commits, the oldest first."""
     for page in count(1):
         query = urlencode({**parameters, "page": page, "per_page": PER_PAGE})
-        answer = _older_answer(api, "GET", base, f"?{query}", b"")
-        listed = api.read(answer, list, "list the commits")
+        listed = api.read(_older_answer(api, f"?{query}", b""), list, "list the commits")
         if not listed:
             return
         yield from (entry.get("sha") for entry in listed if isinstance(entry, dict))
 
 
-def _older_answer(
-    api: _Api, method: Literal["GET", "POST"], base: str, query: str, body: bytes
-) -> Answer:
+def _older_answer(api: _Api, query: str, body: bytes) -> Answer:
     """Return the answer of the first path that exists."""
     answer = Answer()
     for path in _OLDER_PATHS:
-        url = base.rstrip("/") + path + query
-        answer = api.ask(Call(method=method, url=url, form="json" if body else "none"), body)
-        is_page = json_object(answer.text) is None  # 404 in JSON is about the project
-        if answer.status != 404 or not is_page:  # noqa: PLR2004
+        url = api.base.rstrip("/") + path + query
+        post = Call(method="POST", url=url, form="json")
+        answer = api.ask(post if body else Call(method="GET", url=url, form="none"), body)
+        # 404 in JSON is about the project.
+        if answer.status != 404 or json_object(answer.text) is not None:  # noqa: PLR2004
             break
     return answer
 
 
-def _push_event(env: Mapping[str, str], head: Commit, ref: str | None) -> dict[str, Any]:
+def _push_event(env: Mapping[str, str], status: Status) -> dict[str, Any]:
     """Return the push of the commit, with its author."""
-    if ref is None:
+    head = status.head
+    if status.ref is None:
         raise GitLabError("the branch of the commit is unknown; set CI_BUILD_REF_NAME")
     kind = "tags" if env.get("CI_BUILD_TAG", "").strip() else "heads"
     author = {"name": head.author_name, "email": head.author_email}
@@ -248,7 +242,7 @@ def _push_event(env: Mapping[str, str], head: Commit, ref: str | None) -> dict[s
         # Must be there; zeros mean a new branch (gitlabhq/gitlab-ci: app/models/commit.rb).
         "before": env.get("CI_BUILD_BEFORE_SHA", "").strip() or "0" * 40,
         "after": head.id,
-        "ref": f"refs/{kind}/{ref}",
+        "ref": f"refs/{kind}/{status.ref}",
         "commits": [{"id": head.id, "message": head.message, "author": author}],
         "total_commits_count": 1,
     }

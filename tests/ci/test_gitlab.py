@@ -37,7 +37,7 @@ COMMIT = Commit(
     message=f"Water bed {0xC0FFEE}\n\nIt was dry.",
 )
 PAGE = "<html><title>Sign in</title></html>"
-STATUS = {
+STATUS: dict[str, Any] = {
     "state": "success",
     "name": "coveralls",
     "coverage": 96.31,
@@ -69,9 +69,9 @@ def older_job(server: GitLab, **variables: str) -> dict[str, str]:
 
 def announce(env: dict[str, str], token: str = PRIVATE_TOKEN, **options: Any) -> str:
     """Announce `COMMIT` with 96.3125%."""
-    url = STATUS["target_url"]
-    usual = {"ask": ask, "coverage": 96.3125, "url": url, "ref": BRANCH, "name": "coveralls"}
-    return gitlab.announce(env, Secret(token), head=COMMIT, **{**usual, **options})
+    status = gitlab.Status(COMMIT, 96.3125, STATUS["target_url"], BRANCH, "coveralls")
+    asked = options.pop("ask", ask)
+    return gitlab.announce(env, Secret(token), asked, status._replace(**options))
 
 
 def refusal(env: dict[str, str], token: str = PRIVATE_TOKEN, **options: Any) -> str:
