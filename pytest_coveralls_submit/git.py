@@ -9,8 +9,7 @@ import hashlib
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
@@ -22,7 +21,6 @@ CALL_TIMEOUT = 5.0  # seconds
 MAX_OUTPUT = 4 * 1024 * 1024  # bytes read from a call about commits or configuration
 _LISTED = 64 * 1024 * 1024  # bytes read from the list of files: some 800,000 names
 _LONGEST = 64 * 1024  # characters that are kept of a value
-_REMOTES = 20
 _SHA1_DIGITS = 40
 
 # https://git-scm.com/docs/git-log: %aN and its like honour .mailmap, %B is the whole message.
@@ -61,11 +59,7 @@ class Repository:
 
     @classmethod
     def at(cls, top: Path, env: Mapping[str, str]) -> Repository:
-        """Find git for a repository.
-
-        Raises:
-            ProcessError: git is not installed.
-        """
+        """Find git for a repository; see `child_process.find_program` for errors."""
         kept = {
             name: value
             for name, value in env.items()
@@ -107,10 +101,10 @@ COMMIT_DETAILS = tuple(field.name for field in fields(Commit) if field.name != "
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Remote:
-    """Hold a remote, its URL without credentials, query and fragment."""
+    """Hold a remote."""
 
     name: str
-    url: str
+    url: str  # without credentials, query and fragment
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,16 +121,11 @@ class Git:
     problem: str | None = None  # why facts are missing, in one line
 
 
-def read(directories: Sequence[Path], env: Mapping[str, str]) -> Git:
-    """Read the facts about the checkout; leave out the unknown.
-
-    Args:
-        directories: the first one in a repository counts.
-        env: the environment to find and run git in.
-    """
+def read(directories: Iterable[Path], env: Mapping[str, str]) -> Git:
+    """Read the checkout of the first directory in a repository."""
     git = Git()
     try:
-        top = _first_top(directories)
+        top = _find_top(directories)
         git = replace(git, top=top)
         repository = Repository.at(top, env)
         head, branch = _head(repository)
@@ -146,16 +135,8 @@ def read(directories: Sequence[Path], env: Mapping[str, str]) -> Git:
         return replace(git, problem=message_of(error))
 
 
-def _first_top(directories: Sequence[Path]) -> Path:
-    *others, last = directories
-    for directory in others:
-        with suppress(ProcessError):
-            return _find_top(directory)
-    return _find_top(last)
-
-
-def _find_top(directory: Path) -> Path:
-    """Return the repository at or above a directory.
+def _find_top(directories: Iterable[Path]) -> Path:
+    """Return the first repository at or above a directory.
 
     git gets its place, for two reasons. Since 2.35.2 it refuses another owner's repository
     that it found itself, like every checkout mounted into a container; several releases accept
@@ -163,14 +144,14 @@ def _find_top(directory: Path) -> Path:
     (https://git-scm.com/docs/git-config#Documentation/git-config.txt-safedirectory).
     And without a git program the top level is still known.
     """
-    start = Path(os.path.realpath(directory))
-    for top in (start, *start.parents):
-        marker = top / ".git"  # a file in a worktree and in a submodule
-        # Path.is_file() raises PermissionError where a directory may not be searched.
-        if os.path.isfile(marker) or os.path.lexists(marker / "HEAD"):  # noqa: PTH113
-            if not _is_trusted(top, marker):
-                raise ProcessError(f"the repository in {top} belongs to another user")
-            return top
+    for start in (Path(os.path.realpath(directory)) for directory in directories):
+        for top in (start, *start.parents):
+            marker = top / ".git"  # a file in a worktree and in a submodule
+            # Path.is_file() raises PermissionError where a directory may not be searched.
+            if os.path.isfile(marker) or os.path.lexists(marker / "HEAD"):  # noqa: PTH113
+                if not _is_trusted(top, marker):
+                    raise ProcessError(f"the repository in {top} belongs to another user")
+                return top
     raise ProcessError("not a git repository")
 
 
@@ -208,7 +189,7 @@ def _remotes(repository: Repository) -> tuple[Remote, ...]:
         url = public_url(value.decode("utf-8", "replace"))
         if name and url:
             remotes.setdefault(name, Remote(name=name, url=url))
-    return tuple(remotes.values())[:_REMOTES]
+    return tuple(remotes.values())
 
 
 def read_commit(repository: Repository, commit: str) -> Commit:

@@ -33,10 +33,7 @@ _PULL_REQUEST_REF = re.compile(r"(?:pull|pr|merge-requests|pull-requests)/[0-9]+
 def find_tested_commit(git: Git, build: Build, commit_sha: str | None = None) -> Git:
     """Return the facts with `head`, `is_other` and its branch.
 
-    Args:
-        git: see `git.read`.
-        build: of the CI service.
-        commit_sha: the setting; it wins over the checkout.
+    The setting `commit_sha` wins over the checkout.
     """
     repository, head = git.repository, git.checked_out
     chosen = commit_id(commit_sha)
@@ -79,34 +76,24 @@ def other_commit_notices(build: Build, git: Git) -> tuple[str, ...]:
         return ()
     here, named = git.checked_out or "", build.commit_sha or build.merge_sha or ""
     branch = f" (branch {git.branch})" if git.branch else " (no branch)"
-    return (
-        (
-            f"the checkout is at commit {here[:7]}, but {build.service_name} names {named[:7]}: "
-            f"coverage is filed under {git.head.id[:7]}{branch}"
-        ),
+    notice = (
+        f"the checkout is at commit {here[:7]}, but {build.service_name} names {named[:7]}: "
+        f"coverage is filed under {git.head.id[:7]}{branch}"
     )
+    return (notice,)
 
 
 def merged_files_notices(git: Git, identity: Identity, names: Iterable[str]) -> tuple[str, ...]:
-    """Return a notice of measured files that a merge changed.
-
-    Args:
-        git: see `find_tested_commit`.
-        identity: of the job.
-        names: of the measured files in the repository.
-    """
+    """Return a notice of measured files that a merge changed."""
     head, merge = identity.commit_sha, git.checked_out
     if not (identity.service_pull_request and git.repository and head and merge) or head == merge:
         return ()
     merged = changed_between(git.repository, head, merge).intersection(names)
-    if not merged:
-        return ()
-    return (
-        (
-            "the tests ran on a merge; Coveralls shows the lines of the head commit, which differs "
-            f"in: {shorten_list(merged)}"
-        ),
+    notice = (
+        "the tests ran on a merge; Coveralls shows the lines of the head commit, which differs "
+        f"in: {shorten_list(merged)}"
     )
+    return (notice,) if merged else ()
 
 
 def _as_named(
@@ -143,11 +130,8 @@ def _head_of_merge(repository: Repository, merge: str, build: Build) -> str:
         return tip
     target = build.target_branch and repository.resolve(f"{_REMOTE}/{build.target_branch}")
     if target:
-        new = [
-            parent
-            for parent in parents
-            if repository.run("merge-base", "--is-ancestor", parent, target).status != 0
-        ]
+        is_old = ("merge-base", "--is-ancestor")
+        new = [parent for parent in parents if repository.run(*is_old, parent, target).status != 0]
         if len(new) == 1:
             return new[0]
     return parents[0] if build.head_ref else parents[1]
