@@ -129,7 +129,6 @@ def _first(rows: _Rows, column: str, *, push: bool, accept: _Cleaner | None = No
 
 
 def _matched(cell: Cell, env: Mapping[str, str], tidy: _Cleaner) -> str:
-    """Return the value of a cell, or an empty text."""
     text = _filled(cell.template, env, tidy)
     match = re.fullmatch(cell.pattern, text, re.DOTALL) if text else None
     return "".join(filter(None, match.groups())).strip() if match else ""
@@ -158,7 +157,6 @@ _UNRESOLVED = re.compile(r"\$\(.*\)|\$\{.*\}|\$[A-Z_][A-Z0-9_]*|<\+.*>|null|unde
 
 
 def _message(value: str) -> str | None:
-    """Return a text of several lines, in Unicode."""
     text = value.encode("utf-8", "replace").decode("utf-8").replace("\0", "")
     return text.strip() or None
 
@@ -190,7 +188,6 @@ def _like(pattern: str) -> _Cleaner:
     return lambda text: text if re.fullmatch(pattern, text) else None
 
 
-_count = _like("[0-9]+")
 _identifier = _like("(?!.*://).*")
 _repo_name = _like(r"[\w.-]+(?:/[\w.-]+)+")
 
@@ -252,19 +249,16 @@ def _remote(text: str) -> str | None:
 _CLEANERS: dict[str, tuple[_Cleaner, _Cleaner]] = {
     "service_number": (_plain, _identifier),
     "service_job_id": (_plain, _identifier),
-    "service_job_number": (_plain, _identifier),
     "service_pull_request": (_plain, pull_request_number),
     "service_branch": (_plain, _branch),
     "target_branch": (_plain, _branch),
     "head_ref": (_plain, _branch),
     "service_build_url": (_in_link, _link),
     "service_job_url": (_in_link, _link),
-    "service_attempt": (_plain, _count),
     "tag": (_plain, _tag),
     "commit_sha": (_plain, commit_id),
     "diff_base_sha": (_plain, commit_id),
     "repo_name": (_plain, _repo_name),
-    "node_index": (_plain, _count),
     "message": (_message, str),
     "remote_url": (_plain, _remote),
 }

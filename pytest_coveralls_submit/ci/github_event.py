@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-_EVENTS_ON_THE_BASE = ("pull_request_target", "workflow_run")
-
 
 def github_event(
     env: Mapping[str, str], names: Iterable[str]
@@ -20,8 +18,6 @@ def github_event(
     GITHUB_SHA and GITHUB_REF become blank where they are those of the target branch.
     """
     wanted = [name for name in names if name.startswith("event.")]
-    if not wanted:
-        return {}, ()
     event, problems = _read(env.get("GITHUB_EVENT_PATH", "").strip())
     if isinstance(event.get("workflow_run"), dict):
         event = _with_run_before(event, event["workflow_run"])
@@ -70,7 +66,7 @@ def _with_run_before(event: dict[str, Any], run: dict[str, Any]) -> dict[str, An
 
 def _names_the_base(env: Mapping[str, str]) -> bool:
     """Tell whether GITHUB_SHA and GITHUB_REF are the target's."""
-    if env.get("GITHUB_EVENT_NAME", "").strip() in _EVENTS_ON_THE_BASE:
+    if env.get("GITHUB_EVENT_NAME", "").strip() in {"pull_request_target", "workflow_run"}:
         return True
     is_pull_request = bool(env.get("GITHUB_HEAD_REF", "").strip())
     ref = env.get("GITHUB_REF", "").strip()

@@ -25,7 +25,6 @@ from ..text import escaped, percentage
 
 # GitHub drops further ones of a step (actions/toolkit#734).
 MAX_ANNOTATIONS = 10
-AGENT_TIMEOUT = 10.0  # seconds
 LEAST_COVERED_ROWS = 10
 CHANGED_ROWS = 20
 
@@ -36,13 +35,13 @@ _MARKS = re.compile(r"[\\`*_{}\[\]<>#|~$&]|:(?=//)|(?<=www)\.", re.IGNORECASE)
 def pages(
     outcome: Outcome, env: Mapping[str, str], *, annotate: bool = False, is_trusted: bool = True
 ) -> list[str]:
-    """Show an outcome on its CI service; return commands.
+    """Show an outcome on its CI service; return commands to print.
 
-    They are printed. A file that cannot be written is left out: nothing here may fail a run.
+    A file that cannot be written is left out: nothing here may fail a run.
 
     Args:
         outcome: with no secret in it.
-        env: the environment of session start.
+        env: of session start.
         annotate: whether to mark the missed changed lines.
         is_trusted: False for a job from a file: later steps get no figures of it.
     """
@@ -100,23 +99,16 @@ def _github_commands(outcome: Outcome, *, annotate: bool) -> Iterator[str]:
     for level, text in _problems(outcome):
         yield f"::{level} title=Coveralls::{_github_message(text)}"
     if annotate and outcome.changed is not None:
-        missed = [
-            (file.repository_name or file.name, *lines)
-            for file in outcome.changed.files
-            for lines in file.missed
-        ]
-        for name, first, last in missed[:MAX_ANNOTATIONS]:
-            place = f"file={_github_property(name)},line={first},endLine={last}"
+        missed = [(file, *lines) for file in outcome.changed.files for lines in file.missed]
+        for file, first, last in missed[:MAX_ANNOTATIONS]:
+            name = _github_message(file.repository_name or file.name)
+            name = name.replace(":", "%3A").replace(",", "%2C")
             text = f"not covered by tests: {line_range(first, last)}"
-            yield f"::notice {place},title=Coveralls::{text}"
+            yield f"::notice file={name},line={first},endLine={last},title=Coveralls::{text}"
 
 
 def _github_message(text: str) -> str:
     return escaped(text).replace("%", "%25")
-
-
-def _github_property(text: str) -> str:
-    return _github_message(text).replace(":", "%3A").replace(",", "%2C")
 
 
 # https://learn.microsoft.com/azure/devops/pipelines/scripts/logging-commands
@@ -175,7 +167,7 @@ def _annotate_buildkite(outcome: Outcome, env: Mapping[str, str]) -> None:
     command = ["annotate", "--style", styles[-1], "--context", context, page]
     with suppress(ProcessError):
         agent = child_process.find_program("buildkite-agent", env)
-        child_process.run([agent, *command], env=env, seconds=AGENT_TIMEOUT, limit=65_536)
+        child_process.run([agent, *command], env=env, seconds=10.0, limit=65_536)
 
 
 # --- a page of Markdown, for the services that show one -------------------------------------------
@@ -211,7 +203,6 @@ def _paragraphs(outcome: Outcome) -> Iterator[str]:
 
 
 def _changed_table(files: Sequence[ChangedFile]) -> str:
-    """Return a table of changed files, most missed lines first."""
     rows = ["| Changed file | Covered | Changed | Missed lines |", "| --- | ---: | ---: | --- |"]
     for file in sorted(files, key=lambda file: file.covered - file.total)[:CHANGED_ROWS]:
         missed = first_of([line_range(*lines) for lines in file.missed], RANGES)
