@@ -77,8 +77,6 @@ class RunContext:
             token_prefix=token.github_prefix if token else "",
             may_use_github_token=why_github_token_stays(settings, self.env) is None,
             ca_bundle=f"{settings.ca_bundle} (from {bundle})" if bundle is not None else None,
-            parallel=settings.parallel,
-            include_source=settings.include_source,
             secrets=self.secrets,
         )
 

@@ -1,13 +1,13 @@
 """Judge a server's answer: accepted, or the reason and advice.
 
-Each rule has an entry of its name in ``docs/messages.md``, which says more and cites the public
-threads where it was seen; a test holds them equal. ``cpub`` is lemurheavy/coveralls-public.
+Each rule has an entry of its name in ``docs/messages.md``; a test holds them equal.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from json import loads  # by name: tests replace json.loads
 from typing import Any
@@ -18,11 +18,10 @@ from ..text import more_about
 from .sender import PROBLEM_LIMIT, TRACE_HEADERS, Answer
 
 GITHUB_ACTIONS, GITHUB, TRAVIS = "github-actions", "github", "travis-ci"
-TRACE_LIMIT = 80
-URL_LIMIT = 2000
 # RFC 3986, without brackets outside of an IPv6 address.
 URL = re.compile(
-    r"https?://(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(:\d+)?([/?#][\w.~:/?#@!$&'()*+,;=%-]*)?", re.ASCII
+    r"https?://(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(:\d+)?([/?#][\w.~:/?#@!$&'()*+,;=%-]{,1900})?",
+    re.ASCII,
 )
 SET_GITHUB_TOKEN = "GITHUB_TOKEN: ${{ github.token }}"  # noqa: S105
 WRONG_TOKEN = r"Couldn't find a repository|could not find model|(?i:invalid (github|repo) token)"  # noqa: S105
@@ -49,8 +48,6 @@ class RunFacts:
     token_prefix: str = ""  # how GitHub's tokens start, if this one does
     may_use_github_token: bool = False
     ca_bundle: str | None = None  # the user's own, with its source
-    parallel: bool = False
-    include_source: bool = False
     secrets: tuple[Secret, ...] = ()
 
 
@@ -68,10 +65,7 @@ class Verdict:
 
 
 def judge_job(answer: Answer, facts: RunFacts) -> Verdict:
-    """Tell whether ``answer`` accepts a job, and if not, why.
-
-    Accepted is a 2xx with a JSON object that has no true ``error``.
-    """
+    """Tell whether ``answer`` accepts a job, and if not, why."""
     doubt = "it may have been accepted anyway: look at {} before you send it again"
     return _judge(answer, facts, _job_rules, doubt)
 
@@ -85,8 +79,8 @@ def judge_webhook(answer: Answer, facts: RunFacts) -> Verdict:
 def token_mismatch(facts: RunFacts) -> str | None:
     """Return why service name and token do not fit together.
 
-    With the name ``github`` Coveralls takes the token for GitHub's, with any other for its own
-    (cpub#1515); with Travis' names it asks Travis for the job (cpub#1291).
+    With the name ``github`` Coveralls takes the token for GitHub's, with any other for its own;
+    with Travis' names it asks Travis for the job.
     """
     source = f" (from {facts.service_name_source})" if facts.service_name_source else ""
     name = f'service name "{facts.service_name}"{source}'
@@ -132,7 +126,7 @@ class _Refusal:
     def has(self, *statuses: int) -> bool:
         """Tell whether the status is among these; 0 is no answer."""
         status = self.answer.status or 0
-        if status in SUCCESS and self.is_object:  # and yet a refusal: cpub#16
+        if status in SUCCESS and self.is_object:  # and yet a refusal
             status = 422
         return status in statuses
 
@@ -154,18 +148,12 @@ def _job_rules(it: _Refusal) -> Iterator[Advice]:
     if it.refuses(NOT_ON_TRAVIS):
         name = "COVERALLS_SERVICE_NAME: travis-pro"
         yield "unknown-to-travis", f"Travis did not return this job; if it is private, set {name}"
-    is_second = it.answer.ambiguous and it.answer.attempts > 1
-    if is_second and it.refuses("already closed|must be unique"):
-        name = "build-closed" if it.refuses("closed") else "already-sent"
-        yield name, "an earlier attempt may have arrived and be the reason"
     if it.refuses("already closed"):
-        matrix = "give each job of a matrix parallel = true"
-        parallel = "`finish` or a job without parallel = true came before this one"
         number = it.facts.service_number
         build = f"build {number}" if number else "a build without a number"
         yield (
             "build-closed",
-            f"{build} takes no more jobs: {parallel if it.facts.parallel else matrix},",
+            f"{build} takes no more jobs: give each job of a matrix parallel = true,",
             "run `finish` after the last of them, and give a build that is run again a new number",
         )
     if it.refuses("must be unique"):
@@ -177,9 +165,8 @@ def _job_rules(it: _Refusal) -> Iterator[Advice]:
         yield "not-parsed", f"{it.server} could not read the job, compressed or plain: {advice}"
     # OpenCov says "Server internal error", no matter why.
     if it.has(422) and not it.is_object and not it.is_public:
-        known = f"{it.server} does not say what is wrong with the job; its log may"
-        source = f"{it.server} may need the text of the files: set include_source = true"
-        yield "source-missing", known if it.facts.include_source else source
+        advice = "set include_source = true, or look into the server's log"
+        yield "source-missing", f"{it.server} may need the text of the files: {advice}"
     if it.has(413):
         advice = "keep compress on and include_source off, or measure fewer files"
         yield "too-large", f"the job is too large ({it.answer.size:,} bytes): {advice}"
@@ -213,9 +200,7 @@ def _token(it: _Refusal) -> Advice:
     wrong = f"does not belong to a repository on {it.server}:"
     own = f"{it.token} {wrong} it must be the repository's own, from its page"
     moved = "if the repository was renamed or moved, press Sync in its settings"
-    if it.message.startswith("could not find model"):  # OpenCov
-        return (own,)
-    if it.facts.ci == GITHUB_ACTIONS and it.facts.may_use_github_token:
+    if it.facts.ci == GITHUB_ACTIONS and it.facts.may_use_github_token and it.is_public:
         return (
             f"the token {wrong} copy it again from the repository's page, or",
             f'use GITHUB_TOKEN with service name "{GITHUB}"',
@@ -230,20 +215,10 @@ def _token(it: _Refusal) -> Advice:
 def _github_token(it: _Refusal) -> Advice:
     repository = f"{it.facts.repo_name or 'this repository'} on {it.server}"
     page_token = "the token from the repository's page"  # noqa: S105
-    if re.match("(?i)invalid", it.message):
-        return (
-            f"{it.server} did not accept {it.token}, which is valid until its CI job ends:",
-            f"set {SET_GITHUB_TOKEN} in the step of `finish`",
-        )
-    if it.facts.token_prefix != "ghs_":  # noqa: S105
-        return (
-            f"{it.token} is a personal access token without access to {repository}:",
-            f"remove it and set {SET_GITHUB_TOKEN}, or use {page_token}",
-        )
     return (
-        f"the GitHub token gives no access to {repository}: add the repository there, or",
-        f"set COVERALLS_REPO_TOKEN to {page_token}; if it worked before, press Sync",
-        "in the repository's settings, and look at https://www.githubstatus.com",
+        f"{it.token} gives no access to {repository}: add the repository there,",
+        f"set {SET_GITHUB_TOKEN} in this step, or COVERALLS_REPO_TOKEN to {page_token};",
+        "if it worked before, press Sync there, and look at https://www.githubstatus.com",
     )
 
 
@@ -274,17 +249,14 @@ def _status_rules(it: _Refusal) -> Iterator[Advice]:
     if it.has(401, 403) or (it.has(400) and not it.is_object):
         yield "request-refused", f"{it.server} or something in front of it refused the request"
     if it.has(404):
-        later = f"{it.server} did not find its own interface: send it again later"
-        other = f"{it.server} has no Coveralls interface at {it.facts.host}: check host"
-        yield "wrong-host", later if it.facts.host == "https://coveralls.io" else other
+        advice = "send it again later" if it.is_public else "check host"
+        yield "wrong-host", f"{it.server} has no Coveralls interface at {it.facts.host}: {advice}"
     if it.has(*SUCCESS) and not it.answer.ambiguous:
         advice = f"host is wrong, or a login page or proxy is in front of {it.server}"
         yield "wrong-host", f"this answer is not from Coveralls: {advice}"
     if it.has(405):
         yield "down", f"{it.server} is down for maintenance; {UNAFFECTED}"
-    if it.has(429):
-        yield "down", f"{it.server} is not taking requests for now; {UNAFFECTED}"
-    if it.has(408, *range(500, 600)) or it.answer.ambiguous:
+    if it.has(408, 429, *range(500, 600)) or it.answer.ambiguous:
         yield "down", f"{it.server} is overloaded or down; {UNAFFECTED}"
 
 
@@ -297,11 +269,10 @@ def _fault_rules(it: _Refusal) -> Iterator[Advice]:
         yield "certificate", f"add the authority that signed it to {it.facts.ca_bundle}"
     if it.failed("certificate"):
         yield "certificate", "set ca_bundle to the PEM file of the authority that signed it"
-    if it.failed("WRONG_VERSION_NUMBER|(?i:record.layer.failure)|HTTP_REQUEST"):
-        yield "no-tls", f"{it.server} does not speak TLS on that port: check host"
-    if it.failed("HANDSHAKE_FAILURE|PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL"):
-        yield "no-tls", f"{it.server} and this Python have no version of TLS in common"
-    if it.failed("host name|refused|no connection|no secure|no HTTP|not HTTP"):
+    if it.failed("no secure"):
+        advice = "or none of the versions that this Python does: check host"
+        yield "no-tls", f"{it.server} does not speak TLS on that port, {advice}"
+    if it.failed("host name|refused|no connection|not HTTP"):
         yield "no-connection", "check host, network and proxy variables"
     if it.failed("no answer|no result|reset|closed|connection failed|handed over"):
         yield "no-answer", f"{it.server} is overloaded or down; {UNAFFECTED}"
@@ -313,7 +284,9 @@ def _fault_rules(it: _Refusal) -> Iterator[Advice]:
 def _judge(
     answer: Answer, facts: RunFacts, rules: Callable[[_Refusal], Iterator[Advice]], doubt: str
 ) -> Verdict:
-    said = _parsed(answer.text)
+    said: Any = None
+    with suppress(ValueError, RecursionError):
+        said = loads(answer.text)
     # What was cut before could still show most letters of a secret.
     message = redact(_server_words(said), facts.secrets)[:PROBLEM_LIMIT]
     is_success, is_object = answer.status in SUCCESS, isinstance(said, dict)
@@ -334,16 +307,9 @@ def _judge(
     )
 
 
-def _parsed(text: str) -> Any:
-    try:
-        return loads(text)
-    except (ValueError, RecursionError):
-        return None
-
-
 def _success(said: dict[str, Any], message: str) -> Verdict:
     url, jobs = said.get("url"), said.get("jobs")
-    if not isinstance(url, str) or len(url) > URL_LIMIT or not URL.fullmatch(url):
+    if not isinstance(url, str) or not URL.fullmatch(url):
         url = None
     return Verdict(True, url=url, message=message, jobs=jobs if type(jobs) is int else None)
 
@@ -364,5 +330,5 @@ def _reason_with_trace(answer: Answer, message: str) -> str:
         last = f"{answer.attempts} attempts in {answer.seconds:.0f} s, the last: {last}"
     for name in TRACE_HEADERS:
         if answer.headers.get(name):
-            return f"{last} (trace {name} {answer.headers[name][:TRACE_LIMIT]})"
+            return f"{last} (trace {name} {answer.headers[name][:80]})"
     return last

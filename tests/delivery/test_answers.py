@@ -56,7 +56,6 @@ GITHUB_TOKEN = {
     "token_prefix": "ghs_",
     "token_source": "GITHUB_TOKEN",
 }
-PERSONAL_TOKEN = {**GITHUB_TOKEN, "token_prefix": "ghp_"}
 WRONG_NAME = {**GITHUB, "service_name": "github", "service_name_source": "COVERALLS_SERVICE_NAME"}
 ON_TRAVIS = {"ci": "travis-ci", "service_name": "travis-ci"}
 ELSEWHERE = {"host": "https://cover.example/path"}
@@ -93,11 +92,6 @@ def untrusted(cause: str) -> Answer:
     return Answer(problem=f"the certificate is not trusted: {cause}")
 
 
-def no_tls(cause: str) -> Answer:
-    """A handshake that failed."""
-    return Answer(problem=f"no secure connection: [SSL: {cause}")
-
-
 def proxied(problem: str) -> Answer:
     """A request that did not get past the proxy."""
     return Answer(problem=problem, proxy=PROXY)
@@ -108,13 +102,16 @@ MISMATCH = (
     '(from COVERALLS_REPO_TOKEN) is Coveralls\' own: remove the name, or set "github-actions"'
 )
 OWN_PAGE = "own, from its page (not a personal API token), and the repository must be switched on"
-SYNC = "press Sync in"
+SYNC = "if the repository was renamed or moved, press Sync in its settings"
+NO_ACCESS = (
+    "GITHUB_TOKEN gives no access to octo/sample on coveralls.io: add the repository there, "
+    "set GITHUB_TOKEN: ${{ github.token }} in this step, or"
+)
 TWO_WAYS = (
     "the token does not belong to a repository on coveralls.io: copy it again from the "
     'repository\'s page, or use GITHUB_TOKEN with service name "github" (a personal API token'
 )
 MATRIX = "build 9001 takes no more jobs: give each job of a matrix parallel = true, run `finish`"
-EARLIER = "an earlier attempt may have arrived and be the reason"
 SUPPORT = "look at the subscription, or to ask support@coveralls.io"
 CREDENTIALS = f"into the variable of {PROXY}: http://USER:PASSWORD@HOST:PORT"
 THROUGH = f"check the variable of {PROXY}, or add coveralls.io to NO_PROXY"
@@ -127,25 +124,13 @@ FOR_TRAVIS = "if it is private, set COVERALLS_SERVICE_NAME: travis-pro"
 NEEDS_SOURCE = "cover.example/path may need the text of the files: set include_source = true"
 
 BOTH = (
-    Case("paused", refused(PAUSED, 402), SUPPORT),
     Case("paused", refused(PAUSED, 200), SUPPORT),
     Case("paused", page(402, "Payment Required"), SUPPORT),
     Case("token-mismatch", refused(NO_REPOSITORY), MISMATCH, WRONG_NAME),
-    Case("wrong-token", refused(NO_REPOSITORY), OWN_PAGE),
-    Case("wrong-token", refused(NO_REPOSITORY, 200), SYNC),
     Case("wrong-token", refused(NO_REPOSITORY), OWN_PAGE, {"ci": "github-actions"}),
     Case("wrong-token", refused(NO_REPOSITORY), TWO_WAYS, GITHUB),
-    Case("wrong-token", refused(NO_REPOSITORY), SYNC, GITHUB),
-    Case(
-        "wrong-token",
-        refused(NO_REPOSITORY),
-        "access to octo/sample on coveralls.io: ",
-        GITHUB_TOKEN,
-    ),
-    Case("wrong-token", refused(NO_REPOSITORY), SYNC, GITHUB_TOKEN),
-    Case("wrong-token", refused(NO_REPOSITORY), "https://www.githubstatus.com", GITHUB_TOKEN),
-    Case("wrong-token", refused(NO_REPOSITORY), "personal access token without", PERSONAL_TOKEN),
-    Case("wrong-token", said(404, {"error": "could not find model"}), "own, from its", OPENCOV),
+    Case("wrong-token", refused(NO_REPOSITORY), NO_ACCESS, GITHUB_TOKEN),
+    Case("wrong-token", said(404, {"error": "could not find model"}), SYNC, OPENCOV),
     Case(
         "processing-error",
         refused("Build processing error.", 500),
@@ -157,7 +142,6 @@ BOTH = (
         CREDENTIALS,
     ),
     Case("proxy", page(407, proxy=PROXY), CREDENTIALS),
-    Case("proxy", proxied("no connection through the proxy: closed"), THROUGH),
     Case("proxy", proxied("Missing dependencies for SOCKS support."), THROUGH),
     Case("proxy", proxied("the proxy address is malformed"), THROUGH),
     Case("cloudflare", page(403, headers=RAY), BLOCKED),
@@ -169,20 +153,21 @@ BOTH = (
     Case("request-refused", page(401), "in front of it refused the request"),
     Case("request-refused", page(400), "in front of it refused the request"),
     Case("request-refused", refused("Forbidden", 403, headers=RAY), "in front of it refused"),
-    Case("wrong-host", page(404), "coveralls.io did not find its own interface: send it again"),
+    Case("wrong-host", page(404), "at https://coveralls.io: send it again later"),
     Case("wrong-host", page(404), NO_INTERFACE, ELSEWHERE),
     Case("wrong-host", page(200), "host is wrong, or a login page or proxy is in front of cover"),
     Case("down", page(405), f"coveralls.io is down for maintenance; {UNAFFECTED} {STATUS_PAGE}"),
-    Case("down", page(429), "is not taking requests for now"),
-    Case("down", page(503), DOWN),
-    Case("down", page(408), DOWN),
+    Case("down", page(429), DOWN),
     Case("down", page(500), "cover.example/path is overloaded or down", ELSEWHERE),
     Case("certificate", untrusted("certificate has expired"), "check this machine's clock"),
     Case("certificate", untrusted("Hostname mismatch, certificate is not valid"), "check host and"),
     Case("certificate", untrusted("unable to get issuer"), "to /etc/ca.pem (from COV", OWN_BUNDLE),
     Case("certificate", untrusted("unable to get issuer"), "set ca_bundle to the PEM file"),
-    Case("no-tls", no_tls("WRONG_VERSION_NUMBER]"), "does not speak TLS on that port: check"),
-    Case("no-tls", no_tls("SSLV3_ALERT_HANDSHAKE_FAILURE]"), "no version of TLS in common"),
+    Case(
+        "no-tls",
+        Answer(problem="no secure connection: [SSL: WRONG_VERSION_NUMBER]"),
+        "coveralls.io does not speak TLS on that port, or none of the versions",
+    ),
     Case("no-connection", Answer(problem="the host name cannot be found"), "check host, network"),
     Case("no-answer", Answer(problem="the connection was reset"), DOWN),
     Case("", refused("I am a teapot", 418), ""),
@@ -192,18 +177,14 @@ JOBS = (
     Case(
         "token-mismatch", refused(TRAVIS_ERROR), "remove the name", {"service_name": "travis-pro"}
     ),
-    Case("unknown-to-travis", refused(TRAVIS_ERROR), FOR_TRAVIS, ON_TRAVIS),
     Case("unknown-to-travis", refused(NOT_ON_REPO), FOR_TRAVIS, ON_TRAVIS),
     Case("build-closed", refused(CLOSED), f"{MATRIX} after the last of them"),
-    Case("build-closed", refused(CLOSED), "came before this one, run `finish`", {"parallel": True}),
-    Case("build-closed", refused(CLOSED, ambiguous=True, attempts=2), f"{EARLIER} {MAYBE}"),
+    Case("build-closed", refused(CLOSED, ambiguous=True, attempts=2), MAYBE),
     Case("already-sent", refused(NOT_UNIQUE), "start a new build, not a restart", ON_TRAVIS),
-    Case("already-sent", refused(NOT_UNIQUE, ambiguous=True, attempts=2), f"{EARLIER} {MAYBE}"),
     Case("not-parsed", refused(UNPARSABLE), "coveralls.io could not read the job, compressed or"),
     Case("not-parsed", refused(UNPARSABLE, 200), f"again later {STATUS_PAGE}"),
     Case("not-parsed", refused(UNPARSABLE, 400), "not be a Coveralls server", ELSEWHERE),
     Case("source-missing", said(422, "Server internal error"), NEEDS_SOURCE, ELSEWHERE),
-    Case("source-missing", page(422), "its log may", {**ELSEWHERE, "include_source": True}),
     Case("", said(422, "Server internal error"), ""),
     Case("too-large", page(413, size=16_000_001), "(16,000,001 bytes): keep compress on and incl"),
     Case("wrong-host", said(404, {"error": "no such path"}), NO_INTERFACE, ELSEWHERE),
@@ -214,11 +195,8 @@ BUILDS = (
     *BOTH,
     Case("token-mismatch", refused("Invalid github token"), MISMATCH, WRONG_NAME),
     Case("wrong-token", said(422, {"error": "Invalid repo token"}), OWN_PAGE),
-    Case("wrong-token", refused("Invalid repo token"), "in the step of `finish`", GITHUB_TOKEN),
+    Case("wrong-token", refused("Invalid repo token"), NO_ACCESS, GITHUB_TOKEN),
     Case("no-such-build", said(200, {"error": NO_BUILD}), "no job was sent under the number 9001"),
-    Case(
-        "no-such-build", said(404, {"error": NO_BUILD}), "which the header of each test run shows"
-    ),
     Case("closed-before", refused("Build 9001 is closed"), "the build was closed before"),
     Case("closed-before", refused("already done"), "the build was closed before"),
     Case("no-finish", said(404, {"error": "no such path"}), "on OpenCov leave `fin", ELSEWHERE),
@@ -280,24 +258,10 @@ def test_an_entry_quotes_the_server(case: Case) -> None:
     ("sent", "reason", "anchor"),
     [
         (
-            http(
-                422, json.dumps({"message": NO_REPOSITORY, "error": True}).encode(), "CF-RAY: 8f0"
-            ),
-            f"422 {NO_REPOSITORY} (trace cf-ray 8f0)",
-            "wrong-token",
-        ),
-        (
-            http(404, b'{"error": "could not find model"}', "x-request-id: GHx5"),
-            "404 could not find model (trace x-request-id GHx5)",
-            "wrong-token",
-        ),
-        (
             http(503, PAGE.encode(), "X-Amzn-Trace-Id: Root=1-5f", reason="Service Unavailable"),
             "503 Service Unavailable (trace x-amzn-trace-id Root=1-5f)",
             "down",
         ),
-        (http(200, PAGE.encode()), "200 with no JSON object in the answer", "wrong-host"),
-        (http(302, b"", "Location: https://login.example/x?y"), "302 Said", "redirect"),
         (b"", "the connection was closed without an answer", "no-answer"),
         (
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
@@ -373,7 +337,7 @@ def test_an_object_without_a_true_error_is_accepted(body: dict[str, object]) -> 
     assert judge_job(said(201, body), FACTS) == Verdict(True)
 
 
-@pytest.mark.parametrize("error", [True, 1, "no", ["no"], {"a": "b"}])
+@pytest.mark.parametrize("error", [True, "no", ["no"]])
 def test_a_true_error_is_a_refusal(error: object) -> None:
     verdict = judge_job(said(200, {"message": NO_REPOSITORY, "error": error}), FACTS)
 
@@ -397,8 +361,8 @@ def test_an_accepted_job_has_its_page_and_message() -> None:
     ("url", "shown"),
     [
         *((url, True) for url in ("http://[::1]:80/jobs/1", "https://coveralls.io/jobs/1?a=b#c")),
-        ("https://coveralls.io/builds/1?x=" + "y" * 1968, True),
-        ("https://coveralls.io/builds/1?x=" + "y" * 1969, False),
+        ("https://coveralls.io/" + "y" * 1900, True),
+        ("https://coveralls.io/" + "y" * 1901, False),
         *((url, False) for url in ("javascript:alert(1)", "//x/y", "/jobs/1", "http://", ["x"])),
         *((url, False) for url in ("https://x/\n::error::", "https://x/##vso[a]", "https://x/<b>")),
         *((url, False) for url in ("https://x/\x1b[31m", "https://\u2024/")),
