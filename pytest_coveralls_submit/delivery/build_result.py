@@ -32,7 +32,6 @@ def wait_for_build(
     policy: Policy,
     *,
     commit: str | None = None,
-    pause: Callable[[float], None] = sleep,
 ) -> BuildResult:
     """Ask for a build's coverage for at most ``seconds``.
 
@@ -49,7 +48,7 @@ def wait_for_build(
     if url is None or page is None:
         return BuildResult(url=url or host, percent=None, problem="the server named no build")
     ask = partial(_ask, env=env, policy=policy)
-    build, problem = _poll(f"{host}/{page[1]}/{page[2]}.json", seconds, ask, pause)
+    build, problem = _poll(f"{host}/{page[1]}/{page[2]}.json", seconds, ask)
     percent = _percent(build)
     if percent is not None and page[1] == "jobs" and commit_id(commit):
         build = _build(ask(f"{host}/builds/{commit_id(commit)}.json", QUESTION_TIMEOUT))
@@ -60,10 +59,7 @@ def wait_for_build(
 
 
 def _poll(
-    page: str,
-    seconds: float,
-    ask: Callable[[str, float], Answer],
-    pause: Callable[[float], None],
+    page: str, seconds: float, ask: Callable[[str, float], Answer]
 ) -> tuple[dict[str, Any], str]:
     """Return a build with a percentage, or the problem."""
     waited = 0.0
@@ -79,7 +75,7 @@ def _poll(
         if step <= 0:
             break
         waited += step
-        pause(step)
+        sleep(step)
     return {}, "still processing"
 
 
@@ -96,7 +92,6 @@ def _build(answer: Answer) -> dict[str, Any]:
 
 
 def _shown_instead(answer: Answer) -> str:
-    """Return the server's answer to strangers."""
     is_page = answer.status == 200 and json_object(answer.text) is None  # noqa: PLR2004
     if is_page and not answer.ambiguous:
         return "a page"

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from http.client import BadStatusLine, HTTPException, RemoteDisconnected
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -35,22 +35,9 @@ from .sender import TRACE_HEADERS, Answer, Call, Policy
 RETRIED = frozenset({408, 429, 500, 502, 503, 504, *range(520, 525), 527, 530})
 # A gateway gave up waiting: the job may have been stored (mattn/goveralls#42).
 AMBIGUOUS = frozenset({504, *range(520, 525)})
-# https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-5xx-errors/
-CLOUDFLARE = {
-    520: "Web Server Returned an Unknown Error",
-    521: "Web Server Is Down",
-    522: "Connection Timed Out",
-    523: "Origin Is Unreachable",
-    524: "A Timeout Occurred",
-    525: "SSL Handshake Failed",
-    526: "Invalid SSL Certificate",
-    527: "Railgun Error",
-    530: "Origin Error",
-}
 RETRY_AFTER_LIMIT = 30.0
 BODY_LIMIT = 64 * 1024  # bytes of an answer that are read
 KEPT_HEADERS = (*TRACE_HEADERS, "cf-mitigated", "link", "x-next-page")
-HOST_LIMIT = 260  # a scheme and the longest host name: RFC 1035, 2.3.4
 
 
 class Attempt(NamedTuple):
@@ -63,10 +50,9 @@ class Attempt(NamedTuple):
 
 # The first that fits; urllib3 1 and 2 wrap the same fault differently.
 CERTIFICATE_ERRORS = (ssl.SSLCertVerificationError, CertificateError)  # the latter of urllib3
-UNTRUSTED = "the certificate is not trusted: {cause}"
 CLOSED = "the connection was closed without an answer"
 FAULTS: dict[type[BaseException], str] = {
-    **dict.fromkeys(CERTIFICATE_ERRORS, UNTRUSTED),
+    **dict.fromkeys(CERTIFICATE_ERRORS, "the certificate is not trusted: {cause}"),
     socket.gaierror: "the host name cannot be found",
     requests.ConnectTimeout: "no connection within {connect:g} s",
     ConnectionRefusedError: "connection refused",
@@ -91,21 +77,12 @@ HOPELESS = re.compile(
 TUNNEL = re.compile(r"Tunnel connection failed: (\d+)")
 
 
-def deliver(
-    call: Call,
-    body: bytes,
-    policy: Policy,
-    say: Callable[[str], None],
-    *,
-    clock: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
-    draw: Callable[[float, float], float] = random.uniform,
-) -> Answer:
+def deliver(call: Call, body: bytes, policy: Policy, say: Callable[[str], None]) -> Answer:
     """Make ``call`` until a final answer or the deadline.
 
     Each attempt sends the same bytes, uncompressed after a server that cannot read gzip.
     """
-    start = clock()
+    start = time.monotonic()
     end = start + policy.deadline
     number, of, ambiguous = 0, policy.retries + 1, False
     try:
@@ -114,21 +91,23 @@ def deliver(
         return Answer(problem=one_line(error))
     while True:
         number += 1
-        answer, is_retriable, retry_after = _attempt(request, policy, max(end - clock(), 0.1))
+        answer, is_retriable, retry_after = _attempt(
+            request, policy, max(end - time.monotonic(), 0.1)
+        )
         ambiguous = ambiguous or answer.ambiguous
-        wait = max(draw(0, min(8.0, 2.0**number)), retry_after)
+        wait = max(random.uniform(0, min(8.0, 2.0**number)), retry_after)  # noqa: S311
         how = f"in {wait:.1f} s"
         if call.compress and _refuses_gzip(answer, call.url):
             call = replace(call, compress=False)
             request = _prepare(call, body)
             of, is_retriable, wait, how = max(of, number + 1), True, retry_after, "uncompressed"
         is_harmless = policy.retry_ambiguous or not answer.ambiguous
-        is_in_time = retry_after <= RETRY_AFTER_LIMIT and wait < end - clock()
+        is_in_time = retry_after <= RETRY_AFTER_LIMIT and wait < end - time.monotonic()
         if not (is_retriable and is_harmless and is_in_time and number < of):
-            seconds = clock() - start
+            seconds = time.monotonic() - start
             return replace(answer, attempts=number, ambiguous=ambiguous, seconds=seconds)
         say(f"attempt {number} of {of}: {answer.problem}; retrying {how}")
-        sleep(wait)
+        time.sleep(wait)
 
 
 def _refuses_gzip(answer: Answer, url: str) -> bool:
@@ -168,8 +147,14 @@ def _attempt(request: requests.PreparedRequest, policy: Policy, left: float) -> 
     body = io.BytesIO(request.body or b"")  # type: ignore[arg-type]
     sent = request.copy()
     sent.body = body if request.body else None  # type: ignore[assignment]
+    bundles = policy.ca_bundle, *map(os.environ.get, ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"))
+    verify = policy.verify and next(filter(None, bundles), True)
     try:
-        attempt = _exchange(sent, timeout, policy, proxies)
+        # The adapter alone: a session adds what is in .netrc, and reads a redirect's whole body.
+        with closing(HTTPAdapter()) as adapter:
+            to: Any = {"timeout": timeout, "verify": verify, "proxies": proxies}
+            with adapter.send(sent, stream=True, **to) as response:
+                attempt = _answered(response, *_bounded_text(response))
     except (OSError, ValueError, HTTPException, urllib3.exceptions.HTTPError) as error:
         is_begun = body.tell() > 0
         at_proxy = bool(proxy) and not is_begun
@@ -186,7 +171,6 @@ def _proxies(url: str) -> dict[str, str]:
 
 
 def _shown(proxy: str) -> str:
-    """Return a proxy's address without credentials, and its variable."""
     if not proxy:
         return ""
     scheme, _, rest = proxy.rpartition("://")
@@ -197,21 +181,6 @@ def _shown(proxy: str) -> str:
         if name.lower().endswith("_proxy") and value == proxy
     )
     return f"{scheme or 'http'}://{host} (from {next(variables, 'the system')})"
-
-
-def _exchange(
-    request: requests.PreparedRequest,
-    timeout: tuple[float, float],
-    policy: Policy,
-    proxies: dict[str, str],
-) -> Attempt:
-    bundles = policy.ca_bundle, *map(os.environ.get, ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"))
-    verify = policy.verify and next(filter(None, bundles), True)
-    # The adapter alone: a session adds what is in .netrc, and reads a redirect's whole body.
-    with closing(HTTPAdapter()) as adapter:
-        answer = adapter.send(request, stream=True, timeout=timeout, verify=verify, proxies=proxies)
-        with answer as response:
-            return _answered(response, *_bounded_text(response))
 
 
 def _bounded_text(response: requests.Response) -> tuple[str, bool]:
@@ -233,7 +202,7 @@ def _bounded_text(response: requests.Response) -> tuple[str, bool]:
 
 def _answered(response: requests.Response, text: str, is_whole: bool) -> Attempt:
     status = response.status_code
-    problem = f"{status} {CLOUDFLARE.get(status) or response.reason or ''}".strip()
+    problem = f"{status} {response.reason or ''}".strip()
     headers = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
     if 300 <= status < 400:  # noqa: PLR2004
         headers["location"] = _origin(response.url, response.headers.get("location", ""))
@@ -248,14 +217,11 @@ def _answered(response: requests.Response, text: str, is_whole: bool) -> Attempt
 
 
 def _origin(url: str, location: str) -> str:
-    """Return scheme and host of a redirect's target."""
     try:
-        is_elsewhere = bool(urlsplit(location).netloc)
         parts = urlsplit(urljoin(url, location))
     except ValueError:
         return "no address"
-    address = parts.netloc.rpartition("@")[2]
-    return f"{parts.scheme}://{address}"[:HOST_LIMIT] if is_elsewhere else "another path"
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"[:260]
 
 
 def _retry_after(response: requests.Response) -> float:
@@ -296,7 +262,6 @@ def _proxy_failed(error: Exception) -> Attempt | None:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an exception and all that it wraps."""
     seen: set[int] = set()
     waiting = [error]
     while waiting:

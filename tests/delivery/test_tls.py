@@ -66,7 +66,7 @@ def deliver(url: str, **policy: Any) -> Answer:
     """Hand in a job."""
     call = Call(method="POST", url=f"{url}/api/v1/jobs", form="json_file", compress=True)
     given = Policy(**{"retries": 2, "connect_timeout": 5, "read_timeout": 5, **policy})
-    return transport.deliver(call, BODY, given, print, sleep=lambda _: None)
+    return transport.deliver(call, BODY, given, print)
 
 
 def refused(server: StandIn, **policy: Any) -> str:
