@@ -108,7 +108,6 @@ def find_program(name: str, env: Mapping[str, str], *, not_below: Path | None = 
 
     Args:
         name: without ``.exe``.
-        env: has the ``PATH``.
         not_below: the repository, which may hold a program of that name (CVE-2023-40590).
 
     Raises:
@@ -130,8 +129,6 @@ def run(
 
     Args:
         arguments: the program's absolute path, and its arguments.
-        env: the whole environment.
-        seconds: after which the child is killed.
         limit: of the output, in bytes.
 
     Raises:
@@ -148,11 +145,7 @@ def run(
 
 @contextmanager
 def start(arguments: Sequence[str], *, env: Mapping[str, str]) -> Iterator[Child]:
-    """Start a child; kill it after the block.
-
-    Raises:
-        ProcessError: it did not start.
-    """
+    """Start a child, or raise ProcessError; kill it after the block."""
     name = Path(arguments[0]).name.removesuffix(".exe")
     with ExitStack() as pipes:
         try:
@@ -202,10 +195,6 @@ class Child:
     def exchange(self, body: Iterable[bytes], seconds: float) -> Iterator[bytes]:
         """Write ``body`` to the child and yield its output.
 
-        Args:
-            body: in pieces; the child sees its end.
-            seconds: how long the child may take to its end.
-
         Raises:
             ChildTimeoutError: it took longer.
         """
@@ -222,34 +211,26 @@ class Child:
                 os.set_blocking(pipe.fileno(), False)
         else:  # Windows before Python 3.12
             timer.start()
+        feed, waited, pause = self._feed(body), 0.0, FIRST_PAUSE
         try:
-            yield from self._exchange(self._feed(body), seconds)
+            while True:
+                if next(feed, 0):
+                    continue
+                has_ended = self.process.poll() is not None  # asked before its last words are read
+                block = self.from_child.read(BLOCK)
+                if block:
+                    yield block
+                    pause = FIRST_PAUSE
+                elif has_ended and not is_late:
+                    return
+                elif has_ended or waited >= seconds:
+                    raise ChildTimeoutError(f"{self.name} did not answer within {seconds:g} s")
+                else:
+                    sleep(pause)
+                    waited += pause
+                    pause = min(pause * 1.5, LONGEST_PAUSE)
         finally:
             timer.cancel()
-        if is_late:
-            raise self._late(seconds)
-
-    def _late(self, seconds: float) -> ChildTimeoutError:
-        return ChildTimeoutError(f"{self.name} did not answer within {seconds:g} s")
-
-    def _exchange(self, feed: Iterator[int], seconds: float) -> Iterator[bytes]:
-        waited, pause = 0.0, FIRST_PAUSE
-        while True:
-            if next(feed, 0):
-                continue
-            has_ended = self.process.poll() is not None  # asked before its last words are read
-            block = self.from_child.read(BLOCK)
-            if block:
-                yield block
-                pause = FIRST_PAUSE
-            elif has_ended:
-                return
-            elif waited >= seconds:
-                raise self._late(seconds)
-            else:
-                sleep(pause)
-                waited += pause
-                pause = min(pause * 1.5, LONGEST_PAUSE)
 
     def _feed(self, body: Iterable[bytes]) -> Iterator[int]:
         """Write to the child; yield how many bytes it took."""

@@ -28,6 +28,8 @@ LAST_ANSWER_AFTER = 0.5  # seconds past the deadline at which the child gives up
 KILLED_AFTER = 1.5  # seconds past the deadline at which the child is killed
 COVERAGES = ("COV_CORE_", "COVERAGE_PROCESS_")  # variables that measure child processes
 PYTHON = sys.executable or "python"
+# Without it Python 3.13.0 imports no socket where the current directory is gone.
+SAFE_PATH = ("-P",) if sys.version_info >= (3, 11) else ()
 BOOT = (
     "import sys; sys.path[:] = sys.argv[2:]; "
     f"from {__name__} import serve; serve(float(sys.argv[1]))"
@@ -40,8 +42,7 @@ class Call:
 
     method: Literal["GET", "POST"]
     url: str = field(repr=False)  # GitLab's older API has its token here
-    form: Literal["json_file", "json", "none"]
-    """A multipart file (Coveralls' jobs), plain JSON (webhook, GitLab), or no body."""
+    form: Literal["json_file", "json", "none"]  # the first is multipart, for Coveralls' jobs
     compress: bool = False
     headers: dict[str, str] = field(default_factory=dict, repr=False)
 
@@ -54,8 +55,7 @@ class Policy:
     connect_timeout: float = 10.0
     read_timeout: float = 30.0
     deadline: float = 60.0
-    retry_ambiguous: bool = False
-    """Whether a request that the server may have taken is made again."""
+    retry_ambiguous: bool = False  # repeat what the server may have taken
     ca_bundle: str | None = None
     verify: bool = True
 
@@ -65,20 +65,14 @@ class Answer:
     """Hold the server's answer, or the problem."""
 
     status: int | None = None
-    problem: str = ""
-    """Status and reason phrase, or the reason for no answer."""
-    text: str = field(default="", repr=False)
-    """At most 64 KiB of the body, in which the server may repeat secrets."""
-    headers: dict[str, str] = field(default_factory=dict)
-    """The few that are used, names in lower case."""
+    problem: str = ""  # status and reason phrase, or the reason for no answer
+    text: str = field(default="", repr=False)  # of the body, where a server may repeat secrets
+    headers: dict[str, str] = field(default_factory=dict)  # names in lower case
     attempts: int = 1
     seconds: float = 0.0
-    size: int = 0
-    """Bytes of the request's body that were sent."""
-    proxy: str = ""
-    """Its address without credentials, and the variable that names it."""
-    ambiguous: bool = False
-    """Whether the server may have taken the request without saying so."""
+    size: int = 0  # bytes of the request's body that were sent
+    proxy: str = ""  # its address without credentials, and the variable that names it
+    ambiguous: bool = False  # the server may have taken the request without saying so
 
 
 def send(
@@ -89,24 +83,22 @@ def send(
     env: Mapping[str, str],
     say: Callable[[str], None],
     secrets: Sequence[Secret] = (),
-    path: Sequence[str] = SYS_PATH,
 ) -> Answer:
     """Make ``call`` in a child process; return the answer.
 
     It takes at most ``policy.deadline`` + 2 s.
 
     Args:
-        body: in pieces.
         env: the environment of session start.
         say: prints a line about each attempt that failed and is made again.
         secrets: not to be shown in the answer's problem and headers.
-        path: the import path of session start.
 
     Raises:
         ProcessError: the child did not start, or ended without an answer.
     """
     first_line = dumps({"call": asdict(call), "policy": asdict(policy)}).encode() + b"\n"
-    command = [PYTHON, *_interpreter_flags(), "-c", BOOT, str(policy.deadline), *path]
+    # PYTHONWARNINGS may be "error".
+    command = [PYTHON, *SAFE_PATH, "-Wignore", "-c", BOOT, str(policy.deadline), *SYS_PATH]
     kept = {name: value for name, value in env.items() if not name.startswith(COVERAGES)}
     try:
         with child_process.start(command, env=kept) as child:
@@ -123,21 +115,7 @@ def send(
     raise ProcessError(f"the process that sends the job ended without an answer ({how})")
 
 
-def _interpreter_flags() -> list[str]:
-    """Return the options that a child needs."""
-    flags = {
-        # Without it Python 3.13.0 imports no socket where the current directory is gone.
-        "-P": sys.version_info >= (3, 11),
-        "-E": sys.flags.ignore_environment,
-        "-s": sys.flags.no_user_site,
-        "-B": sys.dont_write_bytecode,
-        "-Wignore": True,  # PYTHONWARNINGS may be "error"
-    }
-    return [flag for flag, is_needed in flags.items() if is_needed]
-
-
 def _messages(blocks: Iterable[bytes]) -> Iterator[tuple[str, Any]]:
-    """Yield the child's messages, without lines of others."""
     rest = b""
     for block in blocks:
         *lines, rest = (rest + block).split(b"\n")
@@ -155,8 +133,7 @@ def _no_result(deadline: float) -> Answer:
 
 
 def _redacted(answer: Answer, secrets: Sequence[Secret]) -> Answer:
-    """Hide secrets, except in the text, which is parsed first."""
-    return replace(
+    return replace(  # not in the text, which is parsed first
         answer,
         problem=redact(answer.problem, secrets)[:PROBLEM_LIMIT],
         headers={name: redact(value, secrets) for name, value in answer.headers.items()},
