@@ -49,33 +49,27 @@ def leave_session() -> None:
 
 # --- stopped, failed --------------------------------------------------------------------------
 
-NO_TESTS_RUN = {
+NOTHING_MEASURED = {
     "collectonly": "--collect-only runs no tests",
     "setupplan": "--setup-plan runs no tests",  # it sets setuponly, too
     "setuponly": "--setup-only runs no tests",
+    "no_cov": "--no-cov switched coverage off",
 }
 
 
 def why_nothing_was_measured(session: pytest.Session, exitstatus: int) -> NotSent | None:
     """Return the reason why a session's coverage is incomplete."""
-    option = session.config.option
-    for name, reason in NO_TESTS_RUN.items():
-        if getattr(option, name, False):
+    for name, reason in NOTHING_MEASURED.items():
+        if getattr(session.config.option, name, False):
             return NotSent(reason=reason, is_expected=True)
-    if getattr(option, "no_cov", False):
-        return NotSent(reason="--no-cov switched coverage off", is_expected=True)
     stopped = _why_stopped(session, exitstatus)
     return None if stopped is None else NotSent(reason=stopped)
 
 
-def _is_loop(config: pytest.Config) -> bool:
-    plugins = {type(plugin).__name__ for plugin in config.pluginmanager.get_plugins()}
-    return bool(getattr(config.option, "looponfail", False)) or "WorkerFailSession" in plugins
-
-
 def _why_stopped(session: pytest.Session, exitstatus: int) -> str | None:
     # The state that each kind of ending leaves: pytest 8 and 9, pytest-cov 5 to 7, also on xdist.
-    if _is_loop(session.config):
+    plugins = {type(plugin).__name__ for plugin in session.config.pluginmanager.get_plugins()}
+    if getattr(session.config.option, "looponfail", False) or "WorkerFailSession" in plugins:
         return "--looponfail runs the tests again and again"
     if session.shouldfail:
         return f"the run was stopped early: {session.shouldfail}"
@@ -192,12 +186,15 @@ def finished_coverage(config: pytest.Config) -> Any:
 
 def _outside_coverage(config: pytest.Config) -> Any:
     cov = current()
-    if cov is not None and config.pluginmanager.hasplugin("dsession"):
+    if cov is None:
+        is_loaded = config.pluginmanager.hasplugin("pytest_cov")
+        raise MeasurementError(
+            "nothing was measured: add --cov"
+            if is_loaded
+            else "pytest-cov is not loaded, so nothing was measured"
+        )
+    if config.pluginmanager.hasplugin("dsession"):
         raise MeasurementError(
             "`coverage run` does not measure the workers of xdist: use --cov instead"
         )
-    if cov is None and not config.pluginmanager.hasplugin("pytest_cov"):
-        raise MeasurementError("pytest-cov is not loaded, so nothing was measured")
-    if cov is None:
-        raise MeasurementError("nothing was measured: add --cov")
     return cov

@@ -61,7 +61,7 @@ def pytest_load_initial_conftests(
     """
     early_config.stash[ENVIRONMENT] = _loaded_in
     options = early_config.known_args_namespace
-    if _is_mentioned(early_config, options):
+    if _is_on(early_config, options):
         from . import partial_run
 
         if partial_run.outer_session() is None:
@@ -74,16 +74,6 @@ def pytest_load_initial_conftests(
     return result
 
 
-def _is_mentioned(config: pytest.Config, options: Any) -> bool:
-    """Tell whether flag or ini file mention the switch; cheap if they do not."""
-    if options.coveralls is not None:
-        return bool(options.coveralls)
-    try:
-        return bool(config.getini("coveralls"))
-    except (TypeError, ValueError, pytest.UsageError):  # a boolean of pytest 9's native TOML
-        return True
-
-
 def _should_measure(config: pytest.Config, options: Any) -> bool:
     asked = getattr(options, "cov_source", None)
     is_off = getattr(options, "no_cov", False) or getattr(options, "collectonly", False)
@@ -93,8 +83,6 @@ def _should_measure(config: pytest.Config, options: Any) -> bool:
 
     if partial_run.outer_session() is not None:
         return partial_run.is_measuring_worker()
-    if not _is_on(config, options):
-        return False
     try:
         return _leads_to_a_job(config, options)
     except Exception:  # noqa: BLE001  pytest_configure meets it again, and reports it
@@ -102,8 +90,14 @@ def _should_measure(config: pytest.Config, options: Any) -> bool:
 
 
 def _is_on(config: pytest.Config, options: Any) -> bool:
+    """Tell whether flag or ini file switch the plugin on; cheap if they do not."""
     if options.coveralls is not None:
         return bool(options.coveralls)
+    try:
+        if not config.getini("coveralls"):
+            return False
+    except (TypeError, ValueError, pytest.UsageError):  # a boolean of pytest 9's native TOML
+        pass
     from .errors import CoverallsError
     from .settings.sources import is_switched_on
 
@@ -149,14 +143,14 @@ def pytest_configure(config: pytest.Config) -> None:
     The last, because other plugins may set ``COVERALLS_*`` variables.
     """
     options = config.option
-    if not _is_mentioned(config, options) or any(getattr(options, n, False) for n in NO_SESSION):
+    if any(getattr(options, name, False) for name in NO_SESSION) or not _is_on(config, options):
         return
     from . import partial_run
 
     if hasattr(config, "workerinput"):
         if options.coveralls or partial_run.outer_session() is not None:
             partial_run.enter_worker()
-    elif _is_on(config, options):
+    else:
         _register_session(config)
 
 
@@ -189,17 +183,15 @@ class FailedSession:
 
     def __init__(self, error: Exception) -> None:
         import traceback
-        from pathlib import Path
 
-        # Only type and place: the secrets that a message may hold are not known yet.
+        # Only type and places: the secrets that a message may hold are not known yet.
         frames = traceback.extract_tb(error.__traceback__)
-        where = f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}"
-        self.line = f"failed: internal error: {type(error).__name__} in {where}"
-        self.traceback = "Traceback (most recent call last):\n" + "".join(frames.format())
+        where = f"{os.path.basename(frames[-1].filename)}, line {frames[-1].lineno}"  # noqa: PTH119
+        first = f"failed: internal error: {type(error).__name__} in {where}"
+        self.lines = [first, *"".join(frames.format()).splitlines()]
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Print the line, and with ``-v`` the traceback."""
-        details = self.traceback if terminalreporter.verbosity > 0 else ""
-        for line in (self.line, *details.splitlines()):
+        """Print the line, and with ``-v`` the places."""
+        for line in self.lines if terminalreporter.verbosity > 0 else self.lines[:1]:
             terminalreporter.write_line(f"coveralls: {line}", yellow=True)
