@@ -12,6 +12,7 @@ from typing import Any
 
 from . import DOCUMENTATION
 
+# A word that ends in digits (``v12``, ``release-2``) has none.
 _PULL_REQUEST = re.compile(r"(?:.*[/#!])?0*([1-9][0-9]{0,17})/?", re.DOTALL)
 _COMMIT_ID = re.compile(r"(?!0+$)[0-9a-f]{7,64}")
 # Runners look for "##vso[", "##[" and "##teamcity[" anywhere in a line, for "::" at its start:
@@ -24,7 +25,6 @@ _URL = re.compile(
     r"(?P<address>(?:\[[\w:.%]+\]|[\w.~%-]*)(?::[0-9]*)?(?:/[^@]*)?)",
     re.IGNORECASE,
 )
-_SSH_USER = re.compile(r"[\w.+-]+")
 # git@host:path, https://git-scm.com/docs/git-clone#_git_urls, or a path
 _PLACE = re.compile(
     r"(?:[\w.+-]+@)?(?:\[[\w:.%]+\]|[\w.-]{2,}):[^:@]+|(?:[A-Za-z]:(?=[\\/]))?[^:@]*"
@@ -104,11 +104,7 @@ def json_object(text: str) -> dict[str, Any] | None:
 
 
 def more_about(anchor: str) -> str:
-    """Return a line that links to the documentation, perhaps empty.
-
-    Args:
-        anchor: of the message's entry in ``docs/messages.md``.
-    """
+    """Return a link to an entry of ``docs/messages.md``, perhaps empty."""
     return f"more about this: {DOCUMENTATION}/messages.md#{anchor}" if DOCUMENTATION else ""
 
 
@@ -133,9 +129,8 @@ def percentage(percent: float) -> str:
 def public_url(url: str) -> str:
     """Return an address without credentials, query and fragment.
 
-    The user of ``git@host:path`` and ``ssh://git@host/path`` stays; any other may be a token
-    (``https://TOKEN@github.com/...``). An address that may hold secrets elsewhere becomes empty:
-    commands and helpers (``ext::...``), raw slashes in passwords, an ``@`` in a path.
+    The user of ``git@host:path`` stays; any other may be a token (``https://TOKEN@github.com``).
+    An address that may hold secrets elsewhere becomes empty (``ext::...``).
     """
     url = url.strip()
     place = re.split("[?#]", url, maxsplit=1)[0]
@@ -145,15 +140,12 @@ def public_url(url: str) -> str:
     if parts is None:
         return place if _PLACE.fullmatch(place) else ""
     scheme, user, address = parts.group("scheme", "user", "address")
-    keeps_user = "ssh" in scheme.lower() and _SSH_USER.fullmatch(user or "")
+    keeps_user = "ssh" in scheme.lower() and re.fullmatch(r"[\w.+-]+", user or "")
     return f"{scheme}://{user}@{address}" if keeps_user else f"{scheme}://{address}"
 
 
 def pull_request_number(text: str) -> str | None:
-    """Return the integer at the end of a path or URL.
-
-    A word that ends in digits (``v12``, ``release-2``) and 0 have none.
-    """
+    """Return the integer at the end of a path or URL."""
     found = _PULL_REQUEST.fullmatch(text)
     return found[1] if found else None
 

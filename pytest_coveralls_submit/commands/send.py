@@ -12,11 +12,9 @@ from ..context import startup_warnings
 from ..errors import JobError
 from ..job.document import (
     Job,
-    is_anonymous,
     load_job,
     tested_commit,
     total_percent,
-    with_identity,
 )
 from ..job.outbox import jobs_in
 from ..outcome import Findings
@@ -83,11 +81,11 @@ def _identified(job: Job, path: Path, console: Console) -> Job:
         JobError: the file is not of the commit that a trusted event names.
     """
     context = console.context
-    here = context.identity.as_json()
+    here = {**context.identity.as_json(), "source_files": job["source_files"]}
     if context.build.is_workflow_run:
-        return with_identity(job, _of_the_event(job, path, console, here))
-    if is_anonymous(job):
-        return with_identity(job, here)
+        return _of_the_event(job, path, console, here)
+    if job.keys() == {"source_files"}:
+        return here
     identity = {**job, **{name: here[name] for name in _flags(console) & here.keys()}}
     if identity.get("service_name") in {GITHUB_ACTIONS, GITHUB_SERVICE} and context.token:
         is_github = context.token.is_github
@@ -95,7 +93,7 @@ def _identified(job: Job, path: Path, console: Console) -> Job:
         repo_name = context.settings.repo_name or context.build.repo_name
         if is_github and repo_name:
             identity.setdefault("repo_name", repo_name)
-    return with_identity(job, identity)
+    return identity
 
 
 def _of_the_event(job: Job, path: Path, console: Console, here: dict[str, Any]) -> dict[str, Any]:
@@ -109,7 +107,7 @@ def _of_the_event(job: Job, path: Path, console: Console, here: dict[str, Any]) 
         raise JobError(
             f"{path} is not sent: the event of this workflow_run names no commit to compare it with"
         )
-    if is_anonymous(job):
+    if job.keys() == {"source_files"}:
         return here
     of_file = commit_id(tested_commit(job))
     if of_file != commit:

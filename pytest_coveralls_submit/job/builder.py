@@ -109,7 +109,8 @@ def build_job(
         if without:
             counted = count_of(len(without), "file")
             notices.append(f"left out {counted} without source text: {shorten_list(without)}")
-    job = document.assemble_job(_identity(context), entries)
+    source_files = [file.as_json() for file in entries]
+    job = document.check_job({**_identity(context), "source_files": source_files})
     if hook is not None:
         job, problems = _edited(job, hook)
         notices += problems

@@ -45,11 +45,6 @@ _SOURCE_FILE = {
 }
 
 
-def assemble_job(identity: Mapping[str, Any], files: Iterable[SourceFile]) -> Job:
-    """Return the checked job of an identity and source files."""
-    return check_job({**identity, "source_files": [file.as_json() for file in files]})
-
-
 def check_job(job: Any) -> Job:
     """Return a job with fields checked and files sorted.
 
@@ -86,20 +81,17 @@ def _check_fields(record: Any, kinds: Mapping[str, Any], place: str) -> None:
         kind = kinds[name]
         if isinstance(kind, dict):
             _check_fields(value, kind, f'{place}: "{name}"')
-        elif not _has_type(value, kind):
-            raise JobError(f'{place}: "{name}" cannot be {reprlib.repr(value)}')
-        if name not in MAY_BE_EMPTY and _is_empty(value):
+        is_empty = value is not False and not (value.strip() if isinstance(value, str) else value)
+        if not _has_type(value, kind) or (is_empty and name not in MAY_BE_EMPTY):
             raise JobError(f'{place}: "{name}" cannot be {reprlib.repr(value)}')
 
 
 def _has_type(value: Any, kind: Any) -> bool:
     if isinstance(kind, list):
         return isinstance(value, list) and set(map(type, value)) <= set(kind)
+    if isinstance(kind, dict):
+        return isinstance(value, dict)
     return isinstance(value, kind) and (kind is not str or is_unicode(value))
-
-
-def _is_empty(value: Any) -> bool:
-    return value is not False and not (value.strip() if isinstance(value, str) else value)
 
 
 def file_totals(job: Job) -> tuple[FileTotal, ...]:
@@ -112,16 +104,6 @@ def total_percent(job: Job) -> float:
     totals = file_totals(job)
     covered, relevant = sum(file.covered for file in totals), sum(file.relevant for file in totals)
     return FileTotal("", covered, relevant).percent
-
-
-def is_anonymous(job: Job) -> bool:
-    """Tell whether a job has only source files."""
-    return job.keys() == {"source_files"}
-
-
-def with_identity(job: Job, identity: Mapping[str, Any]) -> Job:
-    """Return the source files of a job with another identity."""
-    return {**identity, "source_files": job["source_files"]}
 
 
 def tested_commit(job: Mapping[str, Any]) -> str | None:
@@ -147,13 +129,17 @@ def load_job(path: Path) -> Job:
         path: ``-`` is standard input.
 
     Raises:
-        JobError: it cannot be read, is too large, or ``check_job`` refuses it; names the file.
+        JobError: it is not a job; names the file.
     """
     try:
-        job = json.loads(_file_content(path))
-        if isinstance(job, dict):
-            job.pop("repo_token", None)
-        return check_job(job)
+        with sys.stdin.buffer if str(path) == "-" else path.open("rb") as file:
+            content = file.read(SIZE_LIMIT + 1)
+        if len(content) <= SIZE_LIMIT:
+            job = json.loads(content)
+            if isinstance(job, dict):
+                job.pop("repo_token", None)
+            return check_job(job)
+        problem = f": a job has at most {SIZE_LIMIT // 1024**2} MiB"
     except OSError as error:
         problem = f" cannot be read: {error.strerror or error}"
     except (ValueError, RecursionError) as error:
@@ -163,17 +149,6 @@ def load_job(path: Path) -> Job:
     raise JobError(escaped(f"{path}{problem}")) from None
 
 
-def _file_content(path: Path) -> bytes:
-    if str(path) == "-":
-        content = sys.stdin.buffer.read(SIZE_LIMIT + 1)
-    else:
-        with path.open("rb") as file:
-            content = file.read(SIZE_LIMIT + 1)
-    if len(content) > SIZE_LIMIT:
-        raise JobError(f"a job has at most {SIZE_LIMIT // 1024**2} MiB")
-    return content
-
-
 def merge_file(
     files: Iterable[SourceFile], path: Path, checkout: Path | None = None
 ) -> tuple[SourceFile, ...]:
@@ -181,8 +156,8 @@ def merge_file(
 
     Args:
         files: our own.
-        path: a job, of another tool.
-        checkout: folder of the files whose text is sent; None: no text is sent.
+        path: a job of another tool.
+        checkout: where to read the text to send, if any.
 
     Raises:
         JobError: ``path`` cannot be used, or the two disagree on the lines of a file.

@@ -6,7 +6,7 @@ import platform
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from ..ci.detect import Build
@@ -15,8 +15,6 @@ from ..git import COMMIT_DETAILS, Commit, Git, Remote
 from ..secret import redact
 from ..settings.table import Settings
 from ..settings.token import GITHUB_ACTIONS, GITHUB_SERVICE, Token
-
-SYSTEMS = {"linux": "linux", "darwin": "macos", "win32": "windows", "cygwin": "windows"}
 
 
 def flag_name(settings: Settings, build: Build, env: Mapping[str, str]) -> str | None:
@@ -27,17 +25,15 @@ def flag_name(settings: Settings, build: Build, env: Mapping[str, str]) -> str |
     """
     values = {
         "python": f"{sys.version_info[0]}.{sys.version_info[1]}",
-        "os": SYSTEMS.get(sys.platform, sys.platform),
+        "os": {"darwin": "macos", "win32": "windows"}.get(sys.platform, sys.platform),
         "arch": platform.machine().lower(),
         "toxenv": env.get("TOX_ENV_NAME", ""),
         "job": build.job_name or "",
         "node_index": build.node_index or "",
     }
-    template = settings.flag_name
-    if template is None and settings.parallel:
+    template = settings.flag_name or ""
+    if not template and settings.parallel:
         template = "{toxenv}" if values["toxenv"] else "{job}-{python}-{os}"
-    if template is None:
-        return None
     unknown = [name for name in re.findall(r"\{(.*?)\}", template) if name not in values]
     if unknown:
         known = " ".join(f"{{{name}}}" for name in values)
@@ -97,13 +93,7 @@ def _without_empty(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def build_identity(
-    settings: Settings,
-    build: Build,
-    git: Git,
-    token: Token | None,
-    *,
-    flag: str | None,
-    run_at: str,
+    settings: Settings, build: Build, git: Git, token: Token | None, flag: str | None, run_at: str
 ) -> Identity:
     """Return the fields from settings, CI service and git.
 
@@ -111,31 +101,20 @@ def build_identity(
     merge that exists nowhere else. Author and message are best known to git.
     """
     values = {name: getattr(settings, name) or getattr(build, name, None) for name in TEXTS}
-    values["service_name"] = _service_name(settings, build, token)
+    is_github = build.service_name == GITHUB_ACTIONS and token is not None and token.is_github
+    if is_github and not settings.service_name:
+        values["service_name"] = GITHUB_SERVICE
     values["service_branch"] = _branch_name(settings, build, git)
     values["service_job_id"] = settings.service_job_id or _job_id(build, flag)
     values["flag_name"] = flag
     values["run_at"] = settings.run_at or run_at
     if values["service_name"] != GITHUB_SERVICE and "repo_name" not in settings.origins:
         values["repo_name"] = None  # the token names the repository
-    commit = _commit_sha(settings, build, git)
     remotes = git.remotes
     if not remotes and build.remote_url:
         remotes = (Remote(name=build.remote_name or "origin", url=build.remote_url),)
-    return Identity(
-        **values,
-        parallel=settings.parallel,
-        head=None if commit is None else _with_details(commit, build, git),
-        remotes=remotes,
-    )
-
-
-def _service_name(settings: Settings, build: Build, token: Token | None) -> str | None:
-    if settings.service_name:
-        return settings.service_name
-    if build.service_name == GITHUB_ACTIONS and token is not None and token.is_github:
-        return GITHUB_SERVICE
-    return build.service_name
+    head = _commit(settings, build, git)
+    return Identity(**values, parallel=settings.parallel, head=head, remotes=remotes)
 
 
 def _branch_name(settings: Settings, build: Build, git: Git) -> str | None:
@@ -145,10 +124,16 @@ def _branch_name(settings: Settings, build: Build, git: Git) -> str | None:
     return named or build.service_branch or build.tag or (git.branch if is_here else None)
 
 
-def _commit_sha(settings: Settings, build: Build, git: Git) -> str | None:
+def _commit(settings: Settings, build: Build, git: Git) -> Commit | None:
     named = settings.commit_sha or build.commit_sha
+    commit = git.head
     # Some services give the first digits only (Bitbucket Pipelines: twelve).
-    return git.head.id if git.head and git.head.id.startswith(named or "") else named
+    if named and not (commit and commit.id.startswith(named)):
+        commit = Commit(id=named)
+    if commit is None:
+        return None
+    details = {name: getattr(commit, name) or getattr(build, name) for name in COMMIT_DETAILS}
+    return replace(commit, **details)
 
 
 def _job_id(build: Build, flag: str | None) -> str | None:
@@ -158,9 +143,3 @@ def _job_id(build: Build, flag: str | None) -> str | None:
         return build.service_job_id
     parts = [build.service_job_id, platform.python_version(), sys.platform, platform.machine()]
     return "-".join([*parts, *([flag] if flag else [])])
-
-
-def _with_details(commit: str, build: Build, git: Git) -> Commit:
-    known = git.head if git.head is not None and git.head.id == commit else Commit(id=commit)
-    details = {name: getattr(known, name) or getattr(build, name) for name in COMMIT_DETAILS}
-    return Commit(id=commit, **details)

@@ -10,7 +10,6 @@ from pathlib import Path, PurePath
 
 from ..text import common_end, ending, group_by_end, installed_name, is_unicode
 
-_NAMED = 5  # files in a message
 _IGNORED = {"node_modules", "site-packages", "dist-packages", "__pycache__"}
 
 
@@ -20,10 +19,7 @@ class Names:
     Args:
         top: git's top level, else pytest's rootdir.
         tracked: the names that git tracks; None where git cannot say.
-        near: pytest's rootdir and the start directory: of several files with the bytes of an
-            installed copy, the one below these is its source.
-        base_dir: a directory to remove from the start of names.
-        src_dir: a directory to put before every name.
+        near: of several possible sources of an installed copy, the one below these counts.
     """
 
     def __init__(
@@ -48,9 +44,6 @@ class Names:
 
         Symlinks are resolved on both sides. A copy of a tracked file, outside of the repository or
         in ``site-packages`` below it, gets the name of that file.
-
-        Args:
-            path: absolute, or relative to the top level.
         """
         if not is_unicode(path):
             return None
@@ -76,14 +69,12 @@ class Names:
     @property
     def notices(self) -> list[str]:
         """Return a line for each file with an ambiguous name."""
-        lines = []
-        for path, names in sorted(self.ambiguous.items())[:_NAMED]:
-            either = " or ".join(names[:_NAMED])
-            lines.append(f"left out {path}, which may be {either}: run pytest in its project")
-        return lines
+        return [
+            f"left out {path}, which may be {' or '.join(names[:5])}: run pytest in its project"
+            for path, names in sorted(self.ambiguous.items())[:5]
+        ]
 
     def _locate(self, path: str) -> tuple[str, str | None, str]:
-        """Return real directory, start of the name, and last component."""
         if os.path.islink(path):  # noqa: PTH114
             path = os.path.realpath(path)
         folder, file = os.path.split(path)
@@ -97,7 +88,6 @@ class Names:
         return start_of_names(PurePath(folder), PurePath(self._top))
 
     def _originals(self, copy: str) -> list[str]:
-        """Return the names of a copy's possible sources."""
         folder, file = os.path.split(copy)
         path = PurePath(copy).as_posix()
         in_package = os.path.exists(os.path.join(folder, "__init__.py"))  # noqa: PTH110, PTH118
@@ -148,7 +138,6 @@ def start_of_names(folder: PurePath, top: PurePath) -> str | None:
 
 
 def _directory(setting: str | None) -> str:
-    """Return a setting as the start of a name."""
     parts = (setting or "").replace("\\", "/").split("/")
     return "".join(f"{part}/" for part in parts if part not in {"", ".", ".."})
 

@@ -45,12 +45,8 @@ def _file_name(text: str) -> str:
 def keep(job_bytes: bytes, folders: Iterable[Path], stem: str) -> Path | None:
     """Write a job to the first folder that takes it.
 
-    The file appears whole, mode 0600, and replaces no other; old ones are removed.
-
-    Args:
-        job_bytes: JSON text.
-        folders: made if they are missing.
-        stem: file name without ending; letters are added if it is taken.
+    The file appears whole, mode 0600, and replaces no other: letters are added to a stem that is
+    taken. Old files are removed.
     """
     for folder in folders:
         with suppress(OSError):
@@ -102,7 +98,6 @@ def _remove_old(folder: Path, newest: Path) -> None:
 
 
 def _by_time(paths: Iterable[Path]) -> list[tuple[float, Path]]:
-    """Return the regular files with their times, the oldest first."""
     found = []
     for path in paths:
         with suppress(OSError):  # removed meanwhile
@@ -113,12 +108,7 @@ def _by_time(paths: Iterable[Path]) -> list[tuple[float, Path]]:
 
 
 def kept_jobs(folder: Path, before: float) -> tuple[Path, ...]:
-    """Return the jobs kept in the last 14 days.
-
-    Args:
-        folder: may be missing.
-        before: in seconds since the epoch.
-    """
+    """Return the jobs kept in the 14 days before a time."""
     try:
         _check_owner(folder)
     except OSError:
@@ -138,10 +128,8 @@ def jobs_in(path: Path) -> tuple[Path, ...]:
 def remove(path: Path) -> str | None:
     """Remove an accepted job; return a notice if that fails."""
     try:
-        if stat.S_ISREG(path.lstat().st_mode):
-            path.unlink()
-    except FileNotFoundError:
-        return None
+        if path.is_file() and not path.is_symlink():
+            path.unlink(missing_ok=True)
     except OSError as error:
         return f"{path} was accepted but cannot be removed: {error.strerror or error}"
     with suppress(OSError):
@@ -159,8 +147,8 @@ def write(job_bytes: bytes, path: Path) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    if path.exists() and not path.is_file():
-        path.write_bytes(job_bytes)  # a pipe or device
+    if path.exists() and not path.is_file():  # a pipe or device
+        path.write_bytes(job_bytes)
         return
     target = Path(os.path.realpath(path))
     handle, name = tempfile.mkstemp(prefix=PART, dir=target.parent)  # mode 0600

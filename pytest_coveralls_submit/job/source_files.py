@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import tokenize
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ class SourceFile:
     coverage: list[int | None]  # hits of each line; None: not relevant
     branches: list[int]  # flat: line, block, branch, hits
     source: str | None = None
-    repository_name: str = field(default="", compare=False)  # if it is not ``name``
+    repository_name: str = field(default="", compare=False)  # before ``base_dir``, ``src_dir``
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> SourceFile:
@@ -82,7 +83,6 @@ def read_source_files(
         measured: with absolute paths.
         name_of: path -> name in the repository, None outside of it.
         as_sent: that name -> the name in the job.
-        include_source: send the text too.
     """
     entries: dict[str, SourceFile] = {}
     outside: list[str] = []
@@ -96,17 +96,19 @@ def read_source_files(
         name = as_sent(in_repository)
         try:
             content = Path(file.path).read_bytes()
+            source = _decode(file.path, content) if include_source else None
             entry = _source_file(name, file, content)
-            if include_source:
-                entry = replace(entry, source=_decode(file.path, content))
+            entry = replace(entry, source=source, repository_name=in_repository)
         except (OSError, ValueError, SyntaxError) as error:
             unreadable[file.path] = str(error)
             continue
         if entry.is_blank:
             continue
-        if name != in_repository:
-            entry = replace(entry, repository_name=in_repository)
-        notices += _line_notices(file, content, entry)
+        last = max(*file.executed[-1:], *file.missing[-1:], 0, 0)
+        if last > len(entry.coverage):
+            notices.append(
+                f"{name} was changed after it was measured: it has no line {last} any more"
+            )
         try:
             entries[name] = merge(entries[name], entry) if name in entries else entry
         except JobError:
@@ -140,15 +142,11 @@ def _branches(file: FileCoverage, lines: int) -> list[int]:
 
 def add_text(file: SourceFile, checkout: Path) -> SourceFile:
     """Return another tool's file with its text from the checkout."""
-    if file.source is not None:
-        return file
-    try:
+    with suppress(OSError, ValueError, SyntaxError):
         path = (checkout / file.name).resolve()
         # The name may come from a fork: it must not lead to another file of this machine.
-        if path.is_relative_to(checkout.resolve()):
+        if file.source is None and path.is_relative_to(checkout.resolve()):
             return replace(file, source=_decode(file.name, path.read_bytes()))
-    except (OSError, ValueError, SyntaxError):
-        pass
     return file
 
 
@@ -158,14 +156,6 @@ def _decode(path: str, content: bytes) -> str:
     if path.endswith((".py", ".pyw")):
         encoding, errors = tokenize.detect_encoding(io.BytesIO(content).readline)[0], "strict"
     return io.TextIOWrapper(io.BytesIO(content), encoding, errors).read()
-
-
-def _line_notices(file: FileCoverage, content: bytes, entry: SourceFile) -> Iterator[str]:
-    last = max(*file.executed[-1:], *file.missing[-1:], 0, 0)
-    if last > len(entry.coverage):
-        yield f"{entry.name} was changed after it was measured: it has no line {last} any more"
-    if b"\r" in content and b"\r" in content.replace(b"\r\n", b""):
-        yield f"{entry.name} has line ends that git and Coveralls do not count (a lone CR)"
 
 
 def merge(one: SourceFile, other: SourceFile) -> SourceFile:

@@ -40,11 +40,9 @@ class Origin(NamedTuple):
     file: Path | None = None
 
     def __str__(self) -> str:
-        if self.file is None:
-            return self.name
-        if self.kind == "token file":
+        if self.kind == "token file" and self.file:
             return f"{self.name} ({self.file.name})"
-        return f"{self.name} in {self.file.name}"
+        return f"{self.name} in {self.file.name}" if self.file else self.name
 
 
 class RawValue(NamedTuple):
@@ -59,11 +57,8 @@ class RawValue(NamedTuple):
 
 
 def effective_environment(snapshot: Mapping[str, str]) -> Environment:
-    """Return the environment of the start with today's ``COVERALLS_*`` variables.
-
-    pytest-env and ``conftest.py`` may set ours; their changes to variables of the CI service are
-    for the tests.
-    """
+    """Return the environment of the start with today's ``COVERALLS_*`` variables."""
+    # pytest-env and conftest.py may set ours; their changes to others are for the tests.
     theirs = {name: snapshot[name] for name in snapshot if not name.startswith(PREFIX)}
     ours = {name: text for name, text in os.environ.items() if name.startswith(PREFIX)}
     return Environment({**theirs, **ours})
@@ -88,7 +83,6 @@ def gather(
     Args:
         config: for the ini file and the directories.
         options: a namespace with the flags' values.
-        env: the environment.
         reads_files: whether the ini file and ``.coveralls.yml`` count.
 
     Raises:
@@ -165,9 +159,6 @@ def _suggestion(name: str, names: Iterable[str], prefix: str = "") -> str:
     return f"; did you mean {prefix}{close[0]}?" if close else " is ignored"
 
 
-# --- .coveralls.yml ----------------------------------------------------------------------------
-
-
 def read_yml(root: Path) -> tuple[dict[str, RawValue], list[str]]:
     """Read ``.coveralls.yml`` below ``root``; return its settings, and notices.
 
@@ -212,9 +203,6 @@ def _from_yml(values: Any, path: Path) -> tuple[dict[str, RawValue], list[str]]:
     return found, notices
 
 
-# --- texts become values -----------------------------------------------------------------------
-
-
 def resolve(*layers: Mapping[str, RawValue], notices: Iterable[str] = ()) -> Settings:
     """Return the settings of ``layers``, the strongest layer first.
 
@@ -235,7 +223,9 @@ def resolve(*layers: Mapping[str, RawValue], notices: Iterable[str] = ()) -> Set
             told.append(f"{file.origin} names a file that does not exist, so it gives no token")
         elif _counts("repo_token", raw := _in_token_file(path, file.origin), told):
             found["repo_token"] = raw
-    tokens = [Secret(raw.text.strip()) for name, raw in found.items() if _is_token(name)]
+    tokens = [
+        Secret(raw.text.strip()) for name, raw in found.items() if OPTIONS[name].parser is TOKEN
+    ]
     try:
         values = {name: _value(name, raw) for name, raw in found.items()}
         origins = {name: raw.origin for name, raw in found.items()}
@@ -246,13 +236,9 @@ def resolve(*layers: Mapping[str, RawValue], notices: Iterable[str] = ()) -> Set
     return settings
 
 
-def _is_token(name: str) -> bool:
-    return OPTIONS[name].parser is TOKEN
-
-
 def _counts(name: str, raw: RawValue, notices: list[str]) -> bool:
     text = raw.text.strip()
-    if text and _is_token(name) and len(text) < SHORTEST_TOKEN:
+    if text and OPTIONS[name].parser is TOKEN and len(text) < SHORTEST_TOKEN:
         notices.append(f"{raw.origin} is ignored: a token has at least {SHORTEST_TOKEN} characters")
         return False
     return bool(text)

@@ -29,7 +29,6 @@ class Parser:
     Args:
         parse: raises ValueError for a text that is not accepted.
         accepts: these texts in words.
-        metavar: see argparse.
     """
 
     # A NamedTuple would cost half a millisecond of every run of pytest.
@@ -150,9 +149,6 @@ class Option:
     """Describe a setting: a row of the table.
 
     Args:
-        parser: of its text.
-        help: one short line.
-        default: its value if nobody sets it.
         also: another variable.
         accepted_from: see ``Origin.kind``.
         in_help: whether ``pytest --help`` describes its flag.
@@ -168,28 +164,15 @@ class Option:
         accepted_from: tuple[str, ...] = EVERYWHERE,
         in_help: bool = False,
     ) -> None:
-        self.name = ""
         self.parser, self.help, self.default = parser, help, default
         self.also, self.accepted_from, self.in_help = also, accepted_from, in_help
 
     def __set_name__(self, _: type, name: str) -> None:
         self.name = name
-
-    @property
-    def flag(self) -> str:
-        """Return the flag: ``base_dir`` is ``--coveralls-base-dir``."""
-        return "--coveralls-" + self.name.replace("_", "-")
-
-    @property
-    def ini(self) -> str:
-        """Return the ini key: ``base_dir`` is ``coveralls_base_dir``."""
-        return f"coveralls_{self.name}"
-
-    @property
-    def variables(self) -> tuple[str, ...]:
-        """Return the environment variables, the strongest first."""
-        own = f"COVERALLS_{self.name.upper()}"
-        return (own, self.also) if self.also else (own,)
+        self.flag = "--coveralls-" + name.replace("_", "-")
+        self.ini = f"coveralls_{name}"
+        own = f"COVERALLS_{name.upper()}"
+        self.variables = tuple(filter(None, (own, self.also)))  # the strongest first
 
     def arguments(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield its flags with their keywords for argparse."""
@@ -216,16 +199,9 @@ described_row: Any = partial(Option, in_help=True)
 
 
 class Settings:
-    """Hold the value of each setting.
+    """Hold the value of each setting, else its default."""
 
-    A dataclass of forty fields would cost each run of pytest 8 ms.
-
-    Args:
-        values: by name; the other settings have their defaults.
-        origins: of these values, by name.
-        notices: lines about the sources for the user.
-    """
-
+    # A dataclass of forty fields would cost each run of pytest 8 ms.
     def __init__(
         self,
         values: Mapping[str, Any] | None = None,

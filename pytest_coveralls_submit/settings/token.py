@@ -36,10 +36,7 @@ class Token:
 def choose_token(
     settings: Settings, service_name: str | None, env: Mapping[str, str]
 ) -> Token | None:
-    """Return the Coveralls token, else ``GITHUB_TOKEN`` on GitHub Actions.
-
-    A token that may not be sent to the host counts as none.
-    """
+    """Return the token that may be sent to the host."""
     withheld = why_withheld(settings, service_name, env)
     return None if withheld else _find_token(settings, service_name, env)
 

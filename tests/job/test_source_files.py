@@ -104,13 +104,6 @@ def test_lines_that_the_file_no_longer_has_are_dropped_and_told(tmp_path: Path) 
     assert found.notices == ("a.py was changed after it was measured: it has no line 9 any more",)
 
 
-def test_a_lone_cr_is_told(tmp_path: Path) -> None:
-    found = reading(tmp_path, a_file(tmp_path, b"a = 1\rb = 2\r\n", [1, 2]))
-
-    assert only(found).coverage == [1, 1]
-    assert found.notices == ("a.py has line ends that git and Coveralls do not count (a lone CR)",)
-
-
 # -- the entry ---------------------------------------------------------------------------------
 
 
