@@ -17,11 +17,10 @@ def github_event(
 
     GITHUB_SHA and GITHUB_REF become blank where they are those of the target branch.
     """
-    wanted = [name for name in names if name.startswith("event.")]
     event, problems = _read(env.get("GITHUB_EVENT_PATH", "").strip())
     if isinstance(event.get("workflow_run"), dict):
         event = _with_run_before(event, event["workflow_run"])
-    found = {name: text for name in wanted if (text := _dig({"event": event}, name)) is not None}
+    found = {name: text for name in names if (text := _dig({"event": event}, name)) is not None}
     if _names_the_base(env):
         found.update(GITHUB_SHA="", GITHUB_REF="")
     return found, problems

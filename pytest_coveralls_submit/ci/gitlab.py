@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from itertools import count, islice
 from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import quote, urlencode
 
@@ -22,7 +21,7 @@ from ..text import commit_id, escaped, is_loopback, json_object
 Ask: TypeAlias = Callable[[Call, bytes], Answer]  # makes a request with a body, once
 
 PER_PAGE = 20  # GitLab's own default; a page of 100 commits seldom fits into 64 KiB
-LIMIT = 1000  # commits among which the older API is searched
+PAGES = 51  # that are asked of the older API
 _SHOWN = 200  # characters shown of an error of GitLab
 # gitlabhq/gitlab-ci: lib/ci/api/api.rb is mounted at the first, older documentation has the other.
 _OLDER_PATHS = ("/ci/api/v1/commits", "/ci/commits")
@@ -195,27 +194,21 @@ def _announce_commit(api: _Api, project: str, status: Status, env: Mapping[str, 
     """
     push, sha = _push_event(env, status), status.head.id
     parameters = {"project_id": project, "project_token": api.token.reveal()}
-    known = _older_commits(api, parameters)
-    if sha in islice(known, LIMIT):
-        return f"GitLab: commit {sha[:8]} is known already, nothing to announce"
-    if next(known, None):
+    for page in range(1, PAGES + 1):
+        query = urlencode({**parameters, "page": page, "per_page": PER_PAGE})
+        listed = api.read(_older_answer(api, f"?{query}", b""), list, "list the commits")
+        if not listed:
+            break
+        if any(entry.get("sha") == sha for entry in listed if isinstance(entry, dict)):
+            return f"GitLab: commit {sha[:8]} is known already, nothing to announce"
+    else:
         raise GitLabError(
-            f"commit {sha[:8]} was not announced: GitLab lists more than {LIMIT} commits, and "
+            f"commit {sha[:8]} was not announced: GitLab lists more than 1000 commits, and "
             "would build one that it knows already again"
         )
     body = json.dumps({**parameters, "data": push}).encode()
     api.read(_older_answer(api, "", body), dict, "take the commit")
     return f"GitLab: commit {sha[:8]} was announced"
-
-
-def _older_commits(api: _Api, parameters: Mapping[str, str]) -> Iterator[str | None]:
-    """Yield the ids of all commits, the oldest first."""
-    for page in count(1):
-        query = urlencode({**parameters, "page": page, "per_page": PER_PAGE})
-        listed = api.read(_older_answer(api, f"?{query}", b""), list, "list the commits")
-        if not listed:
-            return
-        yield from (entry.get("sha") for entry in listed if isinstance(entry, dict))
 
 
 def _older_answer(api: _Api, query: str, body: bytes) -> Answer:

@@ -18,8 +18,6 @@ from pytest_coveralls_submit.ci.services import GENERIC, SERVICES, Service
 # A column filled from one and the same variable in all jobs would make them overwrite each other.
 WITHOUT_JOB_ID = {"google-cloud-build", "netlify", "surf", "vercel"}
 WITHOUT_NUMBER = {"surf"}
-IN_TURN = [*(service.name for service in SERVICES)]
-each_service = pytest.mark.parametrize("service", SERVICES, ids=IN_TURN)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -45,11 +43,11 @@ def test_every_service_has_an_example_and_a_source() -> None:
 
 def test_names_are_unique_and_the_generic_row_is_last() -> None:
     """The first row that runs wins; the generic one runs always."""
-    assert len(set(IN_TURN)) == len(SERVICES)
+    assert len({service.name for service in SERVICES}) == len(SERVICES)
     assert [service for service in SERVICES if not service.when] == [GENERIC] == [SERVICES[-1]]
 
 
-@each_service
+@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
 def test_the_number_is_shared_and_the_job_id_differs(service: Service) -> None:
     """Without the number a parallel build cannot be closed; with one id jobs overwrite."""
     numbers, ids = service.cells("service_number"), service.cells("service_job_id")
@@ -89,33 +87,24 @@ def test_a_blank_variable_is_unset(value: str) -> None:
     assert detect(everywhere(value)) == Build()
 
 
-@pytest.mark.parametrize("value", [*FALSE, "release-2", "main", HEAD])
-def test_a_word_is_no_pull_request(value: str) -> None:
+UNUSABLE = {
+    "service_pull_request": [*FALSE, "release-2", "main", HEAD],
+    "service_branch": NO_BRANCH,
+    "commit_sha": NO_COMMIT,
+}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [(field, value) for field, values in UNUSABLE.items() for value in values]
+)
+def test_a_value_of_another_kind_is_left_out(field: str, value: str) -> None:
     """Travis and Buildkite write ``false`` for no pull request."""
-    assert detect(everywhere(value)).service_pull_request is None
-
-
-@pytest.mark.parametrize("value", NO_BRANCH)
-def test_not_every_ref_is_a_branch(value: str) -> None:
-    """Each pull request's ref would be a branch of its own."""
-    assert detect(everywhere(value)).service_branch is None
-
-
-@pytest.mark.parametrize("value", NO_COMMIT)
-def test_only_an_id_is_a_commit(value: str) -> None:
-    assert detect(everywhere(value)).commit_sha is None
+    assert getattr(detect(everywhere(value)), field) is None
 
 
 @pytest.mark.parametrize("prefix", ["", "refs/heads/", "origin/", "refs/remotes/upstream/"])
 def test_a_branch_is_its_bare_name(prefix: str) -> None:
     assert detect({"CI_BRANCH": f"{prefix}topic/y"}).service_branch == "topic/y"
-
-
-@pytest.mark.parametrize("prefix", ["refs/tags/", "origin/tags/"])
-def test_a_tag_may_be_in_place_of_a_branch(prefix: str) -> None:
-    build = detect({"CI_BRANCH": f"{prefix}v1"})
-
-    assert (build.tag, build.service_branch) == ("v1", None)
 
 
 @pytest.mark.parametrize(

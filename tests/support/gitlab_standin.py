@@ -171,10 +171,8 @@ class GitLab(HTTPServer):
         entry: Json = next((it for it in push["commits"] if it["id"] == sha), {})
         author = entry.get("author") or {}
         commit: Json = {
-            "id": len(self.announced) + 1,
             "ref": re.sub(r"\Arefs/(tags|heads)/", "", push["ref"]),
             "sha": sha,
-            "project_id": PROJECT_ID,
             "before_sha": push.get("before"),
             "git_commit_message": entry.get("message"),
             "git_author_name": author.get("name"),
