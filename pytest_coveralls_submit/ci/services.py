@@ -130,6 +130,11 @@ _GITLAB_HEAD = "{CI_MERGE_REQUEST_EVENT_TYPE?} "
 # The number alone starts at 1 for each branch of a multibranch project: two builds would share it.
 _JENKINS_BUILD = Cell("{JOB_NAME}-{BUILD_NUMBER}", r"(.+?)(?:/[^/]*=[^/]*)?(-[^-]+)")
 
+_APPVEYOR_BUILD = (
+    "{APPVEYOR_URL}/project/{APPVEYOR_ACCOUNT_NAME}/{APPVEYOR_PROJECT_SLUG}"
+    "/builds/{APPVEYOR_BUILD_ID}"
+)
+
 GENERIC = Service(
     "{CI_NAME}",
     when=(),
@@ -379,14 +384,8 @@ SERVICES: tuple[Service, ...] = (
         target_branch="{APPVEYOR_REPO_BRANCH}",
         tag="{APPVEYOR_REPO_TAG_NAME}",
         commit_sha=("{APPVEYOR_PULL_REQUEST_HEAD_COMMIT}", _push("{APPVEYOR_REPO_COMMIT}")),
-        service_build_url=(
-            "{APPVEYOR_URL}/project/{APPVEYOR_ACCOUNT_NAME}/{APPVEYOR_PROJECT_SLUG}"
-            "/builds/{APPVEYOR_BUILD_ID}"
-        ),
-        service_job_url=(
-            "{APPVEYOR_URL}/project/{APPVEYOR_ACCOUNT_NAME}/{APPVEYOR_PROJECT_SLUG}"
-            "/builds/{APPVEYOR_BUILD_ID}/job/{APPVEYOR_JOB_ID}"
-        ),
+        service_build_url=_APPVEYOR_BUILD,
+        service_job_url=_APPVEYOR_BUILD + "/job/{APPVEYOR_JOB_ID}",
         repo_name="{APPVEYOR_REPO_NAME}",
         job_name="{APPVEYOR_JOB_NAME}",
     ),
@@ -597,20 +596,6 @@ SERVICES: tuple[Service, ...] = (
         commit_sha="{SURF_SHA1}",
         repo_name="{SURF_NWO}",
         job_name="{SURF_BUILD_NAME}",
-    ),
-    Service(
-        "buddy",
-        when="BUDDY",
-        documented_at="https://buddy.works/docs/pipelines/variables/default-variables",
-        service_number=("{BUDDY_RUN_HASH}", "{BUDDY_PIPELINE_ID}-{BUDDY_RUN_ID}"),
-        service_job_id="{BUDDY_ACTION_RUN_HASH}",
-        service_pull_request="{BUDDY_RUN_PR_NO}",
-        service_branch=("{BUDDY_RUN_PR_HEAD_BRANCH}", _push("{BUDDY_RUN_BRANCH}")),
-        target_branch="{BUDDY_RUN_PR_BASE_BRANCH}",
-        tag="{BUDDY_RUN_TAG}",
-        commit_sha="{BUDDY_RUN_COMMIT}",
-        service_build_url="{BUDDY_RUN_URL}",
-        repo_name="{BUDDY_REPO_SLUG}",
     ),
     Service(
         "heroku-ci",

@@ -433,21 +433,6 @@ SURF_REPO=https://github.com/octocat/repo SURF_SHA1=@HEAD
 => service_name=surf service_pull_request=14 service_branch=topic/y commit_sha=@HEAD
 repo_name=octocat/repo job_name=surf
 
-[buddy]
-CI=true BUDDY=true BUDDY_PIPELINE_ID=170873 BUDDY_ACTION_RUN_HASH=2b3c
-BUDDY_RUN_ID=12 BUDDY_RUN_PR_NO=17 BUDDY_RUN_PR_HEAD_BRANCH=topic/y BUDDY_RUN_PR_BASE_BRANCH=main
-BUDDY_RUN_COMMIT=@HEAD BUDDY_RUN_COMMIT_MESSAGE=Subject BUDDY_REPO_SLUG=octocat/repo
-BUDDY_RUN_URL=https://app.buddy.works/o/repo/pipelines/pipeline/170873/execution/5d6d
-=> service_name=buddy service_number=170873-12 service_job_id=2b3c service_pull_request=17
-service_branch=topic/y target_branch=main
-service_build_url=https://app.buddy.works/o/repo/pipelines/pipeline/170873/execution/5d6d
-commit_sha=@HEAD repo_name=octocat/repo
-
-[buddy tag < buddy]
-BUDDY_RUN_HASH=6e7f BUDDY_RUN_PR_NO= BUDDY_RUN_PR_HEAD_BRANCH= BUDDY_RUN_PR_BASE_BRANCH=
-BUDDY_RUN_TAG=v1
-=> service_number=6e7f service_pull_request= service_branch= target_branch= tag=v1
-
 [heroku ci]
 CI=true CI_NODE_INDEX=1 CI_NODE_TOTAL=2 HEROKU_TEST_RUN_BRANCH=topic/y
 HEROKU_TEST_RUN_COMMIT_VERSION=@HEAD HEROKU_TEST_RUN_ID=8a1b2c
