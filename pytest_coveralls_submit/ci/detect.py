@@ -56,8 +56,7 @@ class Build:
         return self.event_name == "workflow_run"
 
 
-_NOT_IN_ROWS = ("service_name", "merge_sha", "problems")
-_FROM_ROWS = [field.name for field in fields(Build) if field.name not in _NOT_IN_ROWS]
+_FROM_ROWS = {field.name for field in fields(Build)} - {"service_name", "merge_sha", "problems"}
 _OF_PULL_REQUESTS = ("target_branch", "head_ref", "diff_base_sha")
 
 

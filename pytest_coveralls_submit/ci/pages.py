@@ -12,15 +12,7 @@ from urllib.parse import quote
 from .. import child_process
 from ..errors import ProcessError
 from ..outcome import Built, ChangedFile, Failed, FileTotal, Outcome, Sent
-from ..output import (
-    RANGES,
-    build_line,
-    changed_lines_line,
-    first_of,
-    headline,
-    line_range,
-    with_link,
-)
+from ..output import RANGES, build_line, changed_lines_line, first_of, headline, line_range
 from ..text import escaped, percentage
 
 # GitHub drops further ones of a step (actions/toolkit#734).
@@ -221,7 +213,7 @@ def _least_covered_table(files: Sequence[FileTotal]) -> str:
 
 
 def _with_link(text: str, url: str | None) -> str:
-    return with_link(_as_markdown(text), f"<{escaped(url)}>" if url else None)
+    return _as_markdown(text) + (f" -> <{escaped(url)}>" if url else "")
 
 
 def _as_markdown(text: str) -> str:

@@ -10,15 +10,7 @@ from typing import Any
 from ..ci.detect import Build
 from ..ci.services import SERVICES
 from ..errors import ProcessError
-from ..git import (
-    COMMIT_DETAILS,
-    Commit,
-    Git,
-    Repository,
-    changed_between,
-    parents_of,
-    read_commit,
-)
+from ..git import COMMIT_DETAILS, Commit, Git, Repository, changed_between, parents_of, read_commit
 from ..text import commit_id, message_of, shorten_list
 from .identity import Identity
 
