@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from io import BytesIO
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from .errors import ProcessError
 from .git import Git, Repository, is_content, parents_of
@@ -24,17 +24,18 @@ if TYPE_CHECKING:
 
 DIFF_LIMIT = 64 * 1024 * 1024  # bytes read of a diff or a list of untracked files
 _DIFF_TIMEOUT = 10.0  # seconds
+# The changed lines of a file, ascending from 1; git's id of its new content, None if untracked.
+Change = tuple[list[range], str | None]
 # They overrule the user's configuration of git.
 _DIFF_OPTIONS = (
     *("-r", "-p", "-U0", "-M", "-l400", "-D", "--full-index", "--no-ext-diff", "--no-textconv"),
-    *("--no-color", "--src-prefix=a/", "--dst-prefix=b/", "--inter-hunk-context=0"),
+    *("--text", "--no-color", "--src-prefix=a/", "--dst-prefix=b/", "--inter-hunk-context=0"),
     *("--diff-algorithm=myers", "--indent-heuristic", "--ignore-submodules=all"),
 )
 _DEFAULT_BRANCHES = tuple(
     f"refs/remotes/origin/{name}" for name in ("HEAD", "main", "master", "trunk")
 )
 # https://git-scm.com/docs/diff-format
-_INDEX = re.compile(rb"index [0-9a-f]+\.\.([0-9a-f]+)")
 _HUNK = re.compile(rb"@@ -[0-9]+(?:,([0-9]+))? \+([0-9]+)(?:,([0-9]+))? @@")
 
 
@@ -45,7 +46,6 @@ class Base:
     repository: Repository = field(repr=False)
     commit: str
     head: str | None  # the commit that is compared; None for the work tree
-    reason: str  # why this commit, for -v
     notice: str = ""
 
 
@@ -66,22 +66,11 @@ class ChangedLinesResult:
     details: tuple[str, ...] = ()  # for -v
 
 
-class Change(NamedTuple):
-    """Hold the changed lines of one file."""
-
-    lines: list[range]  # ascending, counted from 1
-    blob: str | None = None  # git's id of the new content; zeros or None in the work tree
-
-
 # --- before the tests: the base ------------------------------------------------------------------
 
 
 def find_base(
-    settings: Settings,
-    build: Build,
-    git: Git,
-    *,
-    commit: str | None = None,
+    settings: Settings, build: Build, git: Git, *, commit: str | None = None
 ) -> Base | NoBase:
     """Find the commit to compare with; raise nothing.
 
@@ -89,7 +78,6 @@ def find_base(
     (https://github.com/shakacode/react_on_rails/pull/4819).
 
     Args:
-        settings, build, git: of the run.
         commit: id of the commit that the job is filed under.
     """
     is_gated = settings.changed_fail_under is not None
@@ -99,38 +87,37 @@ def find_base(
     if repository is None or git.problem:  # it may take 5 seconds a call
         return NoBase()
     is_pull_request = bool(settings.service_pull_request or build.service_pull_request)
-    notice = _not_in_this_clone(settings)
+    named = {"compare_sha": settings.compare_sha, "compare_ref": settings.compare_ref}
+    notice, target = "", None
     try:
-        target = _merged_with(repository, commit, build.commit_sha) if is_pull_request else None
-        for known, reason in _candidates(repository, settings, build, target):
-            if known is not None:
-                return Base(
-                    repository=repository,
-                    commit=known,
-                    head=git.checked_out if build.service_name else None,
-                    reason=reason,
-                    notice="" if "compare_" in reason else notice,
-                )
+        base = _present(repository, settings.compare_sha)
+        base = base or _fork_point(repository, *_refs(settings.compare_ref))
+        if base is None:
+            notice = " and ".join(
+                f"{name} {value} is not in this clone" for name, value in named.items() if value
+            )
+            if is_pull_request:
+                target = _merged_with(repository, commit, build.commit_sha)
+            base = _detected_base(repository, build, target)
     except ProcessError:
         return NoBase()
+    if base is not None:
+        head = git.checked_out if build.service_name else None
+        return Base(repository=repository, commit=base, head=head, notice=notice)
     if is_pull_request:
         return NoBase(_how_to_get_the_base(build, notice, is_merge=target is not None))
     return NoBase(notice)
 
 
-def _candidates(
-    repository: Repository, settings: Settings, build: Build, target: str | None
-) -> Iterator[tuple[str | None, str]]:
-    """Yield each possible base, or None, and its reason."""
-    sha, ref, branch = settings.compare_sha, settings.compare_ref, build.target_branch
-    yield _present(repository, commit_id(sha)), "compare_sha"
-    yield _fork_point(repository, _refs(ref)), f"where HEAD left {ref} (compare_ref)"
-    yield _present(repository, target), "the commit that the pull request is merged with"
-    named = _present(repository, commit_id(build.diff_base_sha))
-    yield named and (_merge_base(repository, named) or named), "the base that the CI service names"
-    yield _fork_point(repository, _refs(branch)), f"where HEAD left {branch}"
-    if build.service_name is None:
-        yield _fork_point(repository, _DEFAULT_BRANCHES), "where HEAD left the default branch"
+def _detected_base(repository: Repository, build: Build, target: str | None) -> str | None:
+    """Find the base without the settings; ``target`` is the commit merged with, if any."""
+    if base := _present(repository, target):
+        return base
+    if named := _present(repository, build.diff_base_sha):
+        return _fork_point(repository, named) or named
+    if base := _fork_point(repository, *_refs(build.target_branch)):
+        return base
+    return None if build.service_name else _fork_point(repository, *_DEFAULT_BRANCHES)
 
 
 def _merged_with(repository: Repository, *heads: str | None) -> str | None:
@@ -148,13 +135,10 @@ def _merged_with(repository: Repository, *heads: str | None) -> str | None:
     return None
 
 
-def _present(repository: Repository, commit: str | None) -> str | None:
+def _present(repository: Repository, name: str | None) -> str | None:
     """Return the whole id of a commit in this clone."""
-    if commit is None:
-        return None
-    whole = repository.resolve(commit)
-    # A branch may be named like an abbreviated id.
-    return whole if whole and whole.startswith(commit) else None
+    commit = commit_id(name)
+    return repository.resolve(commit) if commit else None
 
 
 def _refs(branch: str | None) -> tuple[str, ...]:
@@ -167,21 +151,13 @@ def _refs(branch: str | None) -> tuple[str, ...]:
     return tuple(place + branch for place in places)
 
 
-def _fork_point(repository: Repository, refs: Iterable[str]) -> str | None:
-    """Return where HEAD left the first existing ref."""
-    return next(filter(None, (_merge_base(repository, ref) for ref in refs)), None)
-
-
-def _merge_base(repository: Repository, commit: str) -> str | None:
-    return repository.run("merge-base", "HEAD", commit).stdout.decode().strip() or None
-
-
-def _not_in_this_clone(settings: Settings) -> str:
-    """Return a notice that names the user's base."""
-    named = {"compare_sha": settings.compare_sha, "compare_ref": settings.compare_ref}
-    texts = [f"{name} {value}" for name, value in named.items() if value]
-    verb = "are" if len(texts) > 1 else "is"
-    return f"{' and '.join(texts)} {verb} not in this clone" if texts else ""
+def _fork_point(repository: Repository, *names: str) -> str | None:
+    """Return where HEAD left the first name that exists."""
+    for name in names:
+        done = repository.run("merge-base", "HEAD", name)
+        if done.stdout:
+            return done.stdout.decode().strip()
+    return None
 
 
 def _how_to_get_the_base(build: Build, notice: str, *, is_merge: bool) -> str:
@@ -208,8 +184,8 @@ def _how_to_get_the_base(build: Build, notice: str, *, is_merge: bool) -> str:
 
 def needs_counting(base: Base | NoBase, settings: Settings) -> bool:
     """Tell whether `count_changed_lines` would print anything."""
-    has_something = isinstance(base, Base) or bool(base.problem)
-    return has_something or settings.changed_fail_under is not None
+    is_gated = settings.changed_fail_under is not None
+    return is_gated or isinstance(base, Base) or bool(base.problem)
 
 
 def count_changed_lines(
@@ -222,9 +198,6 @@ def count_changed_lines(
     """Run git's diff and count the covered lines.
 
     Args:
-        base: from `find_base`.
-        files: the measured files.
-        settings: of the run.
         may_fail: whether ``changed_fail_under`` applies.
     """
     if isinstance(base, NoBase):
@@ -246,7 +219,7 @@ def count_changed_lines(
         lines=counted if settings.changed_lines or settings.annotate else None,
         shortfall=shortfall if may_fail else "",
         notices=tuple(notices),
-        details=(f"changed lines are counted from {base.commit[:7]}: {base.reason}",),
+        details=(f"changed lines are counted from {base.commit[:7]}",),
     )
 
 
@@ -276,64 +249,45 @@ def read_changes(base: Base) -> dict[str, Change]:
         ProcessError: git failed, took too long or printed more than 64 MiB.
     """
     repository = replace(base.repository, seconds=_DIFF_TIMEOUT)
-    changed = _parse_diff(_diff(repository, base))
-    if base.head is None:
-        words = ("ls-files", "-z", "--others", "--exclude-standard")
-        untracked = repository.run(*words, limit=DIFF_LIMIT).stdout.split(b"\0")
-        every_line = Change([range(1, sys.maxsize)])
-        changed |= {_decoded_name(name): every_line for name in untracked if name}
-    return changed
-
-
-def _diff(repository: Repository, base: Base) -> bytes:
-    """Return git's diff, if possible with binary files."""
-    # .gitattributes may mark a text as binary.
-    command = ["diff-index" if base.head is None else "diff-tree", *_DIFF_OPTIONS]
-    commits = [base.commit, *([base.head] if base.head else []), "--"]
-    try:
-        done = repository.run(*command, "--text", *commits, limit=DIFF_LIMIT)
-    except ProcessError:
-        done = repository.run(*command, *commits, limit=DIFF_LIMIT)
+    command = ["diff-index", *_DIFF_OPTIONS, base.commit]
+    if base.head is not None:
+        command = ["diff-tree", *_DIFF_OPTIONS, base.commit, base.head]
+    done = repository.run(*command, "--", limit=DIFF_LIMIT)
     if done.status != 0:
         raise ProcessError(
             "git could not compare the commits; a partial clone (`filter`) lacks their files"
         )
-    return done.stdout
+    changed = _parse_diff(done.stdout)
+    if base.head is None:
+        words = ("ls-files", "-z", "--others", "--exclude-standard")
+        untracked = repository.run(*words, limit=DIFF_LIMIT).stdout.split(b"\0")
+        every_line = [range(1, sys.maxsize)]
+        changed |= {_decoded_name(name): (every_line, None) for name in untracked if name}
+    return changed
 
 
 def _parse_diff(diff: bytes) -> dict[str, Change]:
     """Return added and modified lines by the file's new name."""
     changed: dict[str, Change] = {}
-    name: str | None = None
-    blob: str | None = None
+    name = blob = None
     lines = BytesIO(diff)
     for line in lines:
         if line.startswith(b"index "):
-            index = _INDEX.match(line)
-            blob = index[1].decode() if index else None
+            blob = line.split()[1].rpartition(b"..")[2].decode()
         elif line.startswith(b"+++ "):
-            name = _new_name(line[len(b"+++ ") :])
+            # A tab ends a name with spaces in it. A deleted file has no name with "b/", nor has one
+            # that is quoted, for a control character, a quotation mark or a backslash in it.
+            printed = line.removeprefix(b"+++ b/").rstrip(b"\n").removesuffix(b"\t")
+            name = _decoded_name(printed) if line.startswith(b"+++ b/") else None
         elif line.startswith(b"@@ ") and (hunk := _HUNK.match(line)):
             old, start, new = (int(number or 1) for number in hunk.group(1, 2, 3))
             if name is not None and new:
-                changed.setdefault(name, Change([], blob)).lines.append(range(start, start + new))
-            _skip(lines, old + new)
+                changed.setdefault(name, ([], blob))[0].append(range(start, start + new))
+            # The content may look like a header; "\ No newline at end of file" may come between.
+            count = old + new
+            while count:
+                count -= not next(lines, b"-").startswith(b"\\")
     return changed
-
-
-def _skip(lines: Iterator[bytes], count: int) -> None:
-    """Skip a hunk's content: it may look like a header."""
-    while count:
-        # "\ No newline at end of file" may come between; content begins with "-" or "+"
-        count -= not next(lines, b"-").startswith(b"\\")
-
-
-def _new_name(printed: bytes) -> str | None:
-    """Return a header's file name; None for a deleted file."""
-    # A tab ends a name with spaces in it. Quoted is only one with a control character, a quotation
-    # mark or a backslash: its lines are not counted.
-    name = printed.rstrip(b"\n").removesuffix(b"\t")
-    return _decoded_name(name[len(b"b/") :]) if name.startswith(b"b/") else None
 
 
 def _decoded_name(name: bytes) -> str:

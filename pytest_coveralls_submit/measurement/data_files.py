@@ -10,9 +10,9 @@ import ntpath
 import os
 import shutil
 import sys
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import MeasurementError
@@ -52,8 +52,7 @@ def measure_data_files(
     Args:
         arguments: data files, and folders to search for them; without any, those that coverage's
             configuration names.
-        config_file: coverage's configuration; True for the one that coverage finds itself; False
-            to read none and to run no plugin.
+        config_file: coverage's configuration; True to search for it; False for none and no plugin.
         start: the current directory.
         top: the directory that names are relative to.
         names: of the repository's files.
@@ -65,15 +64,18 @@ def measure_data_files(
     with suppressed_warnings(), scratch_folder() as folder:
         cov, data_file = _configured(config_file, start)
         files = _data_files(arguments, start / data_file)
-        runs = _combine(cov, files, folder, start)
-        elsewhere = _find_elsewhere(cov.get_data().measured_files(), runs, start, top, names)
-        found = {path: top / alike[0] for path, alike in elsewhere.items() if len(alike) == 1}
+        _combine(cov, files, folder, start)
+        combined = cov.get_data()
+        elsewhere = _find_elsewhere(combined.measured_files(), start, top, frozenset(names))
+        found = {
+            path: _as_measured(str(top / name), cov, start)
+            for path, name in elsewhere.items()
+            if name
+        }
         if found:
-            combined = cov.get_data()
             cov, _ = _configured(config_file, start)
-            paths = {path: _as_measured(str(here), cov, start) for path, here in found.items()}
-            _add(cov.get_data(), combined, paths)
-        return _with_notices(measure(cov, start=start), start, elsewhere)
+            _add(cov.get_data(), combined, found)
+        return _without_unknown(measure(cov, start=start), start, elsewhere)
 
 
 def _configured(config_file: Path | bool, start: Path) -> tuple[Coverage, str]:
@@ -142,12 +144,10 @@ def _parallel(folder: Path, name: str) -> list[Path]:
 # -- combined in memory ------------------------------------------------------------------------
 
 
-def _combine(cov: Coverage, files: Sequence[Path], folder: Path, start: Path) -> list[set[str]]:
-    """Combine data files; return the measured paths of each."""
+def _combine(cov: Coverage, files: Sequence[Path], folder: Path, start: Path) -> None:
     import coverage
 
     copies: list[str] = []
-    runs: list[set[str]] = []
     kinds: dict[bool, Path] = {}
     for number, file in enumerate(files):
         copy = folder / f"{number}.db"
@@ -161,8 +161,7 @@ def _combine(cov: Coverage, files: Sequence[Path], folder: Path, start: Path) ->
             copy = folder / f"{number}-renamed.db"
             _add(coverage.CoverageData(str(copy)), stored, paths)
         copies.append(str(copy))
-        runs.append({paths.get(path, path) for path in measured})
-    if len(kinds) > 1:
+    if len(kinds) > 1:  # coverage's own message names the copies
         raise MeasurementError(
             f"{kinds[True]} measured branches and {kinds[False]} did not, so that they cannot "
             "be combined: set `[run] branch` alike for all runs"
@@ -172,7 +171,6 @@ def _combine(cov: Coverage, files: Sequence[Path], folder: Path, start: Path) ->
             cov.combine(copies, keep=True)
     except (coverage.CoverageException, OSError) as error:
         raise MeasurementError(f"the data cannot be combined: {message_of(error)}") from None
-    return runs
 
 
 def _opened(file: Path, copy: Path) -> CoverageData:
@@ -189,16 +187,11 @@ def _opened(file: Path, copy: Path) -> CoverageData:
     except OSError as error:
         raise MeasurementError(f"{file} cannot be read: {error.strerror or error}") from None
     except coverage.CoverageException as error:
-        text = message_of(error).replace(str(copy), str(file))
-        if "schema:" in text:
-            version = coverage.__version__
-            text += f"; coverage {version} reads it here: measure and report with the same version"
-        raise MeasurementError(text) from None
+        raise MeasurementError(message_of(error).replace(str(copy), str(file))) from None
     return stored
 
 
 def _add(data: CoverageData, added: CoverageData, paths: Mapping[str, str]) -> None:
-    """Add data, with other paths for some of its files."""
     data.update(added, map_path=lambda path: paths.get(path, path))
 
 
@@ -227,88 +220,57 @@ def _as_measured(path: str, cov: Coverage, start: Path) -> str:
 
 
 def _find_elsewhere(
-    measured: Iterable[str],
-    runs: Sequence[set[str]],
-    start: Path,
-    top: Path,
-    names: Iterable[str],
-) -> dict[str, list[str]]:
-    """Find the possible names of each path from another machine.
-
-    Args:
-        measured: the paths of all data files, mapped by [paths].
-        runs: the paths of each data file.
-        start, top, names: as for `measure_data_files`.
-    """
-    gone = [path for path in measured if not os.path.exists(start / path)]  # noqa: PTH110
-    gone = [path for path in gone if not was_removed(path, top)]
+    measured: Iterable[str], start: Path, top: Path, names: frozenset[str]
+) -> dict[str, str]:
+    """Return the name of each path from another machine; empty if none or several may be it."""
+    gone = [
+        path
+        for path in sorted(measured)
+        if not os.path.exists(start / path) and not _was_removed(path, top)  # noqa: PTH110
+    ]
+    packages = {ntpath.dirname(path) for path in gone if ntpath.basename(path) == "__init__.py"}
     by_end = group_by_end(names if gone else ())
-    found = {path: _sharing_package(path, by_end) for path in sorted(gone)}
-    for run in runs:
-        modules = [path for path in run if found.get(path) == []]
-        if not modules:
-            continue
-        # A test may copy a file: its run knows the module itself by another path.
-        known = {str(start / path) for path in run}
-        known |= {str(top / name) for path in run for name in found.get(path, ())[:1]}
-        for path in modules:
-            alike = _modules_named(path, by_end, run)
-            found[path] = [name for name in alike if str(top / name) not in known]
+    found = {}
+    for path in gone:
+        alike = _sharing_package(path, by_end)
+        if not alike and ntpath.dirname(path) not in packages:
+            file = ntpath.basename(path)
+            alike = [
+                name
+                for name in by_end.get(file, ())
+                if f"{name.removesuffix(file)}__init__.py" not in names
+            ]
+        found[path] = alike[0] if len(alike) == 1 else ""
     return found
 
 
-def was_removed(path: str, top: PurePath) -> bool:
-    """Tell whether a file that is not here was removed from this checkout, not moved."""
-    place = type(top)(path)
+def _was_removed(path: str, top: Path) -> bool:
+    """Tell whether a file was removed from this checkout, not from an environment in it."""
+    place = Path(path)
     return place.is_relative_to(top) and not installed_name(place.as_posix())
 
 
 def _sharing_package(path: str, by_end: Mapping[str, Sequence[str]]) -> list[str]:
     """Return the names with the longest common end, two components or more."""
     path = path.replace("\\", "/")
-    # An installed file has its whole name below site-packages in common.
-    least = (installed_name(path) or "").count("/") + 1
     lengths = {name: common_end(path, name) for name in by_end.get(ending(path, 2), ())}
     longest = max(lengths.values(), default=0)
-    return [name for name, length in lengths.items() if length == longest >= max(least, 2)]
+    return [name for name, length in lengths.items() if length == longest > 1]
 
 
-def _modules_named(
-    path: str, by_end: Mapping[str, Sequence[str]], run: Collection[str]
-) -> list[str]:
-    """Return modules without a package and with the same file name."""
-    file = ntpath.basename(path)  # it splits at both separators
-    in_package = f"{path.removesuffix(file)}__init__.py" in run
-    if in_package or "/" in (installed_name(path.replace("\\", "/")) or ""):
-        return []
-    names = []
-    for name in by_end.get(file, ()):
-        marker = f"{name.removesuffix(file)}__init__.py"
-        if marker not in by_end.get(ending(marker, 2), ()):
-            names.append(name)
-    return names
-
-
-def _fix(path: str) -> str:
-    """Return what to do about a path that is not here, measured on any system."""
-    return _FIX if path.startswith("/") or ntpath.isabs(path) else _FIX_RELATIVE
-
-
-def _with_notices(
-    measurement: Measurement, start: Path, elsewhere: Mapping[str, Sequence[str]]
+def _without_unknown(
+    measurement: Measurement, start: Path, elsewhere: Mapping[str, str]
 ) -> Measurement:
     """Name the files left out; raise if no file remains."""
     failed = {str(start / path): reason for path, reason in measurement.failed.items()}
     left_out = [path for path in elsewhere if failed.pop(str(start / path), None)]
-    ambiguous = [path for path in left_out if elsewhere[path]]
-    unknown = [path for path in left_out if not elsewhere[path]]
-    notices = []
-    if unknown:
-        text = f"left out {count_of(len(unknown), 'file')} whose sources are not here"
-        notices.append(f"{text}: {shorten_list(unknown)}; {_fix(unknown[0])}")
-    for path in ambiguous[:5]:
-        names = " or ".join(elsewhere[path][:5])
-        notices.append(f"left out {path}, which may be {names}; {_fix(path)}")
-    if left_out and not failed and not measurement.files:
-        raise MeasurementError("; ".join(notices))
-    return replace(measurement, failed=failed, notices=tuple(notices))
+    if not left_out:
+        return measurement
+    is_absolute = left_out[0].startswith("/") or ntpath.isabs(left_out[0])
+    notice = (
+        f"left out {count_of(len(left_out), 'file')} whose sources are missing or ambiguous here: "
+        f"{shorten_list(left_out)}; {_FIX if is_absolute else _FIX_RELATIVE}"
+    )
+    if not failed and not measurement.files:
+        raise MeasurementError(notice)
+    return replace(measurement, failed=failed, notices=(notice,))

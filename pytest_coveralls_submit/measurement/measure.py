@@ -116,31 +116,21 @@ def _from_json(
 ) -> tuple[dict[str, FileCoverage], dict[str, str]]:
     """Build files and failures from the public JSON report."""
     failed: dict[str, str] = {}
+    report: dict[str, Any] = {}
     with scratch_folder() as folder:
         outfile = folder / "report.json"
-        whole = _json_report(cov, None, outfile)
-        report = {} if isinstance(whole, Exception) else whole
-        reported = {os.path.realpath(name) for name in report}
-        for path in sorted(cov.get_data().measured_files() or measured):
-            if os.path.realpath(path) in reported:
-                continue
-            one = _json_report(cov, [path], outfile)
-            if not isinstance(one, Exception):
-                report.update(one)
-            elif type(one).__name__ != "NoDataError" and is_reported(path, one):  # else omitted
-                failed[path] = one_line(one)
+        with contextlib.suppress(Exception):  # it raises where no file is left to report
+            cov.json_report(outfile=str(outfile), ignore_errors=True)
+            report = loads(outfile.read_text("utf-8"))["files"]
+    reported = {os.path.realpath(name) for name in report}
+    for path in sorted(cov.get_data().measured_files() or measured):
+        if os.path.realpath(path) not in reported:
+            try:
+                cov.analysis2(path)  # an omitted file raises nothing
+            except Exception as error:  # noqa: BLE001  plugins may raise anything
+                if is_reported(path, error):
+                    failed[path] = one_line(error)
     return {name: _from_report(cov, name, file) for name, file in report.items()}, failed
-
-
-def _json_report(
-    cov: Coverage, morfs: list[str] | None, outfile: Path
-) -> dict[str, Any] | Exception:
-    try:
-        cov.json_report(morfs, outfile=str(outfile), ignore_errors=morfs is None)
-        files: dict[str, Any] = loads(outfile.read_text("utf-8"))["files"]
-    except Exception as error:  # noqa: BLE001  the caller tells them apart
-        return error
-    return files
 
 
 def _from_report(cov: Coverage, name: str, file: Mapping[str, Any]) -> FileCoverage:
@@ -152,10 +142,8 @@ def _from_report(cov: Coverage, name: str, file: Mapping[str, Any]) -> FileCover
             _destinations(file["missing_branches"]),
             file["excluded_lines"],
         )
-    executed = set(file["executed_lines"])
-    if len(executed) + len(file["missing_lines"]) != file["summary"]["num_statements"]:
-        # Older releases list lines among the executed that are no statements.
-        executed &= set(cov.analysis2(name)[1])
+    # Older releases list lines among the executed that are no statements.
+    executed = set(file["executed_lines"]).intersection(cov.analysis2(name)[1])
     missing = array("i", file["missing_lines"])
     return FileCoverage(name, array("i", sorted(executed)), missing, branches)
 

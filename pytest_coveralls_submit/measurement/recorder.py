@@ -74,9 +74,8 @@ def is_reported(path: str, error: Exception) -> bool:
 
 
 def _from_analysis(analysis: Any) -> FileCoverage:
-    has_arcs = analysis.has_arcs
     branches = None
-    if has_arcs() if callable(has_arcs) else has_arcs:
+    if analysis.has_arcs:
         branches = number_branches(
             analysis.branch_stats(),
             analysis.executed_branch_arcs(),
