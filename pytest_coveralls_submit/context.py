@@ -68,7 +68,6 @@ class RunContext:
         return RunFacts(
             host=settings.host,
             service_number=number,
-            repo_name=settings.repo_name or self.build.repo_name,
             ci=self.build.service_name,
             service_name=service_name,
             service_name_source=str(name) if name is not None else None,

@@ -39,7 +39,6 @@ class RunFacts:
 
     host: str
     service_number: str | None = None
-    repo_name: str | None = None
     ci: str | None = None  # the service that was detected
     service_name: str | None = None  # in the job
     service_name_source: str | None = None  # None where it was detected
@@ -77,11 +76,8 @@ def judge_webhook(answer: Answer, facts: RunFacts) -> Verdict:
 
 
 def token_mismatch(facts: RunFacts) -> str | None:
-    """Return why service name and token do not fit together.
-
-    With the name ``github`` Coveralls takes the token for GitHub's, with any other for its own;
-    with Travis' names it asks Travis for the job.
-    """
+    """Return why service name and token do not fit together."""
+    # With the name "github" Coveralls takes the token for GitHub's, with any other for its own.
     source = f" (from {facts.service_name_source})" if facts.service_name_source else ""
     name = f'service name "{facts.service_name}"{source}'
     token = f"the token (from {facts.token_source})"
@@ -213,11 +209,9 @@ def _token(it: _Refusal) -> Advice:
 
 
 def _github_token(it: _Refusal) -> Advice:
-    repository = f"{it.facts.repo_name or 'this repository'} on {it.server}"
-    page_token = "the token from the repository's page"  # noqa: S105
     return (
-        f"{it.token} gives no access to {repository}: add the repository there,",
-        f"set {SET_GITHUB_TOKEN} in this step, or COVERALLS_REPO_TOKEN to {page_token};",
+        f"{it.token} gives no access to the repository on {it.server}: add the repository there,",
+        f"set {SET_GITHUB_TOKEN} in this step, or use the token from its page;",
         "if it worked before, press Sync there, and look at https://www.githubstatus.com",
     )
 
@@ -226,12 +220,10 @@ def _common_rules(it: _Refusal) -> Iterator[Advice]:
     if "processing error" in it.message:
         yield "processing-error", f"{it.server} had trouble with this job; {UNAFFECTED}"
     proxy = it.answer.proxy or "the proxy"
-    if it.has(407) or it.failed(r"\b407\b"):
+    if it.has(407) or (it.answer.proxy and it.failed("(?i)proxy|SOCKS")):
         advice = "http://USER:PASSWORD@HOST:PORT"
-        yield "proxy", f"put user and password into the variable of {proxy}: {advice}"
-    if it.answer.proxy and it.failed("(?i)proxy|SOCKS"):
         host = urlsplit(it.facts.host).hostname
-        yield "proxy", f"check the variable of {proxy}, or add {host} to NO_PROXY"
+        yield "proxy", f"check the variable of {proxy}: {advice}, or add {host} to NO_PROXY"
     yield from _fault_rules(it) if it.has(0) else _status_rules(it)
 
 

