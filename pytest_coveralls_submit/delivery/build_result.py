@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from itertools import chain, repeat
 from time import sleep
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,7 +18,7 @@ from ..outcome import BuildResult
 from ..text import commit_id, json_object
 from .sender import Answer, Call, Policy, send
 
-PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0)  # seconds; the last is repeated
+LONGEST_PAUSE = 15.0  # seconds
 QUESTION_TIMEOUT = 10.0
 PAGE = re.compile(r"/(builds|jobs)/([0-9]{1,20})/?$")
 
@@ -37,8 +36,6 @@ def wait_for_build(
 
     Args:
         url: the page of the build, or of its only job; only its number is used.
-        host: base URL of the server.
-        env: the environment of session start.
         commit: of the job; a single job's page does not tell the change, the commit's does.
 
     Raises:
@@ -62,8 +59,8 @@ def _poll(
     page: str, seconds: float, ask: Callable[[str, float], Answer]
 ) -> tuple[dict[str, Any], str]:
     """Return a build with a percentage, or the problem."""
-    waited = 0.0
-    for longest in chain(PAUSES, repeat(PAUSES[-1])):
+    waited, pause = 0.0, 1.0
+    while True:
         answer = ask(page, seconds - waited)
         if shown := _shown_instead(answer):
             return {}, f"private builds can only be viewed when logged in (the server sent {shown})"
@@ -71,12 +68,12 @@ def _poll(
         if _percent(build) is not None:
             return build, ""
         waited += answer.seconds
-        step = min(longest, seconds - waited)
-        if step <= 0:
-            break
-        waited += step
-        sleep(step)
-    return {}, "still processing"
+        if waited >= seconds:
+            return {}, "still processing"
+        pause = min(pause, LONGEST_PAUSE, seconds - waited)
+        sleep(pause)
+        waited += pause
+        pause *= 2
 
 
 def _ask(url: str, seconds: float, *, env: Mapping[str, str], policy: Policy) -> Answer:
