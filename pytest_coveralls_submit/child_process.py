@@ -29,11 +29,8 @@ COLLECT_TIMEOUT = 1.0  # seconds; on a dead network disk even a killed child sta
 
 
 def _original(module: ModuleType, name: str) -> Any:
-    """Return a function as it was before ``python -m gevent.monkey``.
-
-    gevent's ``posix_spawn`` leaves the collecting of a child to its event loop, which misses one
-    that ends too soon.
-    """
+    """Return a function as it was before ``python -m gevent.monkey``."""
+    # gevent's event loop misses a child of its posix_spawn that ends too soon.
     monkey = sys.modules.get("gevent.monkey")
     return monkey.get_original(module.__name__, name) if monkey else getattr(module, name)
 

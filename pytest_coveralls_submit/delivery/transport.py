@@ -14,7 +14,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from http.client import BadStatusLine, HTTPException, RemoteDisconnected
 from typing import Any, NamedTuple
@@ -185,19 +185,14 @@ def _shown(proxy: str) -> str:
 
 def _bounded_text(response: requests.Response) -> tuple[str, bool]:
     """Return the body up to the limit; tell if whole."""
-    content = bytearray()
-    try:
-        while len(content) < BODY_LIMIT:
-            block = response.raw.read(min(4096, BODY_LIMIT - len(content)), decode_content=False)
-            if not block:
-                break
-            content += block
+    content, is_whole, raw = bytearray(), False, response.raw
     # A ValueError is http.client's for a chunk without a length.
-    except (urllib3.exceptions.HTTPError, HTTPException, OSError, ValueError):
-        return content.decode("utf-8", "replace"), False
-    # urllib3 1 takes an answer for whole that is shorter than it was announced.
-    missing = len(content) < BODY_LIMIT and bool(getattr(response.raw, "length_remaining", 0))
-    return content.decode("utf-8", "replace"), not missing
+    with suppress(urllib3.exceptions.HTTPError, HTTPException, OSError, ValueError):
+        while block := raw.read(min(4096, BODY_LIMIT - len(content)), decode_content=False):
+            content += block
+        # urllib3 1 takes an answer for whole that is shorter than it was announced.
+        is_whole = len(content) == BODY_LIMIT or not getattr(raw, "length_remaining", 0)
+    return content.decode("utf-8", "replace"), is_whole
 
 
 def _answered(response: requests.Response, text: str, is_whole: bool) -> Attempt:
