@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -75,23 +76,12 @@ def test_a_job_of_nothing_known_has_a_time_alone() -> None:
 
 
 def test_a_job_of_git_alone_has_commit_and_branch() -> None:
-    """On a developer's machine git says it all."""
+    remote = {"name": "origin", "url": "https://host/o/r.git"}
     assert composed(git=GIT) == {
         "service_branch": "topic/y",
         "commit_sha": SHA,
         "run_at": NOW,
-        "git": {
-            "head": {
-                "id": SHA,
-                "author_name": "Ada",
-                "author_email": "ada@example.org",
-                "committer_name": "Bert",
-                "committer_email": "bert@example.org",
-                "message": "Water the garden\n\nDaily.",
-            },
-            "branch": "topic/y",
-            "remotes": [{"name": "origin", "url": "https://host/o/r.git"}],
-        },
+        "git": {"head": asdict(HEAD), "branch": "topic/y", "remotes": [remote]},
     }
 
 
@@ -202,64 +192,46 @@ def test_gits_remotes_come_before_the_ci_services() -> None:
     }
 
 
-def test_a_tag_stands_in_for_a_branch() -> None:
-    assert composed(build=Build(tag="v1.0"))["service_branch"] == "v1.0"
-
-
 @pytest.mark.parametrize(
-    ("build", "branch"),
+    ("set_branch", "build", "branch"),
     [
-        (Build(service_pull_request="7", target_branch="topic/y"), None),
-        (Build(service_pull_request="7", target_branch="main"), "topic/y"),
-        (Build(service_pull_request="7"), "topic/y"),
-        (Build(event_name="workflow_run"), None),
+        ("", Build(tag="v1.0"), "v1.0"),
+        ("HEAD", Build(service_branch="b"), "b"),
+        ("", Build(service_pull_request="7", target_branch="topic/y"), None),
+        ("", Build(service_pull_request="7", target_branch="main"), "topic/y"),
+        ("", Build(event_name="workflow_run"), None),
     ],
 )
-def test_what_is_checked_out_may_be_another_branch(build: Build, branch: str | None) -> None:
+def test_the_branch_may_be_another_than_the_one_checked_out(
+    set_branch: str, build: Build, branch: str | None
+) -> None:
     """Drone checks out the target of a pull request, and merges what it may have no name of."""
-    assert composed(build=build, git=GIT).get("service_branch") == branch
+    made = composed(settings(service_branch=set_branch), build, GIT)
 
-
-def test_a_setting_that_calls_the_branch_head_is_passed_over() -> None:
-    """``git rev-parse --abbrev-ref HEAD`` says so on a detached checkout; it is no branch."""
-    made = composed(settings(service_branch="HEAD"), Build(service_branch="b"))
-
-    assert (made["service_branch"], made["git"]) == ("b", {"branch": "b"})
+    assert (made.get("service_branch"), made["git"].get("branch")) == (branch, branch)
 
 
 # -- the service's name ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("token", "service", "repo_name"),
+    ("texts", "build", "token", "service", "repo_name"),
     [
-        (COVERALLS_TOKEN, "github-actions", None),
-        (GITHUB_TOKEN, "github", "octo/sample"),
-        (None, "github-actions", None),
+        ({}, GITHUB, COVERALLS_TOKEN, "github-actions", None),
+        ({}, GITHUB, GITHUB_TOKEN, "github", "octo/sample"),
+        ({}, GITHUB, None, "github-actions", None),
+        ({"service_name": "my-ci"}, GITHUB, GITHUB_TOKEN, "my-ci", None),
+        ({"service_name": "github"}, GITHUB, COVERALLS_TOKEN, "github", "octo/sample"),
+        ({"repo_name": "a/b"}, Build(service_name="drone"), COVERALLS_TOKEN, "drone", "a/b"),
     ],
 )
-def test_on_github_the_kind_of_token_decides_the_service_name(
-    token: Token | None, service: str, repo_name: str | None
+def test_setting_or_kind_of_token_decides_the_service_name(
+    texts: dict[str, str], build: Build, token: Token | None, service: str, repo_name: str | None
 ) -> None:
     """Coveralls reads the token as GitHub's under the name ``github``, with the repository."""
-    made = composed(build=GITHUB, token=token)
+    made = composed(settings(**texts), build, token=token)
 
     assert (made["service_name"], made.get("repo_name")) == (service, repo_name)
-
-
-def test_a_service_name_that_is_set_holds() -> None:
-    """``github`` then needs the repository's name."""
-    named = composed(settings(service_name="my-ci"), GITHUB, token=GITHUB_TOKEN)
-    github = composed(settings(service_name="github"), GITHUB)
-
-    assert (named["service_name"], "repo_name" in named) == ("my-ci", False)
-    assert (github["service_name"], github["repo_name"]) == ("github", "octo/sample")
-
-
-def test_a_repository_that_is_set_is_sent_everywhere() -> None:
-    made = composed(settings(repo_name="a/b"), Build(service_name="drone", repo_name="c/d"))
-
-    assert made["repo_name"] == "a/b"
 
 
 # -- flags -------------------------------------------------------------------------------------
@@ -294,16 +266,17 @@ def test_a_flag_is_a_template_or_for_parallel_builds_one_of_its_own(
 
 @pytest.mark.parametrize(
     ("template", "unknown"),
-    [("{pyhton}", "pyhton"), ("a-{python}-{matrix.os}", "matrix.os"), ("{}", "")],
+    [("a-{python}-{matrix.os}", "matrix.os"), ("{}", ""), ("{s3cret-t0ken}", "[secret]")],
 )
 def test_an_unknown_placeholder_is_an_error_that_lists_the_known(
     template: str, unknown: str
 ) -> None:
     with pytest.raises(SettingsError) as caught:
-        head.flag_name(settings(flag_name=template), Build(), {})
+        head.flag_name(settings(flag_name=template, repo_token="s3cret-t0ken"), Build(), {})
 
+    shown = template.replace("s3cret-t0ken", "[secret]")
     assert str(caught.value) == (
-        f'COVERALLS_FLAG_NAME is "{template}": {{{unknown}}} is unknown; '
+        f'COVERALLS_FLAG_NAME is "{shown}": {{{unknown}}} is unknown; '
         "expected {python} {os} {arch} {toxenv} {job} {node_index}"
     )
 

@@ -101,13 +101,6 @@ def test_any_text_is_a_base_url_or_refused(text: str) -> None:
         assert parse(url) == url
 
 
-def test_a_boolean_has_a_flag_for_either_value() -> None:
-    assert [flag for flag, _ in OPTIONS["compress"].arguments()] == [
-        "--coveralls-compress",
-        "--no-coveralls-compress",
-    ]
-
-
 def test_the_help_is_short(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     ours = pytester.runpytest_subprocess("--help", "-p", "pytest_coveralls_submit.plugin").outlines
@@ -122,10 +115,3 @@ def test_the_help_is_short(pytester: pytest.Pytester, monkeypatch: pytest.Monkey
     for option in OPTIONS.values():
         assert (f"  {option.ini} (string):" in ours) == ("ini" in option.accepted_from)
         assert len(option.help) <= 56, "it takes two lines of the help"
-
-
-def test_hidden_flags_are_accepted(pytester: pytest.Pytester) -> None:
-    config = pytester.parseconfig("--coveralls-retries=3", "--no-coveralls-strict")
-
-    assert config.option.coveralls_retries == "3"
-    assert config.option.coveralls_strict == "false"

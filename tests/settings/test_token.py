@@ -6,9 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from pytest_coveralls_submit.ci.detect import Build
-from pytest_coveralls_submit.errors import SettingsError
-from pytest_coveralls_submit.job.identity import flag_name
 from pytest_coveralls_submit.settings.sources import Origin, RawValue, from_variables, resolve
 from pytest_coveralls_submit.settings.table import COVERALLS, Settings
 from pytest_coveralls_submit.settings.token import choose_token, why_withheld
@@ -45,12 +42,6 @@ def test_a_github_token_is_known_by_its_start(text: str, is_github: bool) -> Non
 
     assert token is not None
     assert (token.is_github, token.origin) == (is_github, "COVERALLS_REPO_TOKEN")
-
-
-def test_a_coveralls_token_comes_before_githubs() -> None:
-    env = {"GITHUB_TOKEN": "ghs_x1234567"}
-
-    assert token_of(settings(token="c0fee-c0fee"), GITHUB, env) == "c0fee-c0fee"
 
 
 @pytest.mark.parametrize(
@@ -120,13 +111,3 @@ def test_the_token_of_a_github_enterprise_server_is_not_shown_to_coveralls_io(
 
     assert token_of(settings(host=host), GITHUB, env) == ("ghs_x1234567" if sent else None)
     assert sent or f"GITHUB_TOKEN belongs to {server} and is not valid elsewhere" in str(reason)
-
-
-def test_a_token_in_place_of_the_flags_name_is_not_quoted() -> None:
-    """The message about a placeholder would show it."""
-    names = {"COVERALLS_FLAG_NAME": "{s3cret-t0ken}", "COVERALLS_REPO_TOKEN": "s3cret-t0ken"}
-
-    with pytest.raises(SettingsError, match="is unknown") as caught:
-        flag_name(resolve(from_variables(names, Path())), Build(), {})
-
-    assert "s3cret-t0ken" not in str(caught.value)
