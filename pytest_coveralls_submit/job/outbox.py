@@ -142,11 +142,7 @@ def remove(path: Path) -> str | None:
 
 
 def write(job_bytes: bytes, path: Path) -> None:
-    """Write a job to a file, whole or not at all.
-
-    Raises:
-        OSError: it cannot be written.
-    """
+    """Write a job to a file, whole or not at all."""
     if path.exists() and not path.is_file():  # a pipe or device
         path.write_bytes(job_bytes)
         return

@@ -164,23 +164,17 @@ def test_a_setting_beats_the_ci_service_beats_git(
     assert made["service_number"] == "2"
 
 
-def test_another_commit_than_gits_is_not_given_gits_author() -> None:
-    made = composed(settings(commit_sha="1234567"), Build(author_name="Cleo"), GIT)
-
-    assert made["git"]["head"] == {"id": "1234567", "author_name": "Cleo"}
-
-
 def test_git_knows_its_own_commit_best_and_the_ci_fills_gaps() -> None:
     """Each field by itself: mailmap and whole message are git's."""
     git = Git(head=Commit(id=SHA, author_name="Ada"))
-    build = Build(commit_sha=SHA, author_name="ada", author_email="a@b", message="short")
+    build = Build(author_name="ada", author_email="a@b", message="short")
+    known = {"author_email": "a@b", "message": "short"}
 
-    assert composed(build=build, git=git)["git"]["head"] == {
-        "id": SHA,
-        "author_name": "Ada",
-        "author_email": "a@b",
-        "message": "short",
-    }
+    made = composed(build=build, git=git)
+    other = composed(settings(commit_sha="1234567"), build, git)
+
+    assert made["git"]["head"] == {"id": SHA, "author_name": "Ada", **known}
+    assert other["git"]["head"] == {"id": "1234567", "author_name": "ada", **known}
 
 
 def test_gits_remotes_come_before_the_ci_services() -> None:

@@ -149,19 +149,6 @@ def test_source_text_is_decoded_as_the_file_says(
     assert only(reading(tmp_path, file)).source is None
 
 
-@pytest.mark.parametrize("content", [b"a = '\xe9'\n", b"# coding: klingon\na = 1\n"])
-def test_a_python_file_that_cannot_be_decoded_is_left_out_and_named(
-    tmp_path: Path, content: bytes
-) -> None:
-    files = a_file(tmp_path, content, [1]), a_file(tmp_path, b"x = 1\n", [1], name="good.py")
-
-    found = reading(tmp_path, *files, include_source=True)
-
-    assert only(found).name == "good.py"
-    assert list(found.unreadable) == [str(tmp_path / "a.py")]
-    assert len(reading(tmp_path, *files).files) == 2
-
-
 @pytest.mark.parametrize(
     "content", [b"", b"\n\n", b" \t\r\n\x0c", b"\xef\xbb\xbf", "\u3000\n".encode()]
 )
@@ -180,15 +167,22 @@ def test_a_blank_file_is_left_out_with_source_text_only(tmp_path: Path, content:
 # -- what is left out --------------------------------------------------------------------------
 
 
-def test_what_cannot_be_read_is_left_out_and_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("include_source", [True, False])
+def test_what_cannot_be_read_is_left_out_and_named(tmp_path: Path, include_source: bool) -> None:
+    """With source text also Python files that cannot be decoded."""
     good = a_file(tmp_path, b"x = 1\n", [1])
-    bad = (tmp_path / "gone.py", tmp_path)
+    gone = [measured(path, [1]) for path in (tmp_path / "gone.py", tmp_path)]
+    undecodable = [
+        a_file(tmp_path, b"a = '\xe9'\n", [1], name="utf.py"),
+        a_file(tmp_path, b"# coding: klingon\na = 1\n", [1], name="klingon.py"),
+    ]
 
-    found = reading(tmp_path, *(measured(path, [1]) for path in bad), good)
+    found = reading(tmp_path, *gone, *undecodable, good, include_source=include_source)
 
-    assert only(found).name == "a.py"
-    assert list(found.unreadable) == [str(path) for path in bad]
+    left_out = gone + undecodable if include_source else gone
+    assert list(found.unreadable) == [file.path for file in left_out]
     assert all(found.unreadable.values())
+    assert len(found.files) == 5 - len(left_out)
 
 
 def test_a_file_outside_is_counted_and_not_read(tmp_path: Path) -> None:

@@ -76,17 +76,20 @@ def test_an_annotated_tag_is_its_commit(repository: Checkout) -> None:
     assert repository.tested(said) == (repository.git("rev-parse", "HEAD"), False)
 
 
-@pytest.mark.parametrize("chosen", [ABSENT, None])
-def test_a_commit_that_the_user_names_was_tested(repository: Checkout, chosen: str | None) -> None:
+@pytest.mark.parametrize(
+    ("said", "chosen"),
+    [
+        (build(), ABSENT),
+        (Build(service_name="mine", commit_sha=ABSENT), None),
+        (build(commit_sha=ABSENT, event_name="workflow_run"), None),
+    ],
+)
+def test_a_commit_that_the_user_or_event_names_was_tested(
+    repository: Checkout, said: Build, chosen: str | None
+) -> None:
     """By a setting, or by the variables that Coveralls documents for all services."""
-    said = build() if chosen else Build(service_name="mine", commit_sha=ABSENT)
     found = repository.find(said, chosen)
     assert (found.head, found.is_other) == (git.Commit(id=ABSENT), False)
-
-
-def test_a_run_that_follows_another_tested_what_the_event_names(repository: Checkout) -> None:
-    said = build(commit_sha=ABSENT, event_name="workflow_run")
-    assert repository.tested(said) == (ABSENT, False)
 
 
 @pytest.mark.parametrize("kind", ["no git", "no repository", "a git that hangs"])
@@ -136,10 +139,8 @@ def test_commits_of_the_job_stay_with_the_ci_services(
 
 # -- the head of a pull request ----------------------------------------------------------------
 
-NAMES = ("commit_sha", "merge_sha")
 
-
-@pytest.mark.parametrize("named", NAMES)
+@pytest.mark.parametrize("named", ["commit_sha", "merge_sha"])
 @pytest.mark.parametrize("depth", [0, 1, 2])
 @pytest.mark.parametrize("stamped", [True, False])
 def test_githubs_merge_has_the_head_as_second_parent(

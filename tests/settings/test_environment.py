@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 from inner import Inner
@@ -27,7 +26,8 @@ os.environ["GITHUB_REPOSITORY"] = "other/other"
 os.environ.pop("GITHUB_ACTIONS", None)
 os.environ.pop("CI", None)
 """
-REMOVES_THE_TOKEN = 'os.environ.pop("GITHUB_TOKEN", None)'
+REMOVES_THE_TOKEN = 'os.environ.pop("GITHUB_TOKEN", None)\n'
+CHANGES_OURS = 'os.environ["COVERALLS_FLAG_NAME"] = "unit"\nos.environ.pop("COVERALLS_PARALLEL")\n'
 
 
 def in_hook(hook: str, statements: str) -> str:
@@ -38,67 +38,34 @@ def in_hook(hook: str, statements: str) -> str:
     return f"import os, pytest\n@pytest.hookimpl(tryfirst=True)\ndef {hook}():\n{body}"
 
 
-def sent(run: Runner, *arguments: str, **env: str) -> dict[str, Any]:
-    """Run the tests of the project on GitHub Actions; return the fields of the job but its time."""
-    run.server.tokens.add("ghs_of-the-runner")
-    run.server.tokens.add("footoken-footoken")
-    ended = run("--cov=sample", "--coveralls", *arguments, env={**GITHUB, **env})
-    assert ended.returncode == 0, ended.stdout
-    job = dict(only_job(run))
-    return {name: job[name] for name in job if name not in {"run_at", "source_files"}}
-
-
+@pytest.mark.parametrize("statements", [CHANGES, REMOVES_THE_TOKEN])
 @pytest.mark.parametrize(
-    ("place", "hook", "statements"),
+    ("place", "hook"),
     [
-        ("conftest.py", "", CHANGES),
-        ("conftest.py", "", REMOVES_THE_TOKEN),
-        ("tests/conftest.py", "", CHANGES),
-        ("conftest.py", "pytest_configure", CHANGES),
-        ("tests/conftest.py", "pytest_configure", REMOVES_THE_TOKEN),
-        ("like_pytest_env.py", "pytest_load_initial_conftests", CHANGES),
+        ("conftest.py", ""),
+        ("tests/conftest.py", "pytest_configure"),
+        ("like_pytest_env.py", "pytest_load_initial_conftests"),
     ],
 )
-def test_what_a_conftest_or_plugin_changes_is_not_sent(
+def test_of_what_a_conftest_or_plugin_changes_our_own_variables_count(
     run: Runner, place: str, hook: str, statements: str
 ) -> None:
-    write(run, place, in_hook(hook, statements))
+    write(run, place, in_hook(hook, statements + CHANGES_OURS))
     plugin = ("-p", "like_pytest_env") if place.startswith("like") else ()
 
-    job = sent(run, *plugin, PYTHONPATH=str(run.folder))
+    run.server.tokens |= {"ghs_of-the-runner", "footoken-footoken"}
+    env = {**GITHUB, "PYTHONPATH": str(run.folder), "COVERALLS_PARALLEL": "true"}
 
+    ended = run("--cov=sample", "--coveralls", *plugin, env=env)
+
+    assert ended.returncode == 0, ended.stdout
+    job = {**only_job(run), "source_files": []}
     assert job["repo_token"] == "ghs_of-the-runner"
     assert job["repo_name"] == "octo/sample"
     assert job["service_name"] == "github"
     assert job["service_number"] == "9001"
     assert "f" * 40 not in json.dumps(job)
     assert "other" not in json.dumps(job)
-
-
-@pytest.mark.parametrize(
-    ("place", "hook"),
-    [
-        ("conftest.py", ""),
-        ("conftest.py", "pytest_configure"),
-        ("tests/conftest.py", "pytest_configure"),
-        ("like_pytest_env.py", "pytest_load_initial_conftests"),
-    ],
-)
-def test_our_own_variables_count_as_they_are_after_configuration(
-    run: Runner, place: str, hook: str
-) -> None:
-    write(
-        run,
-        place,
-        in_hook(
-            hook,
-            'os.environ["COVERALLS_FLAG_NAME"] = "unit"\nos.environ.pop("COVERALLS_PARALLEL")\n',
-        ),
-    )
-    plugin = ("-p", "like_pytest_env") if place.startswith("like") else ()
-
-    job = sent(run, *plugin, PYTHONPATH=str(run.folder), COVERALLS_PARALLEL="true")
-
     assert job["flag_name"] == "unit"
     assert "parallel" not in job
 
