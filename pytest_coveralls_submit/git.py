@@ -144,15 +144,17 @@ def _find_top(directories: Iterable[Path]) -> Path:
     (https://git-scm.com/docs/git-config#Documentation/git-config.txt-safedirectory).
     And without a git program the top level is still known.
     """
+    problem = "not a git repository"
     for start in (Path(os.path.realpath(directory)) for directory in directories):
         for top in (start, *start.parents):
             marker = top / ".git"  # a file in a worktree and in a submodule
             # Path.is_file() raises PermissionError where a directory may not be searched.
             if os.path.isfile(marker) or os.path.lexists(marker / "HEAD"):  # noqa: PTH113
-                if not _is_trusted(top, marker):
-                    raise ProcessError(f"the repository in {top} belongs to another user")
-                return top
-    raise ProcessError("not a git repository")
+                if _is_trusted(top, marker):
+                    return top
+                problem = f"the repository in {top} belongs to another user"
+                break
+    raise ProcessError(problem)
 
 
 def _is_trusted(top: Path, marker: Path) -> bool:

@@ -151,14 +151,6 @@ def test_a_submodule_is_its_own_top_level(repository: Checkout, tmp_path: Path) 
     assert [remote.url for remote in said.remotes] == [repository.url]
 
 
-@posix
-def test_a_symlinked_checkout_is_resolved(repository: Checkout, tmp_path: Path) -> None:
-    """The top level is a real path, however the checkout was reached."""
-    repository.commit()
-    (tmp_path / "link").symlink_to(repository.path)
-    assert git.read([tmp_path / "link"], PLAIN).top == repository.path.resolve()
-
-
 def test_variables_of_git_are_ignored(repository: Checkout, tmp_path: Path) -> None:
     """GIT_DIR and its like, as hooks leave them, do not lead to another repository."""
     repository.commit()
@@ -202,13 +194,10 @@ def test_a_directory_without_work_tree_is_no_checkout(tmp_path: Path, kind: str)
     assert git.read([tmp_path / kind], PLAIN) == Git(problem="not a git repository")
 
 
-def test_a_repository_without_commit_is_said(repository: Checkout) -> None:
+def test_a_repository_without_commit_and_a_broken_one_are_said(repository: Checkout) -> None:
+    """A worktree or submodule mounted without its repository still has a top level."""
     assert repository.read() == Git(top=repository.path.resolve(), problem="no commit yet")
     assert repository.tracked() is None
-
-
-def test_a_broken_repository_is_said(repository: Checkout) -> None:
-    """A worktree or submodule mounted without its repository still has a top level."""
     shutil.rmtree(repository.path / ".git")
     (repository.path / ".git").write_text("gitdir: /nowhere/at/all\n")
     said = repository.read()
@@ -247,6 +236,8 @@ class TestAnotherOwner:
         said = repository.read()
         assert said.top is None
         assert str(said.problem).endswith("belongs to another user")
+        other = Checkout(repository.path.parent / "other")
+        assert git.read([repository.path, other.path], PLAIN).top == other.path.resolve()
 
 
 @posix
@@ -330,6 +321,9 @@ def test_tracked_names_are_as_git_spells_them(repository: Checkout) -> None:
         repository.commit(file=name)
     (repository.path / "untracked.py").touch()
     assert repository.tracked() == names
+    link = repository.path.parent / "link"
+    link.symlink_to(repository.path)
+    assert git.read([link], PLAIN) == repository.read()
 
 
 @posix

@@ -21,7 +21,6 @@ from ..text import commit_id, escaped, is_loopback, json_object
 Ask: TypeAlias = Callable[[Call, bytes], Answer]  # makes a request with a body, once
 
 PER_PAGE = 20  # GitLab's own default; a page of 100 commits seldom fits into 64 KiB
-PAGES = 51  # that are asked of the older API
 _SHOWN = 200  # characters shown of an error of GitLab
 # gitlabhq/gitlab-ci: lib/ci/api/api.rb is mounted at the first, older documentation has the other.
 _OLDER_PATHS = ("/ci/api/v1/commits", "/ci/commits")
@@ -194,7 +193,7 @@ def _announce_commit(api: _Api, project: str, status: Status, env: Mapping[str, 
     """
     push, sha = _push_event(env, status), status.head.id
     parameters = {"project_id": project, "project_token": api.token.reveal()}
-    for page in range(1, PAGES + 1):
+    for page in range(1, 1000 // PER_PAGE + 2):
         query = urlencode({**parameters, "page": page, "per_page": PER_PAGE})
         listed = api.read(_older_answer(api, f"?{query}", b""), list, "list the commits")
         if not listed:

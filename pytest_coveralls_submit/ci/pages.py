@@ -15,9 +15,6 @@ from ..outcome import Built, ChangedFile, Failed, FileTotal, Outcome, Sent
 from ..output import RANGES, build_line, changed_lines_line, first_of, headline, line_range
 from ..text import escaped, percentage
 
-# GitHub drops further ones of a step (actions/toolkit#734).
-MAX_ANNOTATIONS = 10
-LEAST_COVERED_ROWS = 10
 CHANGED_ROWS = 20
 
 # Marks of Markdown, and addresses that GitHub turns into links without any mark.
@@ -33,7 +30,6 @@ def pages(
 
     Args:
         outcome: with no secret in it.
-        env: of session start.
         annotate: whether to mark the missed changed lines.
         is_trusted: False for a job from a file: later steps get no figures of it.
     """
@@ -92,7 +88,8 @@ def _github_commands(outcome: Outcome, *, annotate: bool) -> Iterator[str]:
         yield f"::{level} title=Coveralls::{_github_message(text)}"
     if annotate and outcome.changed is not None:
         missed = [(file, *lines) for file in outcome.changed.files for lines in file.missed]
-        for file, first, last in missed[:MAX_ANNOTATIONS]:
+        # GitHub drops further ones of a step (actions/toolkit#734).
+        for file, first, last in missed[:10]:
             name = _github_message(file.repository_name or file.name)
             name = name.replace(":", "%3A").replace(",", "%2C")
             text = f"not covered by tests: {line_range(first, last)}"
@@ -206,7 +203,7 @@ def _changed_table(files: Sequence[ChangedFile]) -> str:
 
 def _least_covered_table(files: Sequence[FileTotal]) -> str:
     rows = ["| Least covered | Covered | Relevant | % |", "| --- | ---: | ---: | ---: |"]
-    for file in sorted(files, key=lambda file: file.percent)[:LEAST_COVERED_ROWS]:
+    for file in sorted(files, key=lambda file: file.percent)[:10]:
         figures = f"{file.covered} | {file.relevant} | {percentage(file.percent)}"
         rows.append(f"| {_as_markdown(file.name)} | {figures} |")
     return "\n".join(rows)

@@ -222,7 +222,10 @@ SERVICES: tuple[Service, ...] = (
         documented_at="circleci/circleci-docs: docs/reference/modules/ROOT/pages/variables.adoc",
         # CIRCLE_BUILD_NUM is the number of a job, not one that jobs share.
         service_number="{CIRCLE_WORKFLOW_ID}",
-        service_job_id=("{CIRCLE_WORKFLOW_JOB_ID}-{CIRCLE_NODE_INDEX}", "{CIRCLE_BUILD_NUM}"),
+        service_job_id=(
+            "{CIRCLE_WORKFLOW_JOB_ID}-{CIRCLE_NODE_INDEX}",
+            "{CIRCLE_BUILD_NUM}-{CIRCLE_NODE_INDEX}",
+        ),
         service_job_number="{CIRCLE_BUILD_NUM}",
         service_pull_request=(
             "{CIRCLE_PR_NUMBER}",

@@ -458,7 +458,7 @@ CI_BRANCH=refs/heads/topic/y CI_BUILD_NUMBER=123
 CI_BUILD_URL=https://user:s3cret@ci.example.com/123?token=s3cret#top
 CI_COMMITTER_EMAIL=joe@example.com CI_COMMITTER_NAME='Joe Bloggs' CI_COMMIT_ID=@HEAD
 CI_COMMIT_MESSAGE=Subject CI_JOB_ID=123.4 CI_JOB_URL=https://ci.example.com/123/4 CI_NODE_INDEX=4
-CI_PULL_REQUEST=https://github.com/octocat/repo/pull/15
+CI_PULL_REQUEST=' https://github.com/octocat/repo/pull/15/?x=3#issuecomment-4\n'
 => service_name=my-ci service_number=123 service_job_id=123.4 service_pull_request=15
 service_branch=topic/y service_build_url=https://ci.example.com/123
 service_job_url=https://ci.example.com/123/4 commit_sha=@HEAD node_index=4 author_name='Jane Doe'

@@ -65,13 +65,6 @@ def test_settings_and_services_read_the_same_number(text: str, number: str | Non
         assert PULL_REQUEST.parse(text) == number
 
 
-def test_the_query_of_an_address_is_no_number() -> None:
-    """It is cut off before the number is read, as are blanks around it."""
-    text = " https://github.com/o/r/pull/12/?x=3#issuecomment-4\n"
-
-    assert detect({"CI_PULL_REQUEST": text}).service_pull_request == "12"
-
-
 def test_a_url_in_place_of_a_number_is_skipped() -> None:
     """A number is a label of the build; the next cell is asked."""
     env = {**GITLAB, "CI_PIPELINE_IID": "https://gitlab.com/o/r/-/pipelines/10"}

@@ -120,7 +120,6 @@ def test_a_refusal_leaves_the_author_unknown(server: GitLab, name: str, value: s
     "body", [PAGE, {}, [a_commit(1)], "null", "[" * 60_000, {"id": "main"}, a_commit(5)]
 )
 def test_nonsense_leaves_the_author_unknown(server: GitLab, body: object) -> None:
-    """A log-in page, wrong shapes and another commit."""
     server.respond(200, body)
 
     assert gitlab.fill(SHA, job(server), ask) is None
@@ -138,7 +137,6 @@ def test_nonsense_leaves_the_author_unknown(server: GitLab, body: object) -> Non
 def test_without_commit_or_variables_no_request_is_made(
     server: GitLab, sha: str, variables: dict[str, str]
 ) -> None:
-    """A branch moves, so only an id will do."""
     assert gitlab.fill(sha, job(server, **variables), ask) is None
     assert server.requests == []
 
