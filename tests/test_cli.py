@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +14,6 @@ from commanding import Command
 from git_repository import posix
 from standin import COVERALLS_TOKEN, Build, StandIn
 
-import pytest_coveralls_submit
 from pytest_coveralls_submit import __version__
 from pytest_coveralls_submit.__main__ import main
 
@@ -51,14 +49,10 @@ def test_help_and_version_are_printed(
         ["close"],
         ["send"],
         ["finish", "--coveralls-repo-token=s3cret"],
-        ["finish", "--coveralls-repo-token", "s3cret"],
         ["finish", "--coveralls-repo-token-fil=s3cret"],
-        ["finish", "s3cret"],
         ["s3cret"],
-        ["-rs3cret", "finish"],
         ["finish", "-vs3cret"],
         ["finish", "--coveralls-dry-run=s3cret"],
-        ["--coveralls-repo-token=s3cret", "finish"],
     ],
 )
 def test_a_wrong_call_is_a_usage_error_that_quotes_nothing(
@@ -99,25 +93,22 @@ def test_settings_of_the_root_directory_are_read(
     assert build.closed
 
 
-HARMLESS = {
-    "addopts": "addopts = --no-such-flag -n 4 --cov=x",
-    "required_plugins": "required_plugins = pytest-nonsense>=99",
-    "minversion": "minversion = 99",
-    "filterwarnings": "filterwarnings = error::no_such_package.NoSuchWarning",
-    "others": "pythonpath = gone\ntestpaths = gone\nno_such_key = 1\ncoveralls = true",
-}
+FOR_TESTS = """[pytest]
+addopts = --no-such-flag -n 4 --cov=x
+required_plugins = pytest-nonsense>=99
+filterwarnings = error::no_such_package.NoSuchWarning
+pythonpath = gone
+testpaths = gone
+no_such_key = 1
+coveralls = true
+coveralls_service_number = 77
+"""
 
 
-@pytest.mark.parametrize("line", HARMLESS.values(), ids=HARMLESS)
-def test_what_test_runs_need_is_ignored(command: Command, build: Build, line: str) -> None:
+def test_what_test_runs_need_is_ignored(command: Command, build: Build) -> None:
     """A CI job that closes a build installs neither the project nor its plugins."""
-    if line == HARMLESS["minversion"] and pytest.version_tuple < (9,):
-        pytest.skip("only the ini file counts there, and pytest says so")
-    ini = f"[pytest]\ncoveralls_service_number = 77\n{line}\n"
-    (command.folder / "pytest.ini").write_text(ini)
+    (command.folder / "pytest.ini").write_text(FOR_TESTS)
     (command.folder / "conftest.py").write_text("raise SystemExit('imported')\n")
-    (command.folder / "tests").mkdir()
-    (command.folder / "tests" / "conftest.py").write_text("import no_such_module\n")
     command.env(PYTEST_ADDOPTS="--no-such-flag", PYTEST_PLUGINS="no_such_plugin")
 
     status, said = command("finish")
@@ -141,12 +132,10 @@ def test_a_value_that_cannot_be_used_is_a_usage_error(command: Command) -> None:
     assert command("finish") == (2, [f"coveralls: {said}"])
 
 
-@pytest.mark.parametrize("words", [["finish", NUMBER], ["send", "job.json"]])
-def test_unverified_tls_is_a_warning(command: Command, build: Build, words: list[str]) -> None:
+def test_unverified_tls_is_a_warning(command: Command, build: Build) -> None:
     command.env(COVERALLS_SKIP_SSL_VERIFY="true")
-    command.job()
 
-    status, said = command(*words)
+    status, said = command("finish", NUMBER)
 
     assert status == 0
     url = command.server.url
@@ -171,16 +160,6 @@ def test_an_internal_error_shows_no_secret(command: Command, build: Build) -> No
 
     said = "coveralls: failed: internal error: RuntimeError: broken with [secret]"
     assert command("finish", NUMBER) == (1, [said])
-
-
-def test_the_environment_is_left_as_it_was(command: Command, build: Build) -> None:
-    command.monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
-    command.env(PYTEST_ADDOPTS="-q")
-    before = dict(os.environ)
-
-    command("finish", NUMBER)
-
-    assert dict(os.environ) == before
 
 
 # -- under workflow_run --------------------------------------------------------------------------
@@ -212,11 +191,8 @@ def test_a_file_names_the_host_but_not_under_workflow_run(
     assert said[-1] == f"coveralls: would close build 77 on {host}; this is a dry run"
 
 
-@pytest.mark.parametrize(("name", "text"), [("pytest.ini", "[pytest\n"), (".coveralls.yml", "[")])
-def test_a_damaged_file_stops_nothing_under_workflow_run(
-    command: Command, build: Build, name: str, text: str
-) -> None:
-    (command.folder / name).write_text(text)
+def test_a_damaged_file_stops_nothing_under_workflow_run(command: Command, build: Build) -> None:
+    (command.folder / "pytest.ini").write_text("[pytest\n")
     command.env(GITHUB_EVENT_NAME="workflow_run")
 
     status, said = command("finish", NUMBER)
@@ -262,36 +238,11 @@ def test_no_module_of_the_current_directory_is_imported(job: Path, server: Stand
 
 
 @posix
-def test_the_package_itself_may_be_in_the_current_directory(job: Path, server: StandIn) -> None:
-    """As in a checkout, or after ``pip install --target .``."""
-    package = Path(pytest_coveralls_submit.__file__).parent
-    shutil.copytree(package, job.parent / package.name)
-
-    ended = shell(job.parent, "PYTHON -m pytest_coveralls_submit send job.json", server)
-
-    assert (ended.returncode, ended.stderr, len(server.jobs)) == (0, "", 1)
-
-
-@posix
-@pytest.mark.parametrize("end", [">&-", "2>&-", "> /dev/full", "| true", ">&- 2>&-"])
+@pytest.mark.parametrize("end", [">&- 2>&-", "| true"])
 def test_output_that_nobody_takes_changes_no_exit_status(
     job: Path, server: StandIn, end: str
 ) -> None:
-    if end == "> /dev/full" and not Path("/dev/full").exists():
-        pytest.skip("the system has no /dev/full")
-
     ended = shell(job.parent, f"PYTHON -m pytest_coveralls_submit send job.json {end}", server)
 
     assert (ended.returncode, ended.stderr, len(server.jobs)) == (0, "", 1)
     assert not job.exists()
-
-
-@posix
-def test_a_current_directory_that_is_gone_is_one_line(tmp_path: Path, server: StandIn) -> None:
-    gone = tmp_path / "gone"
-    gone.mkdir()
-
-    ended = shell(gone, "rmdir ../gone; PYTHON -m pytest_coveralls_submit finish", server)
-
-    said = "coveralls: the current directory is gone: change to another\n"
-    assert (ended.returncode, ended.stdout, ended.stderr) == (2, "", said)

@@ -58,14 +58,10 @@ def test_the_hook_is_called_once_and_without_the_token(inner: Inner) -> None:
 DAMAGE = {
     "raises": ("raise LookupError('no luck')", "LookupError: no luck"),
     "unknown": ("job['colour'] = 'red'", '"colour" that Coveralls does not document'),
-    "empty": ("job['flag_name'] = ''", "the job: \"flag_name\" cannot be ''"),
-    "object": ("job['run_at'] = object()", 'the job: "run_at" cannot be <object obj'),
-    "nan": ("job['source_files'][0]['coverage'][0] = float('nan')", '"coverage" cannot be [nan'),
-    "twice": ("job['source_files'] *= 2", "(beds.py): another file has the same name"),
+    "wrong": ("job['run_at'] = object()", 'the job: "run_at" cannot be <object obj'),
     "cleared": ("job.clear()", 'the job has no "source_files"'),
     "recursive": ("job['git']['head'] = job", 'the job: "git": "head" has a field "'),
-    # pytest's own outcomes and the end of a program are no "Exception" to Python.
-    "fails": ("import pytest; pytest.fail('no luck')", "Failed: no luck"),
+    # Neither this nor pytest's own outcomes are an "Exception" to Python.
     "exits": ("raise SystemExit(3)", "SystemExit: 3"),
 }
 
@@ -135,12 +131,9 @@ def test_the_outcome_hook_is_told_what_became_of_the_job(
         assert [file[:3] for file in outcome.files] == [("beds.py", 4, 6), ("garden.py", 4, 6)]
 
 
-@pytest.mark.parametrize(
-    ("body", "said"), [("raise ValueError('odd\\nline')", "ValueError: odd line"), DAMAGE["exits"]]
-)
-def test_an_outcome_hook_that_raises_costs_one_line(inner: Inner, body: str, said: str) -> None:
-    run = run_with(inner, f"def pytest_coveralls_outcome(outcome):\n    {body}\n")
+def test_an_outcome_hook_that_raises_costs_one_line(inner: Inner) -> None:
+    run = run_with(inner, "def pytest_coveralls_outcome(outcome):\n    raise SystemExit(3)\n")
 
     assert (run.status, run.passed) == (0, 2)
-    assert f"the hook pytest_coveralls_outcome failed: {said}" in run.lines
+    assert "the hook pytest_coveralls_outcome failed: SystemExit: 3" in run.lines
     assert [line for line in run.lines if line.startswith("sent 2 files")]

@@ -9,7 +9,6 @@ import pytest
 
 from pytest_coveralls_submit.errors import MeasurementError
 from pytest_coveralls_submit.partial_run import (
-    coverage_controller,
     finished_coverage,
     selected_by,
     selection_arguments,
@@ -110,24 +109,16 @@ def with_controller(config: pytest.Config, **changes: object) -> SimpleNamespace
     cov = object()
     state = {"cov": cov, "combining_cov": cov, "started": False, "failed_workers": [], **changes}
     controller = SimpleNamespace(**state)
-    disabled = changes.get("disabled", False)
-    config.pluginmanager.register(
-        SimpleNamespace(cov_controller=controller, _disabled=disabled), "_cov"
-    )
+    plugin = SimpleNamespace(cov_controller=controller, _disabled=False)
+    config.pluginmanager.register(plugin, "_cov")
     return controller
 
 
-@pytest.mark.parametrize("disabled", [False, True])
-def test_a_controller_that_has_combined_has_complete_data(
-    pytester: pytest.Pytester, disabled: bool
-) -> None:
+def test_a_controller_that_has_combined_has_complete_data(pytester: pytest.Pytester) -> None:
     config = configure(pytester)
-    controller = with_controller(config, disabled=disabled)
+    controller = with_controller(config)
 
-    if disabled:
-        assert coverage_controller(config) is None
-    else:
-        assert finished_coverage(config) is controller.cov
+    assert finished_coverage(config) is controller.cov
 
 
 @pytest.mark.parametrize(

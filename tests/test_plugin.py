@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
-from git_repository import Repository, fake_git, needs_git, posix
+from git_repository import Repository, needs_git
 from inner import GARDEN, Ended, Inner
 from running import NO_TOKEN
 
@@ -62,13 +63,10 @@ def test_a_run_that_is_not_switched_on_prints_and_sends_nothing(inner: Inner) ->
     [
         ("[pytest]\ncoveralls = true", [], True),
         ("[pytest]\ncoveralls = off", [], False),
-        ("[pytest]\ncoveralls =", [], False),
         ("[pytest]\ncoveralls = true", ["--no-coveralls"], False),
         ("[pytest]\ncoveralls = false", ["--coveralls"], True),
         ("[pytest]\naddopts = --coveralls", [], True),
         ("[pytest]\naddopts = --coveralls", ["--no-coveralls"], False),
-        ("[pytest]", ["--coveralls", "--no-coveralls"], False),
-        ("[tool.pytest.ini_options]\ncoveralls = 'yes'", [], True),
         ("[tool.pytest]\ncoveralls = true", [], True),
     ],
 )
@@ -126,34 +124,38 @@ def test_the_job_is_sent_after_the_failures_were_printed(inner: Inner) -> None:
     assert re.search(r"covered -> \S+\n=+ 1 failed, 1 passed", output)
 
 
-@pytest.mark.parametrize("argument", ["--no-summary", "no:terminalreporter", "no:terminal", ""])
-def test_the_job_is_sent_once_where_no_summary_is_printed(inner: Inner, argument: str) -> None:
-    """Nor if another plugin breaks the summary."""
-
-    class Breaks:
-        @pytest.hookimpl(tryfirst=True)
-        def pytest_terminal_summary(self) -> None:
-            raise ValueError("broken")
-
-    if not argument:
-        inner.plugins.append(Breaks())
-    words = [] if not argument else [argument] if argument[0] == "-" else ["-p", argument]
-
-    run = inner("--coveralls", *words)
+@pytest.mark.parametrize(("argument", "lines"), [("--no-summary", 1), ("-pno:terminal", 0)])
+def test_the_job_is_sent_once_where_no_summary_is_printed(
+    inner: Inner, argument: str, lines: int
+) -> None:
+    run = inner("--coveralls", argument)
 
     assert len(inner.server.jobs) == 1
-    assert [line[: len(SENT)] for line in run.lines] == [SENT] * ("no:" not in argument)
+    assert [line[: len(SENT)] for line in run.lines] == [SENT] * lines
+
+
+class Breaks:
+    """A plugin that breaks the summary."""
+
+    def __init__(self, error: type[BaseException]) -> None:
+        self.error = error
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_terminal_summary(self) -> None:
+        raise self.error
+
+
+def test_the_job_is_sent_where_another_plugin_breaks_the_summary(inner: Inner) -> None:
+    inner.plugins.append(Breaks(ValueError))
+
+    inner("--coveralls")
+
+    assert len(inner.server.jobs) == 1
 
 
 def test_ctrl_c_in_the_summary_sends_nothing(inner: Inner) -> None:
     """The user wants an end now."""
-
-    class Interrupts:
-        @pytest.hookimpl(tryfirst=True)
-        def pytest_terminal_summary(self) -> None:
-            raise KeyboardInterrupt
-
-    inner.plugins.append(Interrupts())
+    inner.plugins.append(Breaks(KeyboardInterrupt))
 
     with pytest.raises(KeyboardInterrupt):
         inner("--coveralls")
@@ -172,22 +174,12 @@ def test_problems_are_in_the_header(inner: Inner) -> None:
     assert run.lines[3:] == ["not sent: no token"]
 
 
-@pytest.mark.parametrize(
-    ("case", "line"),
-    [
-        ("fine", SENT),
-        ("down", "failed: 503 Service Unavailable.*; kept in .*job-77.json$"),
-        ("no token", "not sent: no token: set COVERALLS_REPO_TOKEN "),
-    ],
-)
-def test_a_quiet_run_prints_one_line(inner: Inner, case: str, line: str) -> None:
+def test_a_quiet_run_prints_one_line(inner: Inner) -> None:
     inner.env(COVERALLS_PARALEL="1")
-    prepare(inner, case)
 
     run = inner("--coveralls", "-q")
 
-    assert (run.header, len(run.lines)) == ("", 1)
-    assert re.match(line, run.lines[0], re.IGNORECASE)
+    assert (run.header, [line[: len(SENT)] for line in run.lines]) == ("", [SENT])
 
 
 def test_a_verbose_run_has_sizes_and_gitlab_finds_the_percentage(inner: Inner) -> None:
@@ -231,7 +223,7 @@ def test_the_printed_command_sends_the_job_as_the_run_did(inner: Inner) -> None:
 
 # -- nothing to send -----------------------------------------------------------------------------
 
-EXIT = "import pytest\ndef test_exit():\n    pytest.exit('enough', returncode={})\n"
+EXIT = "import pytest\ndef test_exit():\n    pytest.exit('enough', returncode=0)\n"
 PROTOCOL = "def pytest_runtest_protocol(item):\n    raise RuntimeError('another plugin')\n"
 
 
@@ -241,8 +233,7 @@ PROTOCOL = "def pytest_runtest_protocol(item):\n    raise RuntimeError('another 
         ({}, "-k nothing", 5, "no tests ran"),
         ({}, "test_not_there.py", 4, ".*(exit status 4|usage error)"),
         ({"test_garden": RED}, "-x", 1, "the run was stopped early: stopping after 1 failures$"),
-        ({"test_a": EXIT.format(7)}, "", 7, "the run was interrupted: enough$"),
-        ({"test_a": EXIT.format(0)}, "", 0, "the run was interrupted: enough$"),
+        ({"test_a": EXIT}, "", 0, "the run was interrupted: enough$"),
         ({"test_a": "1 / 0"}, "", 2, "the run was interrupted: (1 error|not all tests could)"),
         ({"test_a": "def test_a():\n    raise KeyboardInterrupt"}, "", 2, ".*interrupted"),
         ({"conftest": PROTOCOL}, "", 3, ".*(exit status 3|internal error)"),
@@ -310,32 +301,24 @@ def test_a_mode_without_a_session_prints_nothing(inner: Inner, argument: str) ->
     assert (run.status, run.header, run.lines) == (0, "", [])
 
 
-ERROR = (
-    "import pytest\n\n@pytest.fixture\ndef bad():\n    1 / 0\n\ndef test_error(bad):\n    pass\n"
-)
-
-
 @pytest.mark.parametrize(
-    ("text", "words", "sent"),
+    ("text", "mode", "sent"),
     [
-        (RED, ["--coveralls-on-failure=send"], 1),
-        (RED, ["--coveralls-on-failure=skip"], 0),
-        (RED, ["--coveralls-on-failure=skip", "-p", "no:terminal"], 0),
-        (ERROR, ["--coveralls-on-failure=skip"], 0),
-        ("def test(): pass", ["--coveralls-on-failure=skip"], 1),
+        (RED, "send", 1),
+        (RED, "skip", 0),
+        ("def test(): pass", "skip", 1),
     ],
 )
 def test_failed_tests_are_sent_unless_you_ask_otherwise(
-    inner: Inner, text: str, words: list[str], sent: int
+    inner: Inner, text: str, mode: str, sent: int
 ) -> None:
     inner.pytester.makepyfile(test_garden=text)
 
-    run = inner("--coveralls", *words)
+    run = inner("--coveralls", f"--coveralls-on-failure={mode}")
 
-    assert run.status == (text in {RED, ERROR})
+    assert run.status == (text == RED)
     assert len(inner.server.jobs) == sent
-    skipped = "not sent: tests failed (on_failure = skip)" in run.lines
-    assert skipped == (not sent and "no:terminal" not in words)
+    assert ("not sent: tests failed (on_failure = skip)" in run.lines) == (not sent)
 
 
 @pytest.mark.parametrize(("mode", "sent"), [("warn", 1), ("send", 1), ("skip", 0)])
@@ -393,88 +376,53 @@ def changed(inner: Inner) -> Inner:
 
 
 @needs_git
-@pytest.mark.parametrize("words", [[], ["-v"], ["-q"]])
-def test_changed_lines_are_printed_after_the_job(changed: Inner, words: list[str]) -> None:
-    first, *more = changed("--coveralls", *words).lines
+def test_changed_lines_are_printed_after_the_job(changed: Inner) -> None:
+    first, *more = changed("--coveralls").lines
 
     assert first.startswith(SENT)
-    expected = {"-v": [MISSED, "partly covered: garden.py:2"], "-q": []}
-    assert more[:2] == expected.get("".join(words), [MISSED])
+    assert more == [MISSED]
 
 
 @needs_git
 @pytest.mark.parametrize(
-    ("case", "gate", "words", "status"),
+    ("case", "gate", "argument", "status"),
     [
-        ("fine", "70", [], 1),
-        ("fine", "60", [], 0),
-        ("down", "70", [], 1),
-        ("no token", "70", [], 1),
-        ("no token", "60", [], 0),
-        ("dry run", "70", [], 1),
-        ("fine", "70", ["-q", "test_garden.py"], 1),
-        ("fine", "70", ["-k", "nothing"], 5),
-        ("fine", "70", ["test_exit.py"], 7),
+        ("fine", "70", "-v", 1),
+        ("fine", "60", "-v", 0),
+        ("down", "70", "-v", 1),
+        ("no token", "70", "-v", 1),
+        ("dry run", "70", "-v", 1),
+        ("fine", "70", "-q", 1),
+        ("fine", "70", "-knothing", 5),
     ],
 )
 def test_too_few_covered_changed_lines_turn_0_into_1(
-    changed: Inner, case: str, gate: str, words: list[str], status: int
+    changed: Inner, case: str, gate: str, argument: str, status: int
 ) -> None:
     """Without a token too; one line says why."""
-    changed.pytester.makepyfile(test_exit=EXIT.format(7))
     prepare(changed, case)
-    words = words or ["test_garden.py"]
 
-    run = changed("--coveralls", f"--coveralls-changed-fail-under={gate}", *words)
+    run = changed("--coveralls", f"--coveralls-changed-fail-under={gate}", argument)
 
     assert run.status == status
     said = [line for line in run.lines if SHORTFALL in line]
     assert len(said) == (gate == "70" and status < 2)
-    assert len(run.lines) == 1 or "-q" not in words
+    assert len(run.lines) == 1 or argument != "-q"
 
 
 # -- faults from outside -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("cache", ["switched off", "not writable"])
-def test_without_the_cache_a_job_is_kept_elsewhere(
-    inner: Inner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: str
-) -> None:
+def test_without_the_cache_a_job_is_kept_elsewhere(inner: Inner) -> None:
     prepare(inner, "down")
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    if cache == "not writable":
-        (inner.folder / ".pytest_cache").mkdir()
-        (inner.folder / ".pytest_cache" / "d").touch()
 
-    lines = inner("--coveralls", *["-p", "no:cacheprovider"] * (cache == "switched off")).lines
+    lines = inner("--coveralls", "-p", "no:cacheprovider").lines
 
-    kept = own_folder(tmp_path, inner.folder) / "job-77.json"
+    kept = own_folder(Path(tempfile.gettempdir()), inner.folder) / "job-77.json"
     assert any(f"kept in {kept}" in line for line in lines)
 
 
-@posix
-@pytest.mark.parametrize("script", ["kill -9 $$", "printf '\\377\\0'"])
-def test_a_broken_git_does_not_stop_the_job(inner: Inner, tmp_path: Path, script: str) -> None:
-    inner.env(**fake_git(tmp_path / "bin", script))
-
-    run = inner("--coveralls")
-
-    assert (run.status, run.passed, len(inner.server.jobs)) == (0, 2, 1)
-    assert len([line for line in run.lines if line.startswith(SENT)]) == 1
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
-def test_a_full_disk_of_the_ci_service_does_not_stop_the_job(inner: Inner) -> None:
-    names = ("GITHUB_STEP_SUMMARY", "GITHUB_OUTPUT")
-    inner.env(GITHUB_ACTIONS="true", **dict.fromkeys(names, "/dev/full"))
-
-    run = inner("--coveralls")
-
-    assert (run.status, run.passed, len(inner.server.jobs)) == (0, 2, 1)
-    assert run.lines[-1].startswith(SENT)
-
-
-def end_with(inner: Inner, error: BaseException, *arguments: str) -> Ended:
+def end_with(inner: Inner, error: BaseException) -> Ended:
     """Run with coverage.py failing at the end of the session."""
 
     class Broken:
@@ -486,15 +434,14 @@ def end_with(inner: Inner, error: BaseException, *arguments: str) -> Ended:
             inner.measured[0].get_data = get_data  # type: ignore[method-assign]
 
     inner.plugins.append(Broken())
-    return inner("--coveralls", *arguments)
+    return inner("--coveralls")
 
 
-@pytest.mark.parametrize("error", [ValueError("odd\nstate"), MemoryError(), OSError(28, "full")])
-def test_an_internal_error_is_one_line(inner: Inner, error: Exception) -> None:
-    run = end_with(inner, error)
+def test_an_internal_error_is_one_line(inner: Inner) -> None:
+    run = end_with(inner, ValueError("odd\nstate"))
 
     assert (run.status, run.passed, len(run.lines)) == (0, 2, 1)
-    assert run.lines[0].startswith(f"failed: internal error: {type(error).__name__}")
+    assert run.lines[0].startswith("failed: internal error: ValueError")
 
 
 def test_an_internal_error_before_the_tests_is_one_line(inner: Inner) -> None:
@@ -536,7 +483,6 @@ def test_an_interruption_at_the_end_ends_the_run_as_interrupted(inner: Inner) ->
         (["--coveralls"], False, False),
         (["--coveralls", "--coveralls-dry-run"], False, True),
         (["--coveralls", "--coveralls-save=job.json"], False, True),
-        (["--coveralls", "--coveralls-save=gone/job.json"], True, False),
         (["--no-cov", "--coveralls", "-W", "error"], True, False),
         (["--coveralls", "--collect-only"], True, False),
         ([], True, False),

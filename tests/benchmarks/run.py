@@ -271,7 +271,7 @@ def report(options: argparse.Namespace) -> Iterator[str]:
     with (
         timing() as timed,
         tempfile.TemporaryDirectory() as name,
-        StandIn(size_limit=1 << 30) as server,
+        StandIn() as server,
     ):
         scratch = Path(name)
 

@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 from docs_tables import ROOT
 
-import pytest_coveralls_submit
 from pytest_coveralls_submit import text
 
 PROJECT = "https://github.com/octo/sample"
@@ -85,7 +84,3 @@ def test_a_refusal_links_to_its_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(text, "DOCUMENTATION", DOCS)
 
     assert text.more_about("wrong-token") == f"more about this: {DOCS}/messages.md#wrong-token"
-
-
-def test_without_an_address_a_refusal_links_nowhere() -> None:
-    assert bool(text.more_about("wrong-token")) is bool(pytest_coveralls_submit.DOCUMENTATION)

@@ -6,20 +6,20 @@ import importlib.util
 import json
 import re
 import sys
+import textwrap
 
 import pytest
-from running import NAMES, Runner, kept, outcomes, told
+from git_repository import posix
+from running import NAMES, Runner, kept, outcomes, told, write
 from standin import COVERALLS_TOKEN
 
 pytestmark = pytest.mark.slow
-posix = pytest.mark.skipif(sys.platform == "win32", reason="not on Windows")
 
 
 def leave(run: Runner, body: str) -> None:
     """Add a test, the first of all to run, that does something and does not undo it."""
-    lines = "".join(f"    {line}\n" for line in body.splitlines())
-    text = f"KEPT = []\n\ndef test_a_leftover(tmp_path):\n{lines}"
-    (run.folder / "tests/test_a_leftover.py").write_text(text, "utf-8")
+    text = f"def test_a_leftover(tmp_path):\n{textwrap.indent(body, '    ')}"
+    write(run, "tests/test_a_leftover.py", text)
 
 
 FAIL = "def fail(*_, **__):\n    raise {}('left by a test')\n"
@@ -38,12 +38,6 @@ LEFTOVERS = {
         "socket.create_connection = socket.getaddrinfo = Blocked"
     ),
     "freezegun": "import freezegun\nfreezegun.freeze_time('1999-12-31').start()",
-    "clocks and threads": (
-        "import threading, time\n"
-        "time.time = time.monotonic = time.perf_counter = lambda: 0.0\n"
-        + FAIL.format("RuntimeError")
-        + "time.sleep = threading.Thread.start = fail"
-    ),
     "no environment, no directory, few descriptors": (
         "import os, resource, signal, tempfile\n"
         "os.environ.clear()\ntempfile.tempdir = '/nonexistent'\n"
@@ -64,37 +58,14 @@ LEFTOVERS = {
         "    PATH='', PYTHONHOME='/nonexistent', NO_PROXY='', no_proxy='',\n"
         "    GIT_DIR='/nonexistent', GIT_WORK_TREE='/')"
     ),
-    "no functions, no imports": (
-        "import builtins, json, os, subprocess, sys\n"
+    "mocked functions": (
+        "import builtins, json, os, subprocess\n"
         + FAIL.format("OSError")
         + "json.loads = builtins.open = os.pipe = fail\n"
-        "subprocess.Popen = subprocess.run = subprocess.check_output = fail\n"
-        "sys.meta_path.clear()\nsys.path_hooks.clear()\n"
-        "sys.path_importer_cache.clear()\nsys.executable = '/nonexistent/python'"
-    ),
-    "no streams": "import sys\nsys.stdout = sys.__stdout__ = sys.stderr = None",
-    "names of ours on the path": (
-        "import sys\nfor name in ('requests', 'json', 'urllib3', 'pytest_coveralls_submit'):\n"
-        "    (tmp_path / f'{name}.py').write_text('1 / 0')\n"
-        "sys.path[:0] = [str(tmp_path), tmp_path]"
-    ),
-    "no modules": (
-        "import sys\nfor name in list(sys.modules):\n"
-        "    if name.startswith(('pytest_coveralls', 'requests', 'urllib3', 'subprocess')):\n"
-        "        del sys.modules[name]"
-    ),
-    "states of the interpreter": (
-        "import asyncio, locale, sys, threading, warnings\nfrom pathlib import Path\n"
-        "KEPT.append(asyncio.new_event_loop())\n"
-        "def work():\n"
-        "    threading.main_thread().join()\n    Path('thread.txt').write_text('ended')\n"
-        "threading.Thread(target=work).start()\n"
-        "locale.setlocale(locale.LC_ALL, 'C')\n"
-        "warnings.simplefilter('error')\nsys.setrecursionlimit(220)"
+        "subprocess.Popen = subprocess.run = subprocess.check_output = fail"
     ),
 }
 TOOLS = {"responses", "freezegun"}
-TOUCHES_TIME = {"freezegun", "clocks and threads"}
 POSIX_ONLY = {"no environment, no directory, few descriptors"}
 
 
@@ -105,7 +76,7 @@ def test_a_job_arrives_whatever_a_test_leaves_behind(run: Runner, leftover: str)
     if leftover in POSIX_ONLY and sys.platform == "win32":
         pytest.skip("not on Windows")
     leave(run, LEFTOVERS[leftover])
-    refusals = int(leftover in TOUCHES_TIME)
+    refusals = int(leftover == "freezegun")
     run.server.respond(503, times=refusals)
 
     result = run("--coveralls", env={"COVERALLS_RETRIES": "1"})
@@ -128,8 +99,6 @@ def test_a_job_arrives_whatever_a_test_leaves_behind(run: Runner, leftover: str)
     assert len([line for line in lines if "coveralls: attempt 1 of 2: " in line]) == refusals
     assert re.match(r"coveralls: sent 5 files, \d+\.\d\d% covered -> ", lines[-1])
     assert kept(run) == []
-    # A thread that outlives the tests is waited for, as it is without us.
-    assert (run.folder / "thread.txt").exists() == ("threading.main_thread" in LEFTOVERS[leftover])
 
 
 NO_PROCESSES = """
@@ -167,30 +136,20 @@ def test_a_job_that_no_process_can_send_is_kept(run: Runner) -> None:
     assert not path.exists()
 
 
-PATCH = "from gevent import monkey\nmonkey.patch_all({})\n"
+PATCH = "from gevent import monkey\nmonkey.patch_all()\n"
 HUB = "import gevent\ngevent.spawn(gevent.sleep, 0.01).join()\n"
-GEVENT = {
-    "conftest.py": ("", PATCH.format("")),
-    "conftest.py without subprocess": ("", PATCH.format("subprocess=False")),
-    "conftest.py with a hub": ("", PATCH.format("") + HUB),
-    "command line": ("python -m gevent.monkey", ""),
-    "test with a hub": ("test", PATCH.format("") + HUB),
-}
 
 
 @pytest.mark.skipif(importlib.util.find_spec("gevent") is None, reason="gevent is missing")
-@pytest.mark.parametrize("form", GEVENT)
-def test_a_job_is_sent_under_gevent(run: Runner, form: str) -> None:
-    """Since 25.8.1 its ``os.close()`` only schedules the close."""
-    place, code = GEVENT[form]
+@pytest.mark.parametrize("place", ["conftest", "test"])
+def test_a_job_is_sent_under_gevent(run: Runner, place: str) -> None:
+    """The other forms are in test_child_process."""
     if place == "test":
-        leave(run, code)
+        leave(run, PATCH + HUB)
     else:
-        path = run.folder / "conftest.py"
-        path.write_text(code + (path.read_text("utf-8") if path.exists() else ""), "utf-8")
-    words = ("--module", "pytest") if place.startswith("python") else ()
+        write(run, "conftest.py", PATCH + HUB)
 
-    result = run(*words, "--coveralls", module="gevent.monkey" if words else "pytest", timeout=30)
+    result = run("--coveralls", timeout=30)
 
     assert result.returncode == 0, result.stdout
     assert len(run.server.jobs) == 1

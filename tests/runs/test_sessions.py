@@ -42,7 +42,6 @@ QUICK = 10.0
 pytestmark = pytest.mark.slow
 
 RED = "def test_red():\n    assert False\n"
-EXIT = "import pytest\ndef test_exit():\n    pytest.exit('enough', returncode=7)\n"
 CRASH = "import os\ndef test_crash():\n    os._exit(3)\n"
 
 # -- as without the plugin -----------------------------------------------------------------------
@@ -54,9 +53,7 @@ ON_XDIST = ("--cov", "--cov-report=", "-n2")
     ("text", "arguments", "status", "said"),
     [
         pytest.param(RED, ("--cov", "--no-cov-on-fail"), 1, "tests failed", id="no-cov-on-fail"),
-        pytest.param(RED, ("--cov", "-x"), 1, "stopped early: stopping after 1 f", id="-x"),
         pytest.param(RED, (*ON_XDIST, "-x"), 2, "stopp.+ 1 f", id="xdist -x", marks=needs_xdist),
-        pytest.param(EXIT, ON_XDIST, 3, "status 3|internal", id="xdist exit", marks=needs_xdist),
         pytest.param(CRASH, ON_XDIST, 1, "worker crashed", id="xdist crash", marks=needs_xdist),
     ],
 )

@@ -27,15 +27,12 @@ Behaviour: TypeAlias = Literal[
     "endless body",  # a body that never ends, as fast as it is taken
     "bomb",  # a small gzip body that unpacks to BOMB_SIZE
     "lying length",  # Content-Length is larger than what comes before the end
-    "lying short length",  # Content-Length is smaller than what comes
     "slow reader",  # reads PACE bytes an interval, then accepts
     "garbage",  # answers something that is not HTTP
-    "html 200",  # answers 200 with a page instead of JSON
     "http on https",  # answers in plain HTTP to whatever comes, a TLS greeting for one
 ]
 
 ACCEPTED = b'{"message": "Job #1.1", "url": "http://127.0.0.1/jobs/1"}'
-PAGE = b"<html><head><title>Welcome to nginx!</title></head><body></body></html>\r\n"
 BOMB_SIZE = 500 * 2**20
 PACE = 1024
 
@@ -158,12 +155,8 @@ class _Exchange(socketserver.BaseRequestHandler):
                 self.answer(_bomb(), "Content-Encoding: gzip\r\n", length=len(_bomb()))
             case "lying length":
                 self.answer(ACCEPTED, length=len(ACCEPTED) + 100)
-            case "lying short length":
-                self.answer(ACCEPTED, length=len(ACCEPTED) - 10)
             case "garbage":
                 self.request.sendall(b"\x00\xff\xfe this is not HTTP \x1b[31m\r\n\r\n")
-            case "html 200":
-                self.answer(PAGE, length=len(PAGE))
 
     def read(self, size: int = 2**16) -> bytes:
         """Read what is there, nothing at the end."""

@@ -39,24 +39,20 @@ class Repository:
         self.env = PLAIN
         if init:
             path.mkdir(parents=True, exist_ok=True)
-            self.git("init", "--quiet")
+            self.git("init", "--quiet", "--template=")
             self.git("symbolic-ref", "HEAD", "refs/heads/main")
 
     def git(self, *arguments: str, text: bytes = b"") -> str:
         """What `git arguments` prints."""
-        return self.git_bytes(*arguments, text=text).decode().strip()
-
-    def git_bytes(self, *arguments: str, text: bytes = b"") -> bytes:
-        """The same, as it is."""
         done = subprocess.run(
-            [GIT, "-c", "protocol.file.allow=always", *arguments],
+            [GIT, "-c", "protocol.file.allow=always", "-c", "core.autocrlf=false", *arguments],
             cwd=self.path,
-            env=self.env | AUTHORS,
+            env=AUTHORS | self.env,
             input=text,
             check=True,
             stdout=subprocess.PIPE,
         )
-        return done.stdout
+        return done.stdout.decode().strip()
 
     def commit(self, message: str = "a message", file: str = "a.py") -> str:
         """Commit a file that has the message in it, and all else; the commit's id."""

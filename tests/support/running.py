@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import os
 import re
@@ -98,14 +97,6 @@ class Runner:
             timeout=timeout,
             check=False,
         )
-
-
-def importable(*places: str) -> tuple[str, ...]:
-    """Return names of functions, which must exist."""
-    for place in places:
-        module, _, name = place.rpartition(".")
-        getattr(importlib.import_module(f"pytest_coveralls_submit.{module}"), name)
-    return places
 
 
 def write(run: Runner, name: str, text: str) -> None:

@@ -6,9 +6,9 @@ function nobody calls, a module nobody imports, and a remote whose address holds
 
 from __future__ import annotations
 
-import os
-import subprocess
 from typing import TYPE_CHECKING
+
+from git_repository import PLAIN, Repository
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -163,15 +163,22 @@ BERT = ("Bert Söderberg", "bert@example.org", "2024-03-02T10:30:00+01:00")
 
 def make(folder: Path) -> Path:
     """Write the project into a folder, which is made if it is not there; returns the folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    _git(folder, "init", "--quiet", "--template=")
-    _git(folder, "symbolic-ref", "HEAD", f"refs/heads/{BRANCH}")
-    _git(folder, "remote", "add", "origin", REMOTE)
+    repository = Repository(folder)
+    repository.git("symbolic-ref", "HEAD", f"refs/heads/{BRANCH}")
+    repository.git("remote", "add", "origin", REMOTE)
     _write(folder, {**IGNORED, **{name: FILES[name] for name in FILES if "water" not in name}})
-    _commit(folder, ADA, "Measure the beds of a garden")
+    repository.env = PLAIN | _identity(*ADA)
+    repository.commit_all("Measure the beds of a garden")
     _write(folder, FILES)
-    _commit(folder, BERT, "Water the garden\n\nLitres a day, by plant and temperature.\n")
+    repository.env = PLAIN | _identity(*BERT)
+    repository.commit_all("Water the garden\n\nLitres a day, by plant and temperature.\n")
     return folder
+
+
+def _identity(name: str, email: str, date: str) -> dict[str, str]:
+    values = {"NAME": name, "EMAIL": email, "DATE": date}
+    roles = ("AUTHOR", "COMMITTER")
+    return {f"GIT_{role}_{part}": value for role in roles for part, value in values.items()}
 
 
 def _write(folder: Path, files: Mapping[str, str]) -> None:
@@ -179,28 +186,3 @@ def _write(folder: Path, files: Mapping[str, str]) -> None:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(text.encode())  # the same line ends on every system
-
-
-def _commit(folder: Path, author: tuple[str, str, str], message: str) -> None:
-    name, email, date = author
-    identity = {
-        "GIT_AUTHOR_NAME": name,
-        "GIT_AUTHOR_EMAIL": email,
-        "GIT_AUTHOR_DATE": date,
-        "GIT_COMMITTER_NAME": name,
-        "GIT_COMMITTER_EMAIL": email,
-        "GIT_COMMITTER_DATE": date,
-    }
-    _git(folder, "add", "--all")
-    _git(folder, "commit", "--quiet", f"--message={message}", identity=identity)
-
-
-def _git(folder: Path, *arguments: str, identity: Mapping[str, str] | None = None) -> None:
-    """Run git with nothing from the user's or the system's settings."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
-    environment |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", **(identity or {})}
-    options = ("core.autocrlf=false", "commit.gpgsign=false", f"core.hooksPath={os.devnull}")
-    settings = [word for option in options for word in ("-c", option)]
-    subprocess.run(
-        ["git", *settings, *arguments], cwd=folder, env=environment, check=True, timeout=60
-    )

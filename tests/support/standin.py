@@ -108,6 +108,7 @@ class StandIn(HTTPServer):
         pages: what `/builds/ID.json` and the like say by their path, one after the other, the last
             one again and again; what is not there is only for who has logged in.
         replaced: jobs that a later job with the same job id and flag has put out of its build.
+        webhook_refusal_status: 200 and 404 were both seen for an unknown build.
         findings: what `check` and the server found wrong in what was accepted; to be empty.
     """
 
@@ -118,26 +119,19 @@ class StandIn(HTTPServer):
         prefix: str = "",
         ssl_context: ssl.SSLContext | None = None,
         tokens: Iterable[str] = (COVERALLS_TOKEN,),
-        github_tokens: Iterable[str] = (),
-        size_limit: int = 16_000_000,
-        webhook_refusal_status: int = 200,
     ) -> None:
         """Prepare the server; it listens from entering the context.
 
         Args:
             kind, ssl_context: which server to be, and whether with https.
             prefix: a path before every address, as an Enterprise server may have.
-            tokens, github_tokens: that are known, besides all that look like GitHub's.
-            size_limit: bytes of a body above which the answer is 413.
-            webhook_refusal_status: 200 and 404 were both seen for an unknown build.
+            tokens: that are known, besides all that look like GitHub's.
         """
         super().__init__("127.0.0.1", 0, ssl_context, threaded=True)
         self.kind = kind
         self.prefix = prefix.rstrip("/")
         self.tokens = set(tokens)
-        self.github_tokens = set(github_tokens)
-        self.size_limit = size_limit
-        self.webhook_refusal_status = webhook_refusal_status
+        self.webhook_refusal_status = 200
         self.no_handler_status_code = 404
         self.requests: list[Received] = []
         self.jobs: list[Job] = []
@@ -147,7 +141,6 @@ class StandIn(HTTPServer):
         self.findings: list[str] = []
         self._scripted: deque[tuple[Callable[[], Response], bool]] = deque()
         self._lock = threading.RLock()
-        self._arrived = threading.Condition(self._lock)
         self._open: set[socket.socket] = set()
         self._stopped = threading.Event()
 
@@ -178,17 +171,11 @@ class StandIn(HTTPServer):
         with self._lock:
             self._scripted.extend([(lambda: _answer(status, body, prepared), stored)] * times)
 
-    def wait_for(self, *, requests: int, timeout: float = 10) -> bool:
-        """Wait until so many requests have come; whether they have within `timeout` seconds."""
-        with self._arrived:
-            return self._arrived.wait_for(lambda: len(self.requests) >= requests, timeout)
-
     def dispatch(self, request: Request) -> Response:
         """Answer one request; every request passes here."""
         received = Received.of(request)
         with self._lock:
             self.requests.append(received)
-            self._arrived.notify_all()
             if "token" in received.query:
                 self.findings.append(f"{received.path}: the token is in the URL")
             if "Authorization" in received.headers:
@@ -221,18 +208,11 @@ class StandIn(HTTPServer):
         """Refuse in the order in which Coveralls does."""
         if 'boundary="' in received.headers.get("Content-Type", ""):
             return _page(400)
-        if len(received.body) > self.size_limit:
-            return _page(413)
         part = received.part("json_file")
         job = _decoded(_plain(part)) if part and part.filename else None
         if not isinstance(job, dict):
             raise _refused(NOT_PARSED)
-        service, job_id = job.get("service_name"), job.get("service_job_id")
-        if service == "travis-ci" and job_id and not job.get("repo_token"):
-            if any(job_id == earlier.get("service_job_id") for earlier in self.jobs):
-                unique = f"service_job_id ({job_id}) must be unique for Travis Jobs"
-                raise _refused(f"{unique} not supplying a Coveralls Repo Token")
-        elif not self._knows(job, service or ""):
+        if not self._knows(job, job.get("service_name", "")):
             raise _refused(NO_REPOSITORY)
         known = self.builds.get(str(job.get("service_number")))
         if known is not None and known.closed:
@@ -250,7 +230,7 @@ class StandIn(HTTPServer):
         token = document.get("repo_token")
         if not isinstance(token, str):
             return False
-        is_github = token.startswith(GITHUB_TOKEN_STARTS) or token in self.github_tokens
+        is_github = token.startswith(GITHUB_TOKEN_STARTS)
         if service is not None and is_github != (service == "github"):
             return False
         return bool(document.get("repo_name")) if is_github else token in self.tokens
