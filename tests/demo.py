@@ -28,8 +28,6 @@ PASSED_ON = (  # all else could be a CI service's, or a setting of pytest, cover
     *("PATH", "PATHEXT", "PYTHONPATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "SYSTEMROOT", "COMSPEC"),
     *("HOME", "USERPROFILE", "TMPDIR", "TEMP", "TMP", "LANG", "LC_ALL", "TERM", "COLUMNS"),
 )
-WIDEST = 60
-COVERED, MISSED, NOT_RELEVANT = "█", "░", "·"
 
 
 def main() -> int:
@@ -75,7 +73,7 @@ def _clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _describe(job: Job) -> str:
-    """Show a job: where it comes from, then each file with its percentage and a line drawn."""
+    """Show a job: where it comes from, then each file with what is covered."""
     files = job["source_files"]
     width = max((len(_shown(file["name"])) for file in files), default=0)
     return "\n".join(
@@ -83,7 +81,6 @@ def _describe(job: Job) -> str:
             *_origin(job),
             f"files:   {len(files)}, {percentage(files):.2f}% of their lines and branches covered",
             *(f"  {_shown(file['name']):{width}}  {_measured(file)}" for file in files),
-            f"  ({COVERED} covered, {MISSED} missed, {NOT_RELEVANT} not relevant)",
         ]
     )
 
@@ -112,20 +109,8 @@ def _shown(text: str) -> str:
 def _measured(file: Job) -> str:
     hits = [branch[3] for branch in quadruples(file.get("branches"))]
     taken = f"  branches {sum(map(bool, hits))}/{len(hits)}" if hits else ""
-    return f"{percentage([file]):6.2f}%  {_draw(file['coverage'])}{taken}"
-
-
-def _draw(coverage: list[int | None]) -> str:
-    """One character a line; of a long file, one for a run of lines, missed if any of it is."""
-    run = max(1, -(-len(coverage) // WIDEST))
-    return "".join(_mark(coverage[at : at + run]) for at in range(0, len(coverage), run))
-
-
-def _mark(lines: list[int | None]) -> str:
-    relevant = [hits for hits in lines if hits is not None]
-    if not relevant:
-        return NOT_RELEVANT
-    return COVERED if all(relevant) else MISSED
+    lines = [line for line in file["coverage"] if line is not None]
+    return f"{percentage([file]):6.2f}%  lines {sum(map(bool, lines))}/{len(lines)}{taken}"
 
 
 def _close(*, passed: bool, right: bool) -> int:

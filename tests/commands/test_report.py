@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import coverage
 import pytest
 from commanding import DIGEST, GITHUB, Command
 from git_repository import Repository, needs_git
-from standin import COVERALLS_TOKEN, StandIn
+from running import Runner
+from standin import StandIn
 
 BED = "def bed(sunny):\n    if sunny:\n        return 1\n    return 2\n"
 TESTS = "import unittest\nfrom garden.{0} import bed\n\n\nclass Test(unittest.TestCase):\n"
@@ -58,21 +56,6 @@ def state(folder: Path) -> dict[str, tuple[bytes, float]]:
     }
 
 
-def python(folder: Path, *words: str, **env: str) -> str:
-    """Run ``python -m WORDS``; return what it printed."""
-    done = subprocess.run(
-        [sys.executable, "-m", *words],
-        cwd=folder,
-        env={**os.environ, **env},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
 # -- what is sent --------------------------------------------------------------------------------
 
 
@@ -83,6 +66,7 @@ def test_the_job_is_what_coverage_reports_of_the_combined_data(
     """After unittest in three jobs; neither tests nor pytest run, and no file is changed."""
     repository = Repository(tmp_path.resolve() / "project")
     folder = repository.path
+    run = Runner(folder, server)
     (folder / "garden").mkdir()
     for name, argument in (("beds", "True"), ("paths", "False")):
         (folder / "garden" / f"{name}.py").write_text(BED)
@@ -95,25 +79,18 @@ def test_the_job_is_what_coverage_reports_of_the_combined_data(
     for name in ("beds", "paths", "beds"):
         artifact = folder / "artifacts" / name
         artifact.mkdir(parents=True, exist_ok=True)
-        tests = ("coverage", "run", "-m", "unittest", "-q", f"test_{name}")
-        python(folder, *tests, COVERAGE_FILE=str(artifact / ".coverage"))
+        into = {"COVERAGE_FILE": str(artifact / ".coverage")}
+        run("run", "-m", "unittest", "-q", f"test_{name}", module="coverage", env=into)
     before = state(folder)
 
-    printed = python(
-        folder,
-        *("pytest_coveralls_submit", "report", "artifacts"),
-        COVERALLS_HOST=server.url,
-        COVERALLS_REPO_TOKEN=COVERALLS_TOKEN,
-        CI_NAME="test-ci",
-        CI_BUILD_NUMBER="77",
-    )
+    printed = run("report", "artifacts", module="pytest_coveralls_submit").stdout
 
     assert state(folder) == before
     files = [str(path) for path in folder.glob("artifacts/*/.coverage.*")]
     assert len(files) == 3
     beside = f"--data-file={tmp_path / 'combined'}"
-    python(folder, "coverage", "combine", "--keep", beside, *files)
-    python(folder, "coverage", "json", beside, f"-o{tmp_path / 'report.json'}")
+    run("combine", "--keep", beside, *files, module="coverage")
+    run("json", beside, f"-o{tmp_path / 'report.json'}", module="coverage")
     report = json.loads((tmp_path / "report.json").read_text())
     (job,) = server.jobs
     assert {file["name"] for file in job["source_files"]} == set(report["files"])
@@ -121,7 +98,7 @@ def test_the_job_is_what_coverage_reports_of_the_combined_data(
     assert branches == report["totals"].get("num_branches", 0)
     assert job["git"]["head"]["id"] == commit
     header, sent = printed.splitlines()
-    place = f"(branch main, commit {commit[:7]}, token from COVERALLS_REPO_TOKEN)"
+    place = f"(branch topic/y, commit {commit[:7]}, token from COVERALLS_REPO_TOKEN)"
     assert header == f"coveralls: {server.url} as test-ci #77 {place}"
     percent = report["totals"]["percent_covered"]
     assert sent == f"coveralls: sent 3 files, {percent:.2f}% covered -> {server.url}/jobs/105971882"

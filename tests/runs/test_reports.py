@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from running import NAMES, NO_TOKEN, SPREADS, Runner, needs_xdist, only_job
+from running import NAMES, NO_TOKEN, SPREADS, Runner, only_job
 
 pytestmark = pytest.mark.slow
 
@@ -42,7 +42,6 @@ SEVERAL = (
 REPORTS = [
     pytest.param(("--cov-report=",), id="none"),
     pytest.param(SEVERAL, id="several"),
-    pytest.param((*SEVERAL, "-n2"), id="xdist", marks=needs_xdist),
     pytest.param(
         ("--cov-report=term:skip-covered", "--cov-fail-under=99.5", "--coveralls-on-failure=skip"),
         id="fail-under",

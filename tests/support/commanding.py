@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from running import InProcess
 from standin import COVERALLS_TOKEN, Build, StandIn
 
 from pytest_coveralls_submit.__main__ import main
@@ -22,7 +23,7 @@ GITHUB = {
 }
 
 
-class Command:
+class Command(InProcess):
     """Runs a command in a directory of its own, against a server, with a token."""
 
     def __init__(
@@ -32,20 +33,9 @@ class Command:
         monkeypatch: pytest.MonkeyPatch,
         capsys: pytest.CaptureFixture[str],
     ) -> None:
-        self.folder, self.server = folder, server
-        self.monkeypatch, self.capsys = monkeypatch, capsys
-        self.error = ""
+        super().__init__(folder, server, monkeypatch)
+        self.capsys = capsys
         monkeypatch.chdir(folder)
-        # What the command does to its process is undone after the test.
-        monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-        self.env(
-            COVERALLS_HOST=server.url, COVERALLS_REPO_TOKEN=COVERALLS_TOKEN, COVERALLS_RETRIES="0"
-        )
-
-    def env(self, **variables: str) -> None:
-        """Set variables; an empty text unsets one."""
-        for name, value in variables.items():
-            self.monkeypatch.setenv(name, value)
 
     def __call__(self, *arguments: str) -> tuple[int, list[str]]:
         """Run the command; return exit status and lines, those of errors last."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import coverage
 import pytest
-from running import CI, outcomes, to, told
+from running import CI, InProcess, outcomes, told
 from standin import StandIn
 
 # Loaded here, lest each run inside this process loads them anew: classes must stay the same.
@@ -38,11 +38,10 @@ class Ended:
     passed: int
 
 
-class Inner:
-    """Runs pytest in this process.
+class Inner(InProcess):
+    """Runs pytest in this process, in a project outside of git.
 
     Attributes:
-        folder: of the project, outside of git.
         plugins: objects that the next runs register.
         measured: what coverage.py measures from outside of the run, as `coverage run` does.
     """
@@ -50,19 +49,14 @@ class Inner:
     def __init__(
         self, pytester: pytest.Pytester, server: StandIn, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        self.pytester, self.server, self.monkeypatch = pytester, server, monkeypatch
-        self.folder = pytester.path.resolve()
+        super().__init__(pytester.path.resolve(), server, monkeypatch)
+        self.pytester = pytester
         self.plugins: list[object] = []
         self.measured: list[coverage.Coverage] = []
         monkeypatch.setattr(coverage.Coverage, "_instances", self.measured)
         pytester.makepyfile(test_garden=TESTS)
-        self.env(**CI, **to(server), PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
+        self.env(**CI)
         self.measure("garden.py")
-
-    def env(self, **variables: str) -> None:
-        """Set variables; an empty text is an unset one."""
-        for name, value in variables.items():
-            self.monkeypatch.setenv(name, value)
 
     def measure(self, name: str) -> None:
         """Measure a module as ``coverage run`` would, from outside of pytest."""

@@ -52,6 +52,19 @@ def to(server: StandIn) -> dict[str, str]:
     }
 
 
+class InProcess:
+    """What runs inside of this process: its folder, its server, and its variables."""
+
+    def __init__(self, folder: Path, server: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder, self.server, self.monkeypatch = folder, server, monkeypatch
+        self.env(**to(server), PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
+
+    def env(self, **variables: str) -> None:
+        """Set variables; an empty text is an unset one."""
+        for name, value in variables.items():
+            self.monkeypatch.setenv(name, value)
+
+
 def loading(arguments: Sequence[str]) -> dict[str, str]:
     """Return the variable that loads the plugins a run needs; ``-p no:NAME`` leaves one out."""
     plugins = [place for name, place in PLUGINS.items() if f"no:{name}" not in arguments]
