@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shlex
 import subprocess
@@ -143,8 +144,8 @@ def test_unverified_tls_is_a_warning(command: Command, build: Build) -> None:
 
 
 def test_an_interruption_is_one_line(command: Command) -> None:
-    class Waits:
-        def read(self, _: int) -> bytes:
+    class Waits(io.BytesIO):
+        def read(self, _: int | None = -1) -> bytes:
             raise KeyboardInterrupt
 
     command.monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=Waits()))
