@@ -67,7 +67,7 @@ def test_what_a_child_leaves_running_is_not_waited_for() -> None:
     assert time.monotonic() - started < 20
 
 
-@pytest.mark.parametrize("program", ["/nowhere/git", "", "with\0null"])
+@pytest.mark.parametrize("program", ["/nowhere/git", "with\0null"])
 def test_a_program_that_cannot_start_is_an_error(program: str) -> None:
     with pytest.raises(ProcessError, match="could not be started"):
         run([program], env={}, seconds=1, limit=1)

@@ -81,17 +81,15 @@ def token_mismatch(facts: RunFacts) -> str | None:
     source = f" (from {facts.service_name_source})" if facts.service_name_source else ""
     name = f'service name "{facts.service_name}"{source}'
     token = f"the token (from {facts.token_source})"
-    on_github = facts.ci == GITHUB_ACTIONS
     if facts.has_github_token and facts.service_name not in {None, GITHUB}:
-        other = f'set "{GITHUB}", or ' if on_github else ""
+        other = f'set "{GITHUB}", or ' if facts.ci == GITHUB_ACTIONS else ""
         own = f"{other}use the token from the repository's page"
         return f"{name} needs Coveralls' own token, but {token} is GitHub's: {own}"
     if facts.has_github_token and not facts.token_prefix:
         own = f"set {SET_GITHUB_TOKEN}, or put it into COVERALLS_REPO_TOKEN"
         return f"{token} does not look like GitHub's, perhaps it is Coveralls' own: {own}"
     if facts.service_name == GITHUB and facts.token_source and not facts.has_github_token:
-        other = f'remove the name, or set "{GITHUB_ACTIONS}"' if on_github else "remove the name"
-        return f"{name} needs GitHub's token, but {token} is Coveralls' own: {other}"
+        return f"{name} needs GitHub's token, but {token} is Coveralls' own: remove the name"
     if (facts.service_name or "").startswith("travis-") and facts.ci != TRAVIS:
         return f"{name} is for runs on Travis, where Coveralls looks for the job: remove the name"
     return None
@@ -136,10 +134,8 @@ class _Refusal:
         return self.has(0) and bool(re.search(pattern, self.answer.problem))
 
 
-# --- the rules: the first that matches yields its name and the advice -----------------------
-
-
 def _job_rules(it: _Refusal) -> Iterator[Advice]:
+    # Each rule that matches yields its name and the advice; the first counts.
     yield from _repository_rules(it)
     if it.refuses(NOT_ON_TRAVIS):
         name = "COVERALLS_SERVICE_NAME: travis-pro"
@@ -194,7 +190,6 @@ def _repository_rules(it: _Refusal) -> Iterator[Advice]:
 
 def _token(it: _Refusal) -> Advice:
     wrong = f"does not belong to a repository on {it.server}:"
-    own = f"{it.token} {wrong} it must be the repository's own, from its page"
     moved = "if the repository was renamed or moved, press Sync in its settings"
     if it.facts.ci == GITHUB_ACTIONS and it.facts.may_use_github_token and it.is_public:
         return (
@@ -203,7 +198,7 @@ def _token(it: _Refusal) -> Advice:
             f"(a personal API token does not work; {moved})",
         )
     return (
-        own,
+        f"{it.token} {wrong} it must be the repository's own, from its page",
         f"(not a personal API token), and the repository must be switched on there; {moved}",
     )
 
@@ -270,9 +265,6 @@ def _fault_rules(it: _Refusal) -> Iterator[Advice]:
         yield "no-answer", f"{it.server} is overloaded or down; {UNAFFECTED}"
 
 
-# --- judging ---------------------------------------------------------------------------------
-
-
 def _judge(
     answer: Answer, facts: RunFacts, rules: Callable[[_Refusal], Iterator[Advice]], doubt: str
 ) -> Verdict:
@@ -283,7 +275,10 @@ def _judge(
     message = redact(_server_words(said), facts.secrets)[:PROBLEM_LIMIT]
     is_success, is_object = answer.status in SUCCESS, isinstance(said, dict)
     if is_success and is_object and not said.get("error"):
-        return _success(said, message)
+        url, jobs = said.get("url"), said.get("jobs")
+        if not isinstance(url, str) or not URL.fullmatch(url):
+            url = None
+        return Verdict(True, url=url, message=message, jobs=jobs if type(jobs) is int else None)
     if is_success and not is_object and not answer.ambiguous:
         message = "with no JSON object in the answer"
     refusal = _Refusal(answer, facts, message, is_object)
@@ -297,13 +292,6 @@ def _judge(
     return Verdict(
         False, _reason_with_trace(answer, message), tuple(advice), anchor, message=message
     )
-
-
-def _success(said: dict[str, Any], message: str) -> Verdict:
-    url, jobs = said.get("url"), said.get("jobs")
-    if not isinstance(url, str) or not URL.fullmatch(url):
-        url = None
-    return Verdict(True, url=url, message=message, jobs=jobs if type(jobs) is int else None)
 
 
 def _server_words(said: Any) -> str:

@@ -133,11 +133,9 @@ def _no_result(deadline: float) -> Answer:
 
 
 def _redacted(answer: Answer, secrets: Sequence[Secret]) -> Answer:
-    return replace(  # not in the text, which is parsed first
-        answer,
-        problem=redact(answer.problem, secrets)[:PROBLEM_LIMIT],
-        headers={name: redact(value, secrets) for name, value in answer.headers.items()},
-    )
+    headers = {name: redact(value, secrets) for name, value in answer.headers.items()}
+    problem = redact(answer.problem, secrets)[:PROBLEM_LIMIT]
+    return replace(answer, problem=problem, headers=headers)  # the text is parsed first
 
 
 def serve(deadline: float) -> None:

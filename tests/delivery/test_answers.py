@@ -92,7 +92,7 @@ def untrusted(cause: str) -> Answer:
 
 MISMATCH = (
     'service name "github" (from COVERALLS_SERVICE_NAME) needs GitHub\'s token, but the token '
-    '(from COVERALLS_REPO_TOKEN) is Coveralls\' own: remove the name, or set "github-actions"'
+    "(from COVERALLS_REPO_TOKEN) is Coveralls' own: remove the name"
 )
 OWN_PAGE = "own, from its page (not a personal API token), and the repository must be switched on"
 SYNC = "if the repository was renamed or moved, press Sync in its settings"
