@@ -33,8 +33,6 @@ class Secret:
 class Environment(dict[str, str]):
     """Hold environment variables without showing them."""
 
-    __slots__ = ()
-
     def __repr__(self) -> str:
         return f"<environment of {len(self)} variables>"
 

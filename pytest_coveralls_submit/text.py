@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections import defaultdict
 from collections.abc import Iterable
@@ -81,8 +82,6 @@ def installed_name(path: str) -> str | None:
 
 def is_loopback(host: str) -> bool:
     """Tell whether ``host`` names this machine."""
-    import ipaddress  # only once something is sent
-
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:

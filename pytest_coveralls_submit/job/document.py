@@ -22,12 +22,8 @@ MAY_BE_EMPTY = ("source_files", "coverage", "source")
 
 
 Job: TypeAlias = "dict[str, Any]"
-"""A job without its token.
-
-Source: https://docs.coveralls.io/api-jobs-endpoint, and for the fields that the official client
-adds coverallsapp/coverage-reporter, doc/configuration.md.
-"""
-# The type of each field; a dict means an object, a list means a list of these types.
+# The type of each field; a dict means an object, a list means a list of these types. Source:
+# https://docs.coveralls.io/api-jobs-endpoint, coverallsapp/coverage-reporter doc/configuration.md
 _COMMIT = dict.fromkeys(("id", *COMMIT_DETAILS), str)
 _REMOTE = dict.fromkeys(("name", "url"), str)
 _JOB = {
@@ -155,7 +151,6 @@ def merge_file(
     """Return ``files`` with the source files of ``path`` added, sorted.
 
     Args:
-        files: our own.
         path: a job of another tool.
         checkout: where to read the text to send, if any.
 

@@ -107,7 +107,7 @@ class Names:
         return [name for name in names if _have_same_bytes(copy, Path(self._top, name))]
 
     def _as_git_spells(self, name: str) -> str:
-        """Return git's spelling where the disk ignores case."""
+        # The disk may ignore case.
         spelled = self._by_case.get(name.casefold())
         with contextlib.suppress(OSError):
             if spelled and Path(self._top, name).samefile(Path(self._top, spelled)):

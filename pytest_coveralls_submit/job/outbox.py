@@ -65,13 +65,12 @@ def keep(job_bytes: bytes, folders: Iterable[Path], stem: str) -> Path | None:
 
 def _take_name(folder: Path, stem: str) -> Path:
     path = folder / f"{stem}.json"
-    try:
+    with suppress(FileExistsError):
         path.touch(mode=0o600, exist_ok=False)
-    except FileExistsError:
-        handle, name = tempfile.mkstemp(prefix=f"{stem}-", suffix=".json", dir=folder)
-        os.close(handle)
-        return Path(name)
-    return path
+        return path
+    handle, name = tempfile.mkstemp(prefix=f"{stem}-", suffix=".json", dir=folder)
+    os.close(handle)
+    return Path(name)
 
 
 def _check_owner(folder: Path) -> None:
@@ -109,12 +108,11 @@ def _by_time(paths: Iterable[Path]) -> list[tuple[float, Path]]:
 
 def kept_jobs(folder: Path, before: float) -> tuple[Path, ...]:
     """Return the jobs kept in the 14 days before a time."""
-    try:
+    with suppress(OSError):
         _check_owner(folder)
-    except OSError:
-        return ()
-    jobs = _by_time(folder.glob("job*.json"))
-    return tuple(path for time, path in jobs if before - MAX_AGE <= time < before)
+        jobs = _by_time(folder.glob("job*.json"))
+        return tuple(path for time, path in jobs if before - MAX_AGE <= time < before)
+    return ()
 
 
 def jobs_in(path: Path) -> tuple[Path, ...]:

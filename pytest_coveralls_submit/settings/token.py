@@ -54,11 +54,8 @@ def why_withheld(
 def why_github_token_stays(
     settings: Settings, env: Mapping[str, str], origin: str = GITHUB_VARIABLE
 ) -> str | None:
-    """Explain why the host may not get a GitHub token.
-
-    It may open far more than Coveralls. It goes to coveralls.io, or to a host set by flag or
-    variable, never to one from a file: a pull request can change that.
-    """
+    """Explain why the host may not get a GitHub token."""
+    # It may open far more than Coveralls, and a pull request can change the host in a file.
     host = settings.origins.get("host")
     if settings.host != COVERALLS and (host is None or host.kind in {"ini", "yml"}):
         return (

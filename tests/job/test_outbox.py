@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import re
 import stat
@@ -12,8 +11,6 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
-from running import Runner
-from standin import COVERALLS_TOKEN
 
 from pytest_coveralls_submit.job import outbox
 
@@ -21,7 +18,6 @@ JOB = b'{"source_files":[{"name":"a.py"}]}'
 TOP = Path("/srv/project")
 NOW = 2_000_000_000.0
 DAY = 24 * 60 * 60.0
-PLUGINS = ("-p", "pytest_cov", "-p", "pytest_coveralls_submit.plugin")
 WITH_LETTERS = re.compile(r"job-77-\w{8}\.json")
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="modes, links and users are POSIX's")
@@ -274,32 +270,3 @@ def test_a_saved_job_follows_links_and_replaces_no_device(tmp_path: Path) -> Non
         assert path.is_symlink()
     assert (tmp_path / "job.json").read_bytes() == JOB
     assert not Path("/dev/null").is_file()
-
-
-# -- a whole run -------------------------------------------------------------------------------
-
-
-def test_the_job_is_on_disk_without_the_token_while_it_is_sent(run: Runner) -> None:
-    """A kill at any moment leaves a job that can be sent."""
-    on_disk: list[tuple[bytes, int]] = []
-    usual = run.server.dispatch
-    cache = run.folder / ".pytest_cache"
-
-    def look(request: object) -> object:
-        on_disk.extend(
-            (path.read_bytes(), stat.S_IMODE(path.stat().st_mode))
-            for path in cache.rglob("job-*.json")
-        )
-        return usual(request)  # type: ignore[arg-type]
-
-    run.server.dispatch = look  # type: ignore[method-assign, assignment]
-    result = run(*PLUGINS, "--coveralls", env={"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"})
-
-    assert "sent 5 files" in result.stdout
-    ((content, mode),) = on_disk
-    (job,) = run.server.jobs
-    assert json.loads(content) == {k: v for k, v in job.items() if k != "repo_token"}
-    assert COVERALLS_TOKEN.encode() not in content
-    assert mode == 0o600 or sys.platform == "win32"
-    assert [*cache.rglob("job-*.json")] == []
-    assert not (cache / "d").exists()
