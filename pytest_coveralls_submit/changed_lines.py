@@ -5,6 +5,7 @@ Nothing is fetched, and nothing is written into the repository.
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from .job.source_files import SourceFile
     from .settings.table import Settings
 
-DIFF_LIMIT = 64 * 1024 * 1024  # bytes read of a diff or a list of untracked files
+_DIFF_LIMIT = 64 * 1024 * 1024  # bytes read of a diff or a list of untracked files
 _DIFF_TIMEOUT = 10.0  # seconds
 # The changed lines of a file, ascending from 1; git's id of its new content, None if untracked.
 Change = tuple[list[range], str | None]
@@ -105,7 +106,7 @@ def find_base(
         head = git.checked_out if build.service_name else None
         return Base(repository=repository, commit=base, head=head, notice=notice)
     if is_pull_request:
-        return NoBase(_how_to_get_the_base(build, notice, is_merge=target is not None))
+        notice = notice or _how_to_get_the_base(build, is_merge=target is not None)
     return NoBase(notice)
 
 
@@ -160,11 +161,9 @@ def _fork_point(repository: Repository, *names: str) -> str | None:
     return None
 
 
-def _how_to_get_the_base(build: Build, notice: str, *, is_merge: bool) -> str:
+def _how_to_get_the_base(build: Build, *, is_merge: bool) -> str:
     """Say why the base is unknown and how to get it."""
     service, branch = build.service_name or "", build.target_branch
-    if notice:
-        return f"{notice}; let the CI service clone more commits"
     if service.endswith("-actions"):
         how = f"give actions/checkout `fetch-depth: {2 if is_merge else 0}`"
     elif service.startswith("gitlab"):
@@ -207,7 +206,12 @@ def count_changed_lines(
     except ProcessError as error:
         return _unknown(str(error), settings)
     counted, edited = _count_files(base, files, changed)
-    shortfall = _shortfall(counted, settings.changed_fail_under)
+    gate, shortfall = settings.changed_fail_under, ""
+    if gate is not None and counted.total and counted.percent < gate:
+        shortfall = (
+            f"{counted.covered} of {counted.total} changed lines are covered, "
+            f"{percentage(counted.percent)}%; changed_fail_under asks for {gate:.10g}%"
+        )
     notices = [base.notice] if base.notice else []
     if edited:
         notices.append(
@@ -232,27 +236,17 @@ def _unknown(problem: str, settings: Settings) -> ChangedLinesResult:
     return ChangedLinesResult(notices=(f"changed lines: unknown{why}{consequence}",))
 
 
-def _shortfall(changed: ChangedLines, gate: float | None) -> str:
-    """Return why the changed lines fail the run, or nothing."""
-    if gate is None or not changed.total or changed.percent >= gate:
-        return ""
-    return (
-        f"{changed.covered} of {changed.total} changed lines are covered, "
-        f"{percentage(changed.percent)}%; changed_fail_under asks for {gate:.10g}%"
-    )
-
-
 def read_changes(base: Base) -> dict[str, Change]:
     """Run git's diff and return the changes by file name.
 
     Raises:
-        ProcessError: git failed, took too long or printed more than 64 MiB.
+        ProcessError: git failed, took too long or printed too much.
     """
     repository = replace(base.repository, seconds=_DIFF_TIMEOUT)
     command = ["diff-index", *_DIFF_OPTIONS, base.commit]
     if base.head is not None:
         command = ["diff-tree", *_DIFF_OPTIONS, base.commit, base.head]
-    done = repository.run(*command, "--", limit=DIFF_LIMIT)
+    done = repository.run(*command, "--", limit=_DIFF_LIMIT)
     if done.status != 0:
         raise ProcessError(
             "git could not compare the commits; a partial clone (`filter`) lacks their files"
@@ -260,9 +254,9 @@ def read_changes(base: Base) -> dict[str, Change]:
     changed = _parse_diff(done.stdout)
     if base.head is None:
         words = ("ls-files", "-z", "--others", "--exclude-standard")
-        untracked = repository.run(*words, limit=DIFF_LIMIT).stdout.split(b"\0")
+        untracked = repository.run(*words, limit=_DIFF_LIMIT).stdout.split(b"\0")
         every_line = [range(1, sys.maxsize)]
-        changed |= {_decoded_name(name): (every_line, None) for name in untracked if name}
+        changed |= {os.fsdecode(name): (every_line, None) for name in untracked if name}
     return changed
 
 
@@ -278,7 +272,7 @@ def _parse_diff(diff: bytes) -> dict[str, Change]:
             # A tab ends a name with spaces in it. A deleted file has no name with "b/", nor has one
             # that is quoted, for a control character, a quotation mark or a backslash in it.
             printed = line.removeprefix(b"+++ b/").rstrip(b"\n").removesuffix(b"\t")
-            name = _decoded_name(printed) if line.startswith(b"+++ b/") else None
+            name = os.fsdecode(printed) if line.startswith(b"+++ b/") else None
         elif line.startswith(b"@@ ") and (hunk := _HUNK.match(line)):
             old, start, new = (int(number or 1) for number in hunk.group(1, 2, 3))
             if name is not None and new:
@@ -288,10 +282,6 @@ def _parse_diff(diff: bytes) -> dict[str, Change]:
             while count:
                 count -= not next(lines, b"-").startswith(b"\\")
     return changed
-
-
-def _decoded_name(name: bytes) -> str:
-    return name.decode("utf-8", "surrogateescape")
 
 
 def _count_files(

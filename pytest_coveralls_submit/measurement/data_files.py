@@ -10,6 +10,8 @@ import ntpath
 import os
 import shutil
 import sys
+import tempfile
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +27,7 @@ from ..text import (
     message_of,
     shorten_list,
 )
-from .measure import Measurement, measure, scratch_folder, suppressed_warnings
+from .measure import Measurement, measure
 
 if TYPE_CHECKING:
     from coverage import Coverage, CoverageData
@@ -53,18 +55,19 @@ def measure_data_files(
         arguments: data files, and folders to search for them; without any, those that coverage's
             configuration names.
         config_file: coverage's configuration; True to search for it; False for none and no plugin.
-        start: the current directory.
-        top: the directory that names are relative to.
-        names: of the repository's files.
+        top: the directory that ``names``, those of the repository's files, are relative to.
 
     Raises:
         MeasurementError: there is no data, or it cannot be used; names the file and the fix.
     """
     top = Path(os.path.realpath(top))
-    with suppressed_warnings(), scratch_folder() as folder:
+    # Windows keeps files that are still open.
+    scratch = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+    with warnings.catch_warnings(), scratch as folder:
+        warnings.simplefilter("ignore")
         cov, data_file = _configured(config_file, start)
         files = _data_files(arguments, start / data_file)
-        _combine(cov, files, folder, start)
+        _combine(cov, files, Path(folder), start)
         combined = cov.get_data()
         elsewhere = _find_elsewhere(combined.measured_files(), start, top, frozenset(names))
         found = {

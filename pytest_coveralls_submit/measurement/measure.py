@@ -12,13 +12,12 @@ import os
 import tempfile
 import warnings
 from array import array
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from json import loads
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import MeasurementError
 from ..text import one_line
 from .recorder import FileCoverage, Recorder, is_reported, number_branches
 
@@ -54,15 +53,12 @@ def measure(cov: Coverage, *, start: Path, recorder: Recorder | None = None) -> 
     Args:
         cov: with complete data.
         start: the directory that relative paths start from.
-        recorder: of the analyses so far.
-
-    Raises:
-        MeasurementError: coverage's report cannot be written.
     """
     if recorder is None or recorder.cov is not cov:
         recorder = Recorder(cov)
     details: tuple[str, ...] = ()
-    with recorder, suppressed_warnings():
+    with recorder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they came before, or are printed otherwise
         measured = cov.get_data().measured_files()
         if not measured:
             return Measurement((), {})
@@ -117,8 +113,8 @@ def _from_json(
     """Build files and failures from the public JSON report."""
     failed: dict[str, str] = {}
     report: dict[str, Any] = {}
-    with scratch_folder() as folder:
-        outfile = folder / "report.json"
+    with tempfile.TemporaryDirectory() as folder:
+        outfile = Path(folder, "report.json")
         with contextlib.suppress(Exception):  # it raises where no file is left to report
             cov.json_report(outfile=str(outfile), ignore_errors=True)
             report = loads(outfile.read_text("utf-8"))["files"]
@@ -160,27 +156,3 @@ def current() -> Coverage | None:
     import coverage
 
     return coverage.Coverage.current()
-
-
-@contextlib.contextmanager
-def suppressed_warnings() -> Iterator[None]:
-    """Silence coverage's warnings, which came before or are printed otherwise."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
-@contextlib.contextmanager
-def scratch_folder() -> Iterator[Path]:
-    """Make a folder for coverage's files and remove it.
-
-    Raises:
-        MeasurementError: nothing can be written.
-    """
-    try:
-        # Windows keeps files that are still open.
-        folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-    except OSError as error:
-        raise MeasurementError(f"coverage's data cannot be read or combined: {error}") from None
-    with folder as name:
-        yield Path(name)

@@ -36,17 +36,6 @@ MODULES: Mapping[str, str] = {
                 found += 1
             return found if flag else -found
         """,
-    "no_branch": """\
-        def run(flag):
-            if flag:  # pragma: no branch
-                a = 1
-            while True:
-                break
-            while 1:
-                if flag:
-                    return 2
-                return 3
-        """,
     "excluded": """\
         def run(flag):
             if flag:
@@ -64,20 +53,6 @@ MODULES: Mapping[str, str] = {
 
         if __name__ == "__main__":  # pragma: no cover
             run(True)
-        """,
-    "comprehensions": """\
-        def run(flag):
-            numbers = [n for n in range(3) if n or flag]
-            squares = {n: n * n for n in numbers}
-            later = (
-                n
-                for n in squares
-                if n > 1
-            )
-            first = lambda: (
-                numbers[0]
-            )
-            return sum(later) if flag else {n for n in numbers}
         """,
     "matching": """\
         def run(flag):
@@ -142,27 +117,6 @@ MODULES: Mapping[str, str] = {
                 flag = False
             return n
         """,
-    "generators": """\
-        def numbers(flag):
-            yield 1
-            if flag:
-                yield 2
-            yield from (n for n in range(2))
-
-
-        async def later(flag):
-            async for n in numbers(flag):
-                await n
-            async with flag:
-                pass
-
-
-        def run(flag):
-            for n in numbers(flag):
-                if not flag:
-                    return n
-            return sum(numbers(flag))
-        """,
     "decorated": '''\
         """A docstring.
 
@@ -185,7 +139,6 @@ MODULES: Mapping[str, str] = {
             del more; return 2
         ''',
     "empty": "",
-    "words_only": '"""Nothing to run."""\n# at all\n',
 }
 CALLED = [name for name in MODULES if "def run(" in MODULES[name]]
 
@@ -229,7 +182,7 @@ class Project:
 
     def measured(self, cov: coverage.Coverage) -> Measurement:
         """What the package makes of it through the private call."""
-        measurement = self.of(cov)
+        measurement = measure(cov, start=self.folder)
         assert measurement.details == ()
         return measurement
 
@@ -237,10 +190,6 @@ class Project:
         """What the package makes of it through the JSON report alone."""
         recorder = Recorder(cov)
         recorder.trouble = "as if the private call were gone"
-        return self.of(cov, recorder)
-
-    def of(self, cov: coverage.Coverage, recorder: Recorder | None = None) -> Measurement:
-        """What the package makes of it."""
         return measure(cov, start=self.folder, recorder=recorder)
 
     def quadruples(self, found: Measurement, name: str) -> list[tuple[int, int, int, int]]:
@@ -260,15 +209,12 @@ def small(folder: Path, *names: str) -> Project:
 
 
 def names_in(found: Measurement) -> list[str]:
-    """The names of the files that were measured."""
     return [Path(file.path).name for file in found.files]
 
 
 def unparsable(path: Path) -> None:
-    """The file was rewritten since, and is Python no more."""
     path.write_text("def run(:\n")
 
 
 def vanished(path: Path) -> None:
-    """The file was removed."""
     path.unlink()

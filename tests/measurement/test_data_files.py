@@ -64,7 +64,6 @@ class Scene:
         self.folder = folder.resolve() / "project"
         for name, text in FILES.items():
             self.write(name, text)
-        self.env = {**os.environ, "PYTHONPATH": "src"}
 
     def write(self, name: str, text: str) -> Path:
         """Write a file of the project."""
@@ -73,22 +72,21 @@ class Scene:
         path.write_text(text)
         return path
 
-    def coverage(self, *words: str, cwd: Path | None = None, env: Mapping[str, str] = {}) -> None:
-        """Run coverage's own command."""
+    def coverage(self, *words: str) -> None:
         subprocess.run(
             [sys.executable, "-W", "ignore", "-m", "coverage", *words],
-            cwd=cwd or self.folder,
-            env={**self.env, **env},
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": "src"},
             capture_output=True,
             timeout=60,
             check=True,
         )
 
-    def run(self, config: str = "", tests: Iterable[str] = ("one", "two"), **env: str) -> None:
+    def run(self, config: str = "", tests: Iterable[str] = ("one", "two")) -> None:
         """Run tests, each in a process that writes a data file of its own."""
         self.write(".coveragerc", f"[run]\nparallel = true\nsource = src\n{config}")
         for test in tests:
-            self.coverage("run", "-m", "unittest", "-q", f"tests/test_{test}.py", env=env)
+            self.coverage("run", "-m", "unittest", "-q", f"tests/test_{test}.py")
 
     def measure(self, *arguments: str | Path, **keywords: Any) -> Measurement:
         """What the package makes of the data; the project's files are what they were."""
@@ -106,7 +104,6 @@ class Scene:
             assert self.state() == before
 
     def state(self) -> dict[str, tuple[bytes, float]]:
-        """Every file of the project, its content and when it was written."""
         return {
             path.relative_to(self.folder).as_posix(): (path.read_bytes(), path.stat().st_mtime)
             for path in sorted(self.folder.rglob("*"))
@@ -125,7 +122,6 @@ class Scene:
         return report
 
     def data_files(self) -> list[Path]:
-        """The data files that the tests' processes wrote."""
         return sorted({*self.folder.glob(".coverage.*"), *self.folder.glob("out/.measured.*")})
 
 
@@ -252,11 +248,7 @@ def moved(path: Path, rename: Callable[[str], str]) -> None:
     """Write a data file anew as if its sources had lain elsewhere."""
     old, new = coverage.CoverageData(str(path)), coverage.CoverageData(f"{path}-new")
     old.read()
-    renamed = {name: rename(name) for name in old.measured_files()}
-    if old.has_arcs():
-        new.add_arcs({renamed[name]: old.arcs(name) or [] for name in renamed})
-    else:
-        new.add_lines({renamed[name]: old.lines(name) or [] for name in renamed})
+    new.update(old, map_path=rename)
     new.write()
     Path(f"{path}-new").replace(path)
 

@@ -70,37 +70,6 @@ def test_a_pull_request_is_compared_with_what_it_goes_into(tmp_path: Path, serve
     assert (job["commit_sha"], job["service_pull_request"]) == (head, "7")
 
 
-def test_a_head_that_the_target_is_merged_into_is_compared_with_the_target(run: Runner) -> None:
-    """As Jenkins merges; the services' other ways are in test_changed_lines."""
-    repository = Repository(run.folder, init=False)
-    head = repository.git("rev-parse", "HEAD")
-    repository.git("checkout", "--quiet", "--detach", "HEAD~1")
-    write(repository, "sample/tools.py", "def dig():\n    return 1\n")
-    target = repository.commit_all("Tools")
-    repository.git("checkout", "--quiet", "--detach", head)
-    repository.git("merge", "--quiet", "--no-edit", target)
-    repository.git("update-ref", "refs/remotes/origin/PR-7", head)
-    repository.git("update-ref", "refs/remotes/origin/main", target)
-    jenkins = {
-        "JENKINS_URL": "https://ci.example/",
-        "BUILD_NUMBER": "9",
-        "BRANCH_NAME": "PR-7",
-        "CHANGE_ID": "7",
-        "CHANGE_BRANCH": "topic/y",
-        "CHANGE_TARGET": "main",
-        "GIT_COMMIT": repository.git("rev-parse", "HEAD"),
-    }
-
-    result = run(
-        *("--cov=sample", "--cov-report=", "--coveralls"), env={**dict.fromkeys(CI, ""), **jenkins}
-    )
-
-    (line,) = [line for line in told(result.stdout) if "changed lines" in line]
-    assert line.startswith("coveralls: changed lines: 12 of 15 covered"), result.stdout
-    (job,) = run.server.jobs
-    assert job["commit_sha"] == head
-
-
 def test_on_a_laptop_uncommitted_changes_count(run: Runner) -> None:
     """Since the branch left the remote's default one; no token, no job, and nothing is written."""
     repository = Repository(run.folder, init=False)

@@ -55,7 +55,6 @@ TIMES = re.compile(
 
 
 def written(folder: Path) -> dict[str, bytes]:
-    """What stands in a directory, without times."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {
         path.relative_to(folder).as_posix(): TIMES.sub(b"-", path.read_bytes()) for path in files
@@ -83,14 +82,12 @@ def reports(run: Runner, *arguments: str) -> tuple[int, list[str], dict[str, byt
 
 
 def analyses(run: Runner) -> Counter[str]:
-    """How often each file was analysed in the last run."""
     files = run.folder.glob("counted-*.json")
     return sum((Counter(json.loads(path.read_text())) for path in files), Counter[str]())
 
 
 @pytest.fixture
 def counting(run: Runner) -> Runner:
-    """The runner, whose analyses are counted."""
     (run.folder / "counting.py").write_text(COUNTING)
     run.env["PYTHONPATH"] = str(run.folder)
     return run
