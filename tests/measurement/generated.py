@@ -54,22 +54,6 @@ MODULES: Mapping[str, str] = {
         if __name__ == "__main__":  # pragma: no cover
             run(True)
         """,
-    "matching": """\
-        def run(flag):
-            match flag:
-                case True:
-                    a = 1
-                case False if not flag:
-                    a = 2
-                case {"x": [*_]}:
-                    a = 3
-                case _:
-                    a = 4
-            match a:
-                case 1:
-                    a = 5
-            return a
-        """,
     "finally_": """\
         import contextlib
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import subprocess
 import sys
 from collections.abc import Callable
@@ -86,43 +85,6 @@ def test_paths_are_remapped_as_for_a_report(
         fast = project.measured(one)
         assert fast == project.measured_slowly(one)
         assert [file.path for file in fast.files] == [str(tmp_path / "src" / "choices.py")]
-
-
-def test_what_a_report_analysed_is_recorded_and_the_rest_is_added(project: Project) -> None:
-    cov = project.run(True, branch=True)
-    expected = project.measured_slowly(cov)
-    recorder = Recorder(cov)
-    analyse, analysed = recorder._analyze, []
-
-    def counted(morf: Any, *arguments: Any, **keywords: Any) -> Any:
-        analysed.append(str(morf))
-        return analyse(morf, *arguments, **keywords)
-
-    recorder._analyze = counted
-    cov.report([str(project.folder / "choices.py")], file=io.StringIO())
-    assert list(recorder.files) == [str(project.folder / "choices.py")]
-
-    assert measure(cov, start=project.folder, recorder=recorder) == expected
-    assert sorted(analysed) == sorted(set(analysed))
-
-
-def test_reports_are_the_same_with_and_without_a_recorder(project: Project) -> None:
-    cov = project.run(True, branch=True)
-
-    def reports() -> list[str]:
-        streams = [io.StringIO() for _ in range(3)]
-        for precision, stream in zip((0, 2, 0), streams, strict=True):
-            cov.report(file=stream, show_missing=True, precision=precision)
-        return [stream.getvalue() for stream in streams]
-
-    plain = reports()
-    with Recorder(cov) as recorder:
-        assert "_analyze" in vars(cov)
-        assert reports() == plain
-        assert recorder.trouble is None
-    assert "_analyze" not in vars(cov)
-    assert reports() == plain
-    assert plain[0] != plain[1]
 
 
 def test_a_recorder_of_another_object_is_not_used(project: Project) -> None:
@@ -216,17 +178,6 @@ def test_totals_and_taken_per_line_are_coverages_own(
         assert sums == {line: stat for line, stat in stats.items() if stat[0]}
 
 
-@pytest.mark.parametrize("branch", [True, False])
-@pytest.mark.parametrize("config", ["", CONFIGURED["omit"], CONFIGURED["exclude_also"]])
-def test_the_total_is_coverages_own(project: Project, branch: bool, config: str) -> None:
-    cov = project.run(True, config=config, branch=branch)
-
-    own = cov.report(file=io.StringIO())
-
-    assert 0 < own < 100
-    assert project.measured(cov).percent == pytest.approx(own, abs=1e-9)
-
-
 @pytest.mark.parametrize(
     ("stats", "executed", "missing", "excluded", "branches"),
     [
@@ -316,15 +267,6 @@ def test_an_analysis_of_another_form_leads_to_the_slow_way(
 
 
 # -- the data of others ------------------------------------------------------------------------
-
-
-def test_measuring_leaves_no_file_behind(
-    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cov = project.run(True)
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    assert project.measured_slowly(cov).files
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_coverage_run_saves_the_same_with_and_without_us(tmp_path: Path) -> None:
