@@ -130,11 +130,6 @@ _GITLAB_HEAD = "{CI_MERGE_REQUEST_EVENT_TYPE?} "
 # The number alone starts at 1 for each branch of a multibranch project: two builds would share it.
 _JENKINS_BUILD = Cell("{JOB_NAME}-{BUILD_NUMBER}", r"(.+?)(?:/[^/]*=[^/]*)?(-[^-]+)")
 
-_APPVEYOR_BUILD = (
-    "{APPVEYOR_URL}/project/{APPVEYOR_ACCOUNT_NAME}/{APPVEYOR_PROJECT_SLUG}"
-    "/builds/{APPVEYOR_BUILD_ID}"
-)
-
 GENERIC = Service(
     "{CI_NAME}",
     when=(),
@@ -225,6 +220,7 @@ SERVICES: tuple[Service, ...] = (
         service_job_id=(
             "{CIRCLE_WORKFLOW_JOB_ID}-{CIRCLE_NODE_INDEX}",
             "{CIRCLE_BUILD_NUM}-{CIRCLE_NODE_INDEX}",
+            "{CIRCLE_BUILD_NUM}",
         ),
         service_job_number="{CIRCLE_BUILD_NUM}",
         service_pull_request=(
@@ -276,6 +272,7 @@ SERVICES: tuple[Service, ...] = (
         service_job_id=(
             "{JOB_NAME}-{BUILD_NUMBER}-{NODE_NAME}-{EXECUTOR_NUMBER}-{STAGE_NAME}",
             "{JOB_NAME}-{BUILD_NUMBER}-{NODE_NAME}-{EXECUTOR_NUMBER}",
+            "{BUILD_TAG}-{STAGE_NAME}",
         ),
         service_pull_request=(
             "{CHANGE_ID}",
@@ -332,8 +329,10 @@ SERVICES: tuple[Service, ...] = (
             "{SYSTEM_TEAMFOUNDATIONCOLLECTIONURI}/{SYSTEM_TEAMPROJECT}/_build/results"
             "?buildId={BUILD_BUILDID}"
         ),
+        service_attempt="{SYSTEM_JOBATTEMPT}",
         repo_name="{BUILD_REPOSITORY_NAME}",
         job_name=("{SYSTEM_JOBDISPLAYNAME}", "{AGENT_JOBNAME}"),
+        node_index="{SYSTEM_JOBPOSITIONINPHASE}",
     ),
     Service(
         "bitbucket",
@@ -351,6 +350,7 @@ SERVICES: tuple[Service, ...] = (
             "https://bitbucket.org/{BITBUCKET_REPO_FULL_NAME}/addon/pipelines/home"
             "#!/results/{BITBUCKET_BUILD_NUMBER}"
         ),
+        service_attempt="{BITBUCKET_STEP_RUN_NUMBER}",
         repo_name="{BITBUCKET_REPO_FULL_NAME}",
         node_index="{BITBUCKET_PARALLEL_STEP}",
     ),
@@ -367,6 +367,7 @@ SERVICES: tuple[Service, ...] = (
         commit_sha="{BUILDKITE_COMMIT}",
         service_build_url="{BUILDKITE_BUILD_URL}",
         service_job_url="{BUILDKITE_BUILD_URL}#{BUILDKITE_JOB_ID}",
+        service_attempt="{BUILDKITE_RETRY_COUNT}",
         repo_name=Cell("{BUILDKITE_REPO}", _REPO_OF_URL),
         job_name=("{BUILDKITE_LABEL}", "{BUILDKITE_STEP_KEY}"),
         node_index="{BUILDKITE_PARALLEL_JOB}",
@@ -387,8 +388,14 @@ SERVICES: tuple[Service, ...] = (
         target_branch="{APPVEYOR_REPO_BRANCH}",
         tag="{APPVEYOR_REPO_TAG_NAME}",
         commit_sha=("{APPVEYOR_PULL_REQUEST_HEAD_COMMIT}", _push("{APPVEYOR_REPO_COMMIT}")),
-        service_build_url=_APPVEYOR_BUILD,
-        service_job_url=_APPVEYOR_BUILD + "/job/{APPVEYOR_JOB_ID}",
+        service_build_url=(
+            "{APPVEYOR_URL}/project/{APPVEYOR_ACCOUNT_NAME}/{APPVEYOR_PROJECT_SLUG}"
+            "/builds/{APPVEYOR_BUILD_ID}"
+        ),
+        service_job_url=(
+            "{APPVEYOR_URL}/project/{APPVEYOR_ACCOUNT_NAME}/{APPVEYOR_PROJECT_SLUG}"
+            "/builds/{APPVEYOR_BUILD_ID}/job/{APPVEYOR_JOB_ID}"
+        ),
         repo_name="{APPVEYOR_REPO_NAME}",
         job_name="{APPVEYOR_JOB_NAME}",
     ),
@@ -399,7 +406,11 @@ SERVICES: tuple[Service, ...] = (
         service_number="{SEMAPHORE_WORKFLOW_ID}",
         service_job_id="{SEMAPHORE_JOB_ID}",
         service_pull_request="{SEMAPHORE_GIT_PR_NUMBER}",
-        service_branch=("{SEMAPHORE_GIT_PR_BRANCH}", _push("{SEMAPHORE_GIT_BRANCH}")),
+        service_branch=(
+            "{SEMAPHORE_GIT_PR_BRANCH}",
+            "{SEMAPHORE_GIT_WORKING_BRANCH}",
+            _push("{SEMAPHORE_GIT_BRANCH}"),
+        ),
         target_branch="{SEMAPHORE_GIT_BRANCH}",
         tag="{SEMAPHORE_GIT_TAG_NAME}",
         commit_sha=("{SEMAPHORE_GIT_PR_SHA}", _push("{SEMAPHORE_GIT_SHA}")),
@@ -419,6 +430,7 @@ SERVICES: tuple[Service, ...] = (
         service_job_id=(
             "{HARNESS_BUILD_ID}-{HARNESS_STAGE_ID}-{HARNESS_NODE_INDEX}",
             "{HARNESS_BUILD_ID}-{HARNESS_STAGE_ID}",
+            "{HARNESS_BUILD_ID}-{HARNESS_NODE_INDEX}",
         ),
         service_pull_request="{DRONE_PULL_REQUEST}",
         service_branch=("{DRONE_SOURCE_BRANCH}", _push("{DRONE_COMMIT_BRANCH}")),
@@ -428,6 +440,7 @@ SERVICES: tuple[Service, ...] = (
         service_build_url=("{CI_BUILD_LINK}", "{DRONE_BUILD_LINK}"),
         repo_name=("{CI_REPO}", "{DRONE_REPO}"),
         job_name="{HARNESS_STAGE_ID}",
+        node_index="{HARNESS_NODE_INDEX}",
     ),
     Service(
         "woodpecker",
@@ -435,7 +448,11 @@ SERVICES: tuple[Service, ...] = (
         documented_at="woodpecker-ci/woodpecker: docs/docs/20-usage/50-environment.md",
         ignored=("CI_COMMIT_MESSAGE",),  # of a pull request its title
         service_number="{CI_PIPELINE_NUMBER}",
-        service_job_id="{CI_PIPELINE_NUMBER}.{CI_WORKFLOW_NUMBER}.{CI_STEP_NUMBER}",
+        service_job_id=(
+            "{CI_PIPELINE_NUMBER}.{CI_WORKFLOW_NUMBER}.{CI_STEP_NUMBER}",
+            "{CI_PIPELINE_NUMBER}.{CI_WORKFLOW_NUMBER}.{CI_STEP_NAME}",
+            "{CI_PIPELINE_NUMBER}.{CI_WORKFLOW_NAME}.{CI_STEP_NAME}",
+        ),
         service_job_number="{CI_WORKFLOW_NUMBER}",
         service_pull_request="{CI_COMMIT_PULL_REQUEST}",
         service_branch=("{CI_COMMIT_SOURCE_BRANCH}", _push("{CI_COMMIT_BRANCH}")),
@@ -444,6 +461,7 @@ SERVICES: tuple[Service, ...] = (
         commit_sha="{CI_COMMIT_SHA}",
         service_build_url="{CI_PIPELINE_URL}",
         service_job_url="{CI_STEP_URL}",
+        service_attempt="{CI_PIPELINE_RERUNS}",
         repo_name="{CI_REPO}",
         job_name=("{CI_WORKFLOW_NAME}", "{CI_STEP_NAME}"),
     ),
@@ -452,7 +470,11 @@ SERVICES: tuple[Service, ...] = (
         when="DRONE",
         documented_at="drone/docs: content/pipeline/environment/reference",
         service_number="{DRONE_BUILD_NUMBER}",
-        service_job_id="{DRONE_BUILD_NUMBER}.{DRONE_STAGE_NUMBER}.{DRONE_STEP_NUMBER}",
+        service_job_id=(
+            "{DRONE_BUILD_NUMBER}.{DRONE_STAGE_NUMBER}.{DRONE_STEP_NUMBER}",
+            "{DRONE_BUILD_NUMBER}.{DRONE_STAGE_NUMBER}.{DRONE_STEP_NAME}",
+            "{DRONE_BUILD_NUMBER}.{DRONE_STAGE_NUMBER}",
+        ),
         service_job_number="{DRONE_STAGE_NUMBER}",
         service_pull_request="{DRONE_PULL_REQUEST}",
         service_branch=("{DRONE_SOURCE_BRANCH}", _push("{DRONE_BRANCH}")),
@@ -538,6 +560,7 @@ SERVICES: tuple[Service, ...] = (
         service_build_url=("{BITRISEIO_PIPELINE_BUILD_URL}", "{BITRISE_BUILD_URL}"),
         service_job_url="{BITRISE_BUILD_URL}",
         repo_name="{BITRISEIO_GIT_REPOSITORY_OWNER}/{BITRISEIO_GIT_REPOSITORY_SLUG}",
+        node_index="{BITRISE_IO_PARALLEL_INDEX}",
     ),
     Service(
         "xcode-cloud",
@@ -587,6 +610,7 @@ SERVICES: tuple[Service, ...] = (
         commit_sha="{RWX_GIT_COMMIT_SHA}",
         service_build_url="{RWX_RUN_URL}",
         service_job_url="{RWX_TASK_URL}",
+        service_attempt="{RWX_TASK_ATTEMPT_NUMBER}",
         repo_name="{RWX_GIT_REPOSITORY_NAME}",
     ),
     Service(
@@ -601,6 +625,67 @@ SERVICES: tuple[Service, ...] = (
         job_name="{SURF_BUILD_NAME}",
     ),
     Service(
+        "buddy",
+        when="BUDDY",
+        documented_at="https://buddy.works/docs/pipelines/variables/default-variables",
+        # BUDDY_EXECUTION_* are the older names of BUDDY_RUN_*; an id counts within a pipeline.
+        service_number=(
+            "{BUDDY_RUN_HASH}",
+            "{BUDDY_PIPELINE_ID}-{BUDDY_RUN_ID}",
+            "{BUDDY_PIPELINE_ID}-{BUDDY_EXECUTION_ID}",
+        ),
+        service_job_id=("{BUDDY_ACTION_RUN_HASH}", "{BUDDY_EXECUTION_ID}-{BUDDY_ACTION_ID}"),
+        service_pull_request=("{BUDDY_RUN_PR_NO}", "{BUDDY_EXECUTION_PULL_REQUEST_NO}"),
+        service_branch=(
+            "{BUDDY_RUN_PR_HEAD_BRANCH}",
+            "{BUDDY_EXECUTION_PULL_REQUEST_HEAD_BRANCH}",
+            _push("{BUDDY_RUN_BRANCH}"),
+            _push("{BUDDY_EXECUTION_BRANCH}"),
+        ),
+        target_branch=("{BUDDY_RUN_PR_BASE_BRANCH}", "{BUDDY_EXECUTION_PULL_REQUEST_BASE_BRANCH}"),
+        tag=("{BUDDY_RUN_TAG}", "{BUDDY_EXECUTION_TAG}"),
+        commit_sha=("{BUDDY_RUN_COMMIT}", "{BUDDY_EXECUTION_REVISION}"),
+        service_build_url=("{BUDDY_RUN_URL}", "{BUDDY_EXECUTION_URL}"),
+        repo_name="{BUDDY_REPO_SLUG}",
+    ),
+    Service(
+        "codemagic",
+        when="CM_BUILD_ID",
+        documented_at="https://docs.codemagic.io/yaml-basic-configuration/environment-variables/",
+        service_number="{CM_BUILD_ID}",
+        service_pull_request="{CM_PULL_REQUEST_NUMBER}",
+        service_branch="{CM_BRANCH}",
+        target_branch="{CM_PULL_REQUEST_DEST}",
+        tag="{CM_TAG}",
+        commit_sha="{CM_COMMIT}",
+        repo_name="{CM_REPO_SLUG}",
+    ),
+    Service(
+        "gocd",
+        when="GO_PIPELINE_NAME GO_PIPELINE_COUNTER",
+        documented_at="https://docs.gocd.org/current/faq/dev_use_current_revision_in_build.html; "
+        "gocd/gocd: ScmMaterial, GitMaterial",
+        # Each pipeline counts for itself, and a repository may have several.
+        service_number="{GO_PIPELINE_NAME}-{GO_PIPELINE_COUNTER}",
+        service_job_id=(
+            "{GO_PIPELINE_NAME}-{GO_PIPELINE_COUNTER}-{GO_STAGE_NAME}-{GO_STAGE_COUNTER}"
+            "-{GO_JOB_NAME}"
+        ),
+        # So called for a material without a name; with one the name follows.
+        service_branch="{GO_MATERIAL_BRANCH}",
+        commit_sha="{GO_REVISION}",
+        service_build_url=(
+            "{GO_SERVER_URL}/pipelines/{GO_PIPELINE_NAME}/{GO_PIPELINE_COUNTER}"
+            "/{GO_STAGE_NAME}/{GO_STAGE_COUNTER}"
+        ),
+        service_job_url=(
+            "{GO_SERVER_URL}/tab/build/detail/{GO_PIPELINE_NAME}/{GO_PIPELINE_COUNTER}"
+            "/{GO_STAGE_NAME}/{GO_STAGE_COUNTER}/{GO_JOB_NAME}"
+        ),
+        repo_name=Cell("{GO_MATERIAL_URL}", _REPO_OF_URL),
+        job_name="{GO_JOB_NAME}",
+    ),
+    Service(
         "heroku-ci",
         when="HEROKU_TEST_RUN_ID",
         documented_at="https://devcenter.heroku.com/articles/heroku-ci",
@@ -609,6 +694,46 @@ SERVICES: tuple[Service, ...] = (
         service_branch="{HEROKU_TEST_RUN_BRANCH}",
         commit_sha="{HEROKU_TEST_RUN_COMMIT_VERSION}",
         node_index="{CI_NODE_INDEX}",
+    ),
+    Service(
+        "screwdriver",
+        when="SCREWDRIVER",
+        documented_at="https://docs.screwdriver.cd/user-guide/environment-variables",
+        service_number="{SD_EVENT_ID}",
+        service_job_id="{SD_BUILD_ID}",
+        service_pull_request="{SD_PULL_REQUEST}",
+        # The name of the remote stands before the branch: a fork's is "upstream".
+        service_branch=(Cell("{PR_BRANCH_NAME}", "(?:upstream/)?(.+)"), _push("{GIT_BRANCH}")),
+        target_branch="{PR_BASE_BRANCH_NAME}",
+        commit_sha="{SD_BUILD_SHA}",
+        service_build_url="{SD_UI_URL}/pipelines/{SD_PIPELINE_ID}/events/{SD_EVENT_ID}",
+        service_job_url="{SD_UI_BUILD_URL}",
+        repo_name="{SD_PIPELINE_NAME}",
+        job_name="{SD_JOB_NAME}",
+    ),
+    Service(
+        "sourcehut",
+        when="CI_NAME=sourcehut",
+        documented_at="https://man.sr.ht/builds.sr.ht/, https://man.sr.ht/builds.sr.ht/manifest.md",
+        # Each manifest of a push is a build by itself, with nothing in common.
+        service_number="{JOB_ID}",
+        service_branch="{GIT_REF}",
+        service_build_url="{JOB_URL}",
+    ),
+    Service(
+        "vela",
+        when="VELA",
+        documented_at="https://go-vela.github.io/docs/reference/environment/variables/",
+        service_number="{VELA_BUILD_NUMBER}",
+        service_job_id="{VELA_BUILD_NUMBER}.{VELA_STEP_NUMBER}",
+        service_pull_request=("{VELA_PULL_REQUEST}", "{VELA_BUILD_PULL_REQUEST}"),
+        service_branch=("{VELA_PULL_REQUEST_SOURCE}", _push("{VELA_BUILD_BRANCH}")),
+        target_branch="{VELA_PULL_REQUEST_TARGET}",
+        tag="{VELA_BUILD_TAG}",
+        commit_sha="{VELA_BUILD_COMMIT}",
+        service_build_url="{VELA_BUILD_LINK}",
+        repo_name="{VELA_REPO_FULL_NAME}",
+        job_name="{VELA_STEP_NAME}",
     ),
     Service(
         "bamboo",
@@ -628,6 +753,14 @@ SERVICES: tuple[Service, ...] = (
         service_job_url=("{bamboo_buildResultsUrl}", "{bamboo_resultsUrl}"),
         repo_name=Cell("{bamboo_planRepository_repositoryUrl}", _REPO_OF_URL),
         job_name="{bamboo_shortJobName}",
+    ),
+    Service(
+        "cloudflare-workers",
+        when="WORKERS_CI",
+        documented_at="https://developers.cloudflare.com/workers/ci-cd/builds/configuration/",
+        service_number="{WORKERS_CI_BUILD_UUID}",
+        service_branch="{WORKERS_CI_BRANCH}",
+        commit_sha="{WORKERS_CI_COMMIT_SHA}",
     ),
     Service(
         "google-cloud-build",

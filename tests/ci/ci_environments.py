@@ -197,13 +197,13 @@ TF_BUILD=True AGENT_JOBNAME=Job BUILD_BUILDID=4711 BUILD_BUILDNUMBER='20261122.1
 BUILD_REPOSITORY_NAME=octocat/repo BUILD_REPOSITORY_URI=https://github.com/octocat/repo
 BUILD_REQUESTEDFOR=Microsoft.VisualStudio.Services.TFS BUILD_SOURCEBRANCH=refs/heads/topic/y
 BUILD_SOURCEBRANCHNAME=y BUILD_SOURCEVERSION=@HEAD BUILD_SOURCEVERSIONMESSAGE=Subject
-SYSTEM_JOBDISPLAYNAME='Test py312'
-SYSTEM_JOBID=12f1170f-54f2-53f3-20dd-22fc7dff55f9
+SYSTEM_JOBATTEMPT=1 SYSTEM_JOBDISPLAYNAME='Test py312'
+SYSTEM_JOBID=12f1170f-54f2-53f3-20dd-22fc7dff55f9 SYSTEM_JOBPOSITIONINPHASE=1
 SYSTEM_TEAMFOUNDATIONCOLLECTIONURI=https://dev.azure.com/fabrikam/ SYSTEM_TEAMPROJECT='My Project'
 => service_name='Azure Pipelines' service_number=4711
 service_job_id=12f1170f-54f2-53f3-20dd-22fc7dff55f9 service_branch=topic/y
 service_build_url=https://dev.azure.com/fabrikam/My%20Project/_build/results?buildId=4711
-commit_sha=@HEAD repo_name=octocat/repo job_name='Test py312'
+service_attempt=1 commit_sha=@HEAD repo_name=octocat/repo job_name='Test py312' node_index=1
 
 [azure tag < azure push]
 BUILD_SOURCEBRANCH=refs/tags/v1 BUILD_SOURCEBRANCHNAME=v1
@@ -230,11 +230,11 @@ CI=true BITBUCKET_BRANCH=topic/y BITBUCKET_BUILD_NUMBER=33 BITBUCKET_COMMIT=@HEA
 BITBUCKET_GIT_HTTP_ORIGIN=http://bitbucket.org/team/repo BITBUCKET_PARALLEL_STEP=0
 BITBUCKET_PARALLEL_STEP_COUNT=2 BITBUCKET_PIPELINE_UUID={11b4} BITBUCKET_PR_DESTINATION_BRANCH=main
 BITBUCKET_PR_DESTINATION_COMMIT=@BASE BITBUCKET_PR_ID=9 BITBUCKET_REPO_FULL_NAME=team/repo
-BITBUCKET_STEP_UUID={22c5}
+BITBUCKET_STEP_RUN_NUMBER=1 BITBUCKET_STEP_UUID={22c5}
 => service_name=bitbucket service_number=33 service_job_id={22c5} service_pull_request=9
 service_branch=topic/y target_branch=main
 service_build_url=https://bitbucket.org/team/repo/addon/pipelines/home#!/results/33
-commit_sha=@HEAD diff_base_sha=@BASE repo_name=team/repo node_index=0
+service_attempt=1 commit_sha=@HEAD diff_base_sha=@BASE repo_name=team/repo node_index=0
 
 [buildkite]
 CI=true BUILDKITE=true BUILDKITE_BRANCH=octocat:topic/y BUILDKITE_BUILD_AUTHOR='Carol Danvers'
@@ -243,10 +243,10 @@ BUILDKITE_BUILD_NUMBER=1514
 BUILDKITE_BUILD_URL=https://buildkite.com/acme-inc/my-project/builds/1514 BUILDKITE_COMMIT=HEAD
 BUILDKITE_JOB_ID=e44f9784 BUILDKITE_LABEL=':python: tests'
 BUILDKITE_MESSAGE='Added a great new feature' BUILDKITE_PARALLEL_JOB=0 BUILDKITE_PULL_REQUEST=false
-BUILDKITE_REPO=git@github.com:acme-inc/my-project.git BUILDKITE_TAG=
+BUILDKITE_REPO=git@github.com:acme-inc/my-project.git BUILDKITE_RETRY_COUNT=0 BUILDKITE_TAG=
 => service_name=buildkite service_number=1514 service_job_id=e44f9784 service_branch=topic/y
 service_build_url=https://buildkite.com/acme-inc/my-project/builds/1514
-service_job_url=https://buildkite.com/acme-inc/my-project/builds/1514#e44f9784
+service_job_url=https://buildkite.com/acme-inc/my-project/builds/1514#e44f9784 service_attempt=0
 repo_name=acme-inc/my-project job_name=':python: tests' node_index=0
 
 [appveyor]
@@ -308,7 +308,7 @@ CI_COMMIT_MESSAGE='Title of the pull request' CI_REPO=octocat/repo DRONE_COMMIT_
 DRONE_COMMIT_SHA=@HEAD DRONE_PULL_REQUEST=5 DRONE_SOURCE_BRANCH=<+trigger.sourceBranch>
 => service_name=harness service_number=42 service_job_id=42-build-0 service_pull_request=5
 target_branch=main service_build_url=https://app.harness.io/ng/pipelines/executions/abc
-commit_sha=@HEAD repo_name=octocat/repo job_name=build
+commit_sha=@HEAD repo_name=octocat/repo job_name=build node_index=0
 
 [teamcity]
 TEAMCITY_VERSION=2024.12 TEAMCITY_BUILDCONF_NAME=Tests BUILD_NUMBER=71
@@ -420,11 +420,11 @@ service_branch=improve-about-page commit_sha=@HEAD repo_name=acme/my-site
 CI=true RWX=true RWX_GIT_COMMITTER_EMAIL=jane@example.com RWX_GIT_COMMITTER_NAME='Jane Doe'
 RWX_GIT_COMMIT_MESSAGE=Subject RWX_GIT_COMMIT_SHA=@HEAD RWX_GIT_REF=refs/heads/topic/y
 RWX_GIT_REF_NAME=topic/y RWX_GIT_REPOSITORY_NAME=octocat/repo RWX_RUN_ID=7e1c
-RWX_RUN_URL=https://cloud.rwx.com/mint/acme/runs/7e1c RWX_TASK_ID=9f2d
+RWX_RUN_URL=https://cloud.rwx.com/mint/acme/runs/7e1c RWX_TASK_ATTEMPT_NUMBER=1 RWX_TASK_ID=9f2d
 RWX_TASK_URL=https://cloud.rwx.com/mint/acme/tasks/9f2d
 => service_name=rwx service_number=7e1c service_job_id=9f2d service_branch=topic/y
 service_build_url=https://cloud.rwx.com/mint/acme/runs/7e1c
-service_job_url=https://cloud.rwx.com/mint/acme/tasks/9f2d commit_sha=@HEAD
+service_job_url=https://cloud.rwx.com/mint/acme/tasks/9f2d service_attempt=1 commit_sha=@HEAD
 repo_name=octocat/repo
 
 [surf]
@@ -433,11 +433,87 @@ SURF_REPO=https://github.com/octocat/repo SURF_SHA1=@HEAD
 => service_name=surf service_pull_request=14 service_branch=topic/y commit_sha=@HEAD
 repo_name=octocat/repo job_name=surf
 
+[buddy]
+CI=true BUDDY=true BUDDY_WORKSPACE_ID=1 BUDDY_PIPELINE_ID=170873 BUDDY_ACTION_ID=38252
+BUDDY_EXECUTION_ID=5d6d49db BUDDY_RUN_PR_NO=17 BUDDY_RUN_PR_HEAD_BRANCH=topic/y
+BUDDY_RUN_PR_BASE_BRANCH=main BUDDY_EXECUTION_BRANCH=pull/17 BUDDY_EXECUTION_REVISION=@HEAD
+BUDDY_EXECUTION_REVISION_MESSAGE=Subject BUDDY_EXECUTION_REVISION_COMMITTER_NAME='Jane Doe'
+BUDDY_EXECUTION_REVISION_COMMITTER_EMAIL=jane@example.com
+BUDDY_EXECUTION_URL=https://app.buddy.works/o/repo/pipelines/pipeline/170873/execution/5d6d
+BUDDY_REPO_SLUG=octocat/repo BUDDY_SCM_URL=https://github.com/octocat/repo
+=> service_name=buddy service_number=170873-5d6d49db service_job_id=5d6d49db-38252
+service_pull_request=17 service_branch=topic/y target_branch=main
+service_build_url=https://app.buddy.works/o/repo/pipelines/pipeline/170873/execution/5d6d
+commit_sha=@HEAD repo_name=octocat/repo
+
+[buddy today < buddy]
+BUDDY_EXECUTION_ID= BUDDY_RUN_ID=12 BUDDY_RUN_PR_NO= BUDDY_RUN_PR_HEAD_BRANCH=
+BUDDY_RUN_PR_BASE_BRANCH= BUDDY_EXECUTION_BRANCH= BUDDY_RUN_BRANCH=topic/y BUDDY_RUN_COMMIT=@HEAD
+BUDDY_EXECUTION_REVISION= BUDDY_EXECUTION_REVISION_MESSAGE= BUDDY_RUN_COMMIT_MESSAGE=Subject
+BUDDY_EXECUTION_REVISION_COMMITTER_NAME= BUDDY_RUN_COMMIT_COMMITTER_NAME='Jane Doe'
+BUDDY_EXECUTION_REVISION_COMMITTER_EMAIL= BUDDY_RUN_COMMIT_COMMITTER_EMAIL=jane@example.com
+BUDDY_SCM_URL= BUDDY_REPO_SSH_URL=git@github.com:octocat/repo.git
+=> service_number=170873-12 service_job_id= service_pull_request= target_branch=
+
+[buddy tag < buddy today]
+BUDDY_RUN_HASH=6e7f BUDDY_RUN_BRANCH= BUDDY_RUN_TAG=v1
+=> service_number=6e7f service_branch= tag=v1
+
+[cloudflare workers]
+CI=true WORKERS_CI=1 WORKERS_CI_BUILD_UUID=c1d2e3f4 WORKERS_CI_COMMIT_SHA=@HEAD
+WORKERS_CI_BRANCH=topic/y
+=> service_name=cloudflare-workers service_number=c1d2e3f4 service_branch=topic/y commit_sha=@HEAD
+
+[codemagic]
+CI=true CM_BUILD_ID=5f1c2d3e BUILD_NUMBER=7 PROJECT_BUILD_NUMBER=12 CM_BRANCH=topic/y
+CM_COMMIT=@HEAD CM_PULL_REQUEST=true CM_PULL_REQUEST_NUMBER=42 CM_PULL_REQUEST_DEST=main
+CM_REPO_SLUG=octocat/repo
+=> service_name=codemagic service_number=5f1c2d3e service_pull_request=42 service_branch=topic/y
+target_branch=main commit_sha=@HEAD repo_name=octocat/repo
+
+[gocd]
+GO_SERVER_URL=https://go.example.com:8154/go/ GO_PIPELINE_NAME=repo GO_PIPELINE_COUNTER=19
+GO_PIPELINE_LABEL=1.19 GO_STAGE_NAME=test GO_STAGE_COUNTER=2 GO_JOB_NAME=py312-runInstance-1
+GO_REVISION=@HEAD GO_TO_REVISION=@HEAD GO_FROM_REVISION=@BASE GO_MATERIAL_BRANCH=topic/y
+GO_MATERIAL_URL=https://github.com/octocat/repo.git GO_TRIGGER_USER=changes
+=> service_name=gocd service_number=repo-19 service_job_id=repo-19-test-2-py312-runInstance-1
+service_branch=topic/y service_build_url=https://go.example.com:8154/go/pipelines/repo/19/test/2
+service_job_url=https://go.example.com:8154/go/tab/build/detail/repo/19/test/2/py312-runInstance-1
+commit_sha=@HEAD repo_name=octocat/repo job_name=py312-runInstance-1
+
 [heroku ci]
 CI=true CI_NODE_INDEX=1 CI_NODE_TOTAL=2 HEROKU_TEST_RUN_BRANCH=topic/y
 HEROKU_TEST_RUN_COMMIT_VERSION=@HEAD HEROKU_TEST_RUN_ID=8a1b2c
 => service_name=heroku-ci service_number=8a1b2c service_job_id=8a1b2c-1 service_branch=topic/y
 commit_sha=@HEAD node_index=1
+
+[screwdriver]
+CI=true SCREWDRIVER=true SD_BUILD_ID=173 SD_EVENT_ID=91 SD_JOB_ID=55 SD_JOB_NAME=PR-12:main
+SD_PIPELINE_ID=259 SD_PIPELINE_NAME=octocat/repo SD_PULL_REQUEST=12 SD_BUILD_SHA=@HEAD
+GIT_BRANCH=origin/refs/pull/12/head PR_BASE_BRANCH_NAME=main PR_BRANCH_NAME=upstream/topic/y
+SCM_URL=git@github.com:octocat/repo SD_UI_URL=https://cd.screwdriver.cd/
+SD_UI_BUILD_URL=https://cd.screwdriver.cd/pipelines/259/builds/173
+=> service_name=screwdriver service_number=91 service_job_id=173 service_pull_request=12
+service_branch=topic/y target_branch=main
+service_build_url=https://cd.screwdriver.cd/pipelines/259/events/91
+service_job_url=https://cd.screwdriver.cd/pipelines/259/builds/173 commit_sha=@HEAD
+repo_name=octocat/repo job_name=PR-12:main
+
+[sourcehut]
+CI_NAME=sourcehut JOB_ID=484504 JOB_URL=https://builds.sr.ht/~octocat/job/484504
+BUILD_SUBMITTER=git.sr.ht GIT_REF=refs/heads/topic/y
+=> service_name=sourcehut service_number=484504 service_branch=topic/y
+service_build_url=https://builds.sr.ht/~octocat/job/484504
+
+[vela]
+CI=true VELA=true VELA_BUILD_NUMBER=8 VELA_BUILD_BRANCH=main VELA_BUILD_COMMIT=@HEAD
+VELA_BUILD_AUTHOR=octocat VELA_BUILD_AUTHOR_EMAIL=octocat@example.com
+VELA_BUILD_CLONE=https://github.com/octocat/repo.git VELA_BUILD_EVENT=push
+VELA_BUILD_LINK=https://vela.example.com/octocat/repo/8 VELA_BUILD_MESSAGE=Subject
+VELA_REPO_FULL_NAME=octocat/repo VELA_STEP_NAME=test VELA_STEP_NUMBER=3
+=> service_name=vela service_number=8 service_job_id=8.3 service_branch=main
+service_build_url=https://vela.example.com/octocat/repo/8 commit_sha=@HEAD repo_name=octocat/repo
+job_name=test
 
 [bamboo]
 bamboo_buildKey=REPO-TEST4-PY bamboo_buildNumber=8 bamboo_buildResultKey=REPO-TEST4-PY-8

@@ -15,7 +15,10 @@ from pytest_coveralls_submit.ci.detect import Build, detect
 from pytest_coveralls_submit.ci.services import GENERIC, SERVICES, Service
 
 # A column filled from one and the same variable in all jobs would make them overwrite each other.
-WITHOUT_JOB_ID = {"google-cloud-build", "netlify", "surf", "vercel"}
+WITHOUT_JOB_ID = {
+    *("cloudflare-workers", "codemagic", "google-cloud-build", "netlify", "sourcehut", "surf"),
+    "vercel",
+}
 
 
 COMMITS = ("commit_sha", "merge_sha", "diff_base_sha")

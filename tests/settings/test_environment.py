@@ -90,8 +90,8 @@ def test_each_run_in_a_process_has_its_own_environment(inner: Inner) -> None:
 
 def test_a_run_inside_a_conftest_changes_nothing(run: Runner) -> None:
     nested = (
-        'os.environ["CI_BRANCH"] = "other"\nimport pytest\n'
-        'pytest.main(["--version", "--noconftest"])\n'
+        'os.environ["CI_BRANCH"] = "other"\n'
+        'import pytest\npytest.main(["--version", "--noconftest"])\n'
     )
     write(run, "conftest.py", in_hook("", nested))
 
