@@ -13,9 +13,6 @@ from typing import Any
 
 from . import DOCUMENTATION
 
-# A word that ends in digits (``v12``, ``release-2``) has none.
-_PULL_REQUEST = re.compile(r"(?:.*[/#!])?0*([1-9][0-9]{0,17})/?", re.DOTALL)
-_COMMIT_ID = re.compile(r"(?!0+$)[0-9a-f]{7,64}")
 # Runners look for "##vso[", "##[" and "##teamcity[" anywhere in a line, for "::" at its start:
 # microsoft/azure-pipelines-agent: Command.cs, actions/runner: ActionCommand.cs,
 # https://www.jetbrains.com/help/teamcity/service-messages.html
@@ -30,12 +27,11 @@ _URL = re.compile(
 _PLACE = re.compile(
     r"(?:[\w.+-]+@)?(?:\[[\w:.%]+\]|[\w.-]{2,}):[^:@]+|(?:[A-Za-z]:(?=[\\/]))?[^:@]*"
 )
-_INSTALLED = re.compile(r"(?:.*/)?(?:site|dist)-packages/(?P<name>.+)", re.DOTALL)
 
 
 def commit_id(text: str | None) -> str | None:
     """Return a commit's id in lower case; zeros mean none."""
-    found = _COMMIT_ID.fullmatch((text or "").strip().lower())
+    found = re.fullmatch("(?!0+$)[0-9a-f]{7,64}", (text or "").strip().lower())
     return found[0] if found else None
 
 
@@ -66,7 +62,6 @@ def escaped(text: str) -> str:
 
 def group_by_end(paths: Iterable[str]) -> dict[str, list[str]]:
     """Group paths by their last one and two components."""
-    # By two, because there may be thousands of ``__init__.py``.
     groups: dict[str, list[str]] = defaultdict(list)
     for path in sorted(paths):
         for end in {ending(path, 1), ending(path, 2)}:
@@ -76,8 +71,8 @@ def group_by_end(paths: Iterable[str]) -> dict[str, list[str]]:
 
 def installed_name(path: str) -> str | None:
     """Return the part of a path below ``site-packages``, else None."""
-    found = _INSTALLED.fullmatch(path)
-    return found["name"] if found else None
+    found = re.fullmatch("(?:.*/)?(?:site|dist)-packages/(.+)", path, re.DOTALL)
+    return found[1] if found else None
 
 
 def is_loopback(host: str) -> bool:
@@ -145,7 +140,8 @@ def public_url(url: str) -> str:
 
 def pull_request_number(text: str) -> str | None:
     """Return the integer at the end of a path or URL."""
-    found = _PULL_REQUEST.fullmatch(text)
+    # A word that ends in digits (``v12``, ``release-2``) has none.
+    found = re.fullmatch("(?:.*[/#!])?0*([1-9][0-9]{0,17})/?", text, re.DOTALL)
     return found[1] if found else None
 
 

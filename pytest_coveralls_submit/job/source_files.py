@@ -35,8 +35,7 @@ class SourceFile:
 
     @property
     def is_blank(self) -> bool:
-        """Tell whether the text that is sent is blank."""
-        # Left out: OpenCov refuses a whole job for one of them.
+        """Tell whether the text is blank, which OpenCov refuses."""
         return self.source is not None and not self.source.strip()
 
     @property
