@@ -6,7 +6,7 @@ import json
 import os
 import stat
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -45,8 +45,6 @@ class Project:
     def __init__(self, folder: Path) -> None:
         self.top, self.cache = folder / "project", folder / "cache"
         self.top.mkdir()
-        self.said: list[str] = []
-        self.say: Callable[[str], None] = self.said.append
         self.env: dict[str, str] = dict(CI)
         self.files = [self.file("a.py", [1, 2], [3]), self.file("b.py", [1], [])]
         self.failed: dict[str, str] = {}
@@ -76,11 +74,7 @@ class Project:
         findings = sum_up(measured, files, ChangedLinesResult())
         job, notices = build_job(context, files, hook)
         findings = findings.with_notices(notices)
-        return submit(job, findings, context, say=self.say, keep_in=[self.cache])
-
-    def kept(self) -> list[Path]:
-        """Return the jobs on disk."""
-        return sorted(self.cache.iterdir()) if self.cache.exists() else []
+        return submit(job, findings, context, say=print, keep_in=[self.cache])
 
 
 @pytest.fixture

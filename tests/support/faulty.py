@@ -60,12 +60,10 @@ class Faulty(socketserver.ThreadingTCPServer):
         self.url = f"http://127.0.0.1:{self.port}"
         self.https_url = f"https://127.0.0.1:{self.port}"
 
-    def wait_for(self, *, connections: int = 0, requests: int = 0, timeout: float = 10) -> bool:
+    def wait_for(self, *, requests: int, timeout: float = 10) -> bool:
         """Wait until so many have come; tell whether they have in time."""
         with self._changed:
-            return self._changed.wait_for(
-                lambda: self.connections >= connections and self.requests >= requests, timeout
-            )
+            return self._changed.wait_for(lambda: self.requests >= requests, timeout)
 
     def count(self, *, connections: int = 0, requests: int = 0, received: bytes = b"") -> None:
         """Note what has come."""
