@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from commanding import GITHUB, Command
+from commanding import Command
 from git_repository import Repository, needs_git
 from gitlab_standin import JOB_TOKEN, GitLab, a_commit, a_sha
 from standin import COVERALLS_TOKEN, Build, StandIn
@@ -65,16 +65,6 @@ def test_gitlab_is_not_asked_for_a_committer(command: Command, build: Build) -> 
         assert status == 0, said
         assert gitlab.requests == []
     assert json.loads(command.server.requests[0].body)["git"]["head"]["id"] == a_sha(1)
-
-
-def test_a_github_token_comes_with_the_repository(command: Command, server: StandIn) -> None:
-    server.builds["9001"] = Build("9001")
-    command.env(**GITHUB, COVERALLS_REPO_TOKEN="", GITHUB_TOKEN="ghs_abcdefgh")
-
-    status, _ = command("finish")
-
-    assert status == 0
-    assert json.loads(server.requests[0].body)["repo_name"] == "octo/sample"
 
 
 @pytest.mark.parametrize("strict", [False, True])
