@@ -138,9 +138,6 @@ class _ConfigReader:
 def _read_configuration(arguments: Sequence[str]) -> pytest.Config:
     """Return pytest's configuration for the current directory.
 
-    Args:
-        arguments: further ones for pytest.
-
     Raises:
         SettingsError: pytest cannot read its ini file, and has printed the reason.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,6 @@ from .job import identity as job_identity
 from .job.identity import Identity
 from .job.tested_commit import (
     find_tested_commit,
-    merged_files_notices,
     other_commit_notices,
     without_other_commit,
 )
@@ -86,10 +85,6 @@ def make_context(
     """Read CI service and git, before tests can change anything.
 
     Args:
-        settings: of the user.
-        env: the environment of session start.
-        start: the directory of session start.
-        root: pytest's root directory.
         with_base: whether changed lines may be counted.
 
     Raises:
@@ -143,11 +138,6 @@ def _token_in_git(settings: Settings, found: git.Git) -> tuple[str, ...]:
         return ()
     name = git.name_if_tracked(origin.file, found)
     return () if name is None else (f"the token is in {name}, which git tracks: keep it elsewhere",)
-
-
-def merge_notices(context: RunContext, names: Iterable[str]) -> tuple[str, ...]:
-    """Return a notice on files of the repository that differ from the head commit."""
-    return merged_files_notices(context.git, context.identity, names)
 
 
 def is_job_wanted(settings: Settings, token: Token | None) -> bool:

@@ -15,8 +15,7 @@ from .settings.table import COVERALLS, OPTIONS, Settings
 from .text import escaped, percentage, typed_path
 
 PREFIX = "coveralls: "
-RANGES = 10
-"""Ranges of missed lines listed without ``-v``."""
+RANGES = 10  # ranges of missed lines listed without ``-v``
 SENDING = (
     *("repo_token_file", "ca_bundle", "skip_ssl_verify", "compress", "retries"),
     *("connect_timeout", "read_timeout", "deadline"),
@@ -29,13 +28,7 @@ _IN_QUOTES = re.compile(r"""(?=.*[^\w@+=:./-])[^"$`%!\\]+""", re.ASCII)
 
 
 def command_to_send(settings: Settings, path: Path, start: Path) -> str:
-    """Return the command that sends kept jobs.
-
-    Args:
-        settings: of the run.
-        path: of a job or a folder.
-        start: the current directory.
-    """
+    """Return the command that sends a kept job or a folder of them."""
     return _command(settings, "send", *_sending_flags(settings), typed_path(path, start))
 
 

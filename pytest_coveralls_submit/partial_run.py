@@ -13,8 +13,7 @@ from .measurement.measure import current
 from .outcome import NotSent
 from .settings.table import Settings
 
-SESSION_MARK = "PYTEST_COVERALLS_SUBMIT_PID"
-"""Variable set while a session runs that sends a job."""
+SESSION_MARK = "PYTEST_COVERALLS_SUBMIT_PID"  # variable set while a session runs that sends a job
 _MEASURES = " measures"
 
 

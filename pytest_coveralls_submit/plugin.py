@@ -15,8 +15,7 @@ import pytest
 if TYPE_CHECKING:
     from .errors import CoverallsError
 
-MEASURES = pytest.StashKey[bool]()
-"""Whether the plugin made pytest-cov measure."""
+MEASURES = pytest.StashKey[bool]()  # whether the plugin made pytest-cov measure
 ENVIRONMENT = pytest.StashKey[Mapping[str, str]]()
 """The environment when pytest loaded the plugin, before plugins and conftests change it."""
 _loaded_in: Mapping[str, str] = {}

@@ -31,8 +31,7 @@ from .output import command_to_finish, command_to_send
 from .settings.table import Settings
 from .text import count_of, one_line, typed_path
 
-Say = Callable[[str], None]
-"""Prints a line at once."""
+Say = Callable[[str], None]  # prints a line at once
 
 
 # --- sent -------------------------------------------------------------------------------------
@@ -50,9 +49,6 @@ def submit(
     """Save, keep and send a job, and judge the answer.
 
     Args:
-        job: checked.
-        findings: of the run.
-        context: of the run.
         say: prints failed attempts.
         keep_in: folders for the job; the first writable one is used.
         kept: the job's file, if it is on disk already.
@@ -152,7 +148,6 @@ def send_policy(settings: Settings, *, is_repeatable: bool) -> Policy:
     """Return attempts and time-outs for a request.
 
     Args:
-        settings: of the user.
         is_repeatable: whether the request may arrive twice without harm.
     """
     return Policy(
@@ -204,13 +199,7 @@ def _accepted(
 
 
 def build_result(context: RunContext, url: str | None, commit: str | None) -> BuildResult | None:
-    """Wait for the result of the build, if the user wants it.
-
-    Args:
-        context: of the run.
-        url: of the build or its only job, from the server's answer.
-        commit: of the job.
-    """
+    """Wait for the result of the build, if the user wants it."""
     settings = context.settings
     if not settings.wait:
         return None

@@ -37,7 +37,6 @@ class Console:
         """Print an outcome, and show it on the CI service's pages.
 
         Args:
-            outcome: of a job.
             known: problems that were printed before.
             is_trusted: whether the job was measured in this checkout.
         """

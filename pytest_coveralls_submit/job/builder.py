@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from ..changed_lines import ChangedLinesResult
 from ..ci import gitlab
-from ..context import RunContext, merge_notices
+from ..context import RunContext
 from ..errors import JobError, MeasurementError
 from ..git import Commit, tracked
 from ..measurement.measure import Measurement
@@ -17,9 +17,9 @@ from ..text import count_of, one_line, shorten_list
 from . import document
 from .names import Names
 from .source_files import SourceFiles, read_source_files
+from .tested_commit import merged_files_notices
 
-MAX_EXPLAINED = 20
-"""Files left out that are explained with ``-v``."""
+MAX_EXPLAINED = 20  # files left out that are explained with ``-v``
 
 
 class JobHook(Protocol):
@@ -47,7 +47,7 @@ def read_files(coverage: Measurement, names: Names, context: RunContext) -> Sour
         coverage.files, names.name_for, names.as_sent, include_source=include_source
     )
     in_repository = {file.name: file.repository_name or file.name for file in reading.files}
-    merged = merge_notices(context, in_repository.values())
+    merged = merged_files_notices(context.git, context.identity, in_repository.values())
     notices = [*reading.notices, *names.notices, *merged]
     untracked = [sent for sent, name in in_repository.items() if names.is_untracked(name)]
     if untracked:
@@ -88,11 +88,6 @@ def build_job(
     context: RunContext, files: SourceFiles, hook: JobHook | None = None
 ) -> tuple[document.Job, list[str]]:
     """Return the checked job, and notices on the hook.
-
-    Args:
-        context: of the run.
-        files: as read.
-        hook: lets each ``conftest.py`` change the job.
 
     Raises:
         JobError: a field or a ``merge`` file cannot be used.
