@@ -204,6 +204,11 @@ def _token(it: _Refusal) -> Advice:
 
 
 def _github_token(it: _Refusal) -> Advice:
+    if it.facts.token_prefix != "ghs_":  # noqa: S105  that of a workflow's own token
+        return (
+            f"{it.token} is a personal access token without access to the repository:",
+            f"remove it and set {SET_GITHUB_TOKEN}, or use the token from the repository's page",
+        )
     return (
         f"{it.token} gives no access to the repository on {it.server}: add the repository there,",
         f"set {SET_GITHUB_TOKEN} in this step, or use the token from its page;",

@@ -75,26 +75,34 @@ def is_switched_on(config: pytest.Config) -> bool:
     return bool(raw.text) and bool(_parse_value(raw, BOOLEAN))
 
 
+_GATHERED = pytest.StashKey[tuple[dict[str, str], Settings | None]]()
+
+
 def gather(
     config: pytest.Config, options: Any, env: Mapping[str, str], *, reads_files: bool = True
 ) -> Settings:
-    """Return the settings of all sources.
+    """Return the settings of all sources, read anew if our variables changed.
 
     Args:
-        config: for the ini file and the directories.
         options: a namespace with the flags' values.
         reads_files: whether the ini file and ``.coveralls.yml`` count.
 
     Raises:
         SettingsError: a value cannot be used.
     """
+    variables = {name: env[name] for name in env if name.startswith(PREFIX)}
+    gathered_from, settings = config.stash.get(_GATHERED, ({}, None))
+    if settings is not None and gathered_from == variables:
+        return settings
     start = config.invocation_params.dir
     layers = [_from_flags(options, start), from_variables(env, start)]
     notices: list[str] = []
     if reads_files:
         from_yml, notices = read_yml(config.rootpath)
         layers += [_from_ini(config, options), from_yml]
-    return resolve(*layers, notices=[*notices, *_unknown_variables(env)])
+    settings = resolve(*layers, notices=[*notices, *_unknown_variables(env)])
+    config.stash[_GATHERED] = variables, settings
+    return settings
 
 
 def _from_flags(options: Any, folder: Path) -> dict[str, RawValue]:

@@ -100,6 +100,7 @@ NO_ACCESS = (
     "GITHUB_TOKEN gives no access to the repository on coveralls.io: add the repository there, "
     "set GITHUB_TOKEN: ${{ github.token }} in this step, or"
 )
+PERSONAL = "GITHUB_TOKEN is a personal access token without access to the repository: remove it"
 TWO_WAYS = (
     "the token does not belong to a repository on coveralls.io: copy it again from the "
     'repository\'s page, or use GITHUB_TOKEN with service name "github" (a personal API token'
@@ -122,6 +123,7 @@ BOTH = (
     Case("wrong-token", refused(NO_REPOSITORY), OWN_PAGE, {"ci": "github-actions"}),
     Case("wrong-token", refused(NO_REPOSITORY), TWO_WAYS, GITHUB),
     Case("wrong-token", refused(NO_REPOSITORY), NO_ACCESS, GITHUB_TOKEN),
+    Case("wrong-token", refused(NO_REPOSITORY), PERSONAL, {**GITHUB_TOKEN, "token_prefix": "ghp_"}),
     Case("wrong-token", said(404, {"error": "could not find model"}), SYNC, OPENCOV),
     Case(
         "processing-error",
