@@ -79,16 +79,6 @@ def test_a_damaged_or_missing_file_is_named(
     assert server.requests == []
 
 
-def test_a_dash_is_standard_input(command: Command, server: StandIn) -> None:
-    content = json.dumps({"source_files": [FILE], "service_number": "5"}).encode()
-    command.monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
-
-    status, said = command("send", "-")
-
-    assert (status, [line for line in said if "kept" in line]) == (0, [])
-    assert server.jobs[0]["service_number"] == "5"
-
-
 # -- who built what ------------------------------------------------------------------------------
 
 

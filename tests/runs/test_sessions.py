@@ -211,35 +211,6 @@ def test_a_loop_sends_nothing(run: Runner) -> None:
 # -- signals -------------------------------------------------------------------------------------
 
 
-def test_ctrl_c_during_a_test_sends_nothing(run: Runner) -> None:
-    if sys.platform == "win32":
-        pytest.skip("POSIX only")
-    ready = run.folder.parent / "ready"
-    os.mkfifo(ready)
-    write(
-        run,
-        "tests/test_a_wait.py",
-        "import os, threading\n\ndef test_wait():\n"
-        "    with open(os.environ['READY'], 'w') as pipe:\n        pipe.write('x')\n"
-        "    threading.Event().wait()\n",
-    )
-    handle = os.open(ready, os.O_RDWR)  # so that neither end waits for the other
-    try:
-        process = start(run, "--cov", "--coveralls", READY=str(ready))
-        with ended(process) as wait:
-            assert select.select([handle], [], [], PATIENCE)[0]
-            process.send_signal(signal.SIGINT)
-            output, seconds = wait()
-    finally:
-        os.close(handle)
-
-    assert process.returncode == 2, output
-    assert seconds < QUICK
-    assert told(output)[-1].startswith("coveralls: not sent: the run was interrupted"), output
-    assert run.server.requests == []
-    assert kept(run) == []
-
-
 @posix
 def test_ctrl_c_while_sending_ends_the_run_and_keeps_the_job(run: Runner) -> None:
     """The summary is printed, and no child is left."""
