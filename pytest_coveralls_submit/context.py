@@ -27,7 +27,6 @@ from .settings.token import (
     Token,
     choose_token,
     why_github_token_stays,
-    why_withheld,
 )
 
 
@@ -40,6 +39,7 @@ class RunContext:
     start: Path  # the current directory when the session started
     build: Build
     token: Token | None
+    withheld: str | None  # why a token is not used
     started: float  # seconds since the epoch
     root: Path  # pytest's root directory
     top: Path  # git's top level, else pytest's root directory
@@ -91,7 +91,7 @@ def make_context(
         SettingsError: the flag's template has an unknown placeholder.
     """
     build = detect(env)
-    token = choose_token(settings, build.service_name, env)
+    token, withheld = choose_token(settings, build.service_name, env)
     flag = job_identity.flag_name(settings, build, env)
     found = find_tested_commit(git.read((start, root), env), build, settings.commit_sha)
     notices = (
@@ -113,6 +113,7 @@ def make_context(
         start=start,
         build=build,
         token=token,
+        withheld=withheld,
         started=started,
         root=root,
         top=found.top or root,
@@ -143,11 +144,6 @@ def _token_in_git(settings: Settings, found: git.Git) -> tuple[str, ...]:
 def is_job_wanted(settings: Settings, token: Token | None) -> bool:
     """Tell whether a job will be sent, saved or built for a dry run."""
     return token is not None or settings.dry_run or settings.save is not None
-
-
-def is_worth_measuring(settings: Settings, token: Token | None) -> bool:
-    """Tell whether to measure although nobody asked for coverage."""
-    return is_job_wanted(settings, token) or settings.changed_fail_under is not None
 
 
 # --- problems, before the first test -----------------------------------------------------------
@@ -190,8 +186,8 @@ def _token_remedy(context: RunContext) -> str:
     on_github = build.service_name == GITHUB_ACTIONS
     if hidden := _hidden_by_tox(context):
         return hidden
-    if withheld := why_withheld(context.settings, build.service_name, context.env):
-        return withheld
+    if context.withheld:
+        return context.withheld
     if _may_lack_secrets(build):
         hint = "; GITHUB_TOKEN: ${{ github.token }} works there" if on_github else ""
         return f"pull requests from forks and Dependabot get no secrets{hint}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -101,7 +101,7 @@ class Outcome(Findings):
         **own: Any,
     ) -> Self:
         """Build an outcome from the findings and its own fields."""
-        common = {field.name: getattr(findings, field.name) for field in fields(Findings)}
+        common = dict(vars(findings))
         common["notices"] += notices
         common["details"] += details
         return cls(**common, **own)

@@ -114,15 +114,16 @@ def _usage_error(error: CoverallsError) -> pytest.UsageError:
 
 def _leads_to_a_job(config: pytest.Config, options: Any) -> bool:
     from .ci.detect import service_name
-    from .context import is_worth_measuring
+    from .context import is_job_wanted
     from .measurement.measure import current
     from .settings.sources import effective_environment, gather
     from .settings.token import choose_token
 
     env = effective_environment(config.stash[ENVIRONMENT])
     settings = gather(config, options, env)
-    token = choose_token(settings, service_name(env), env)
-    return is_worth_measuring(settings, token) and current() is None
+    token, _ = choose_token(settings, service_name(env), env)
+    is_wanted = is_job_wanted(settings, token) or settings.changed_fail_under is not None
+    return is_wanted and current() is None
 
 
 def _take_back_warning(options: Any, args: list[str]) -> None:

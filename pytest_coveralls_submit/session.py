@@ -6,6 +6,7 @@ import contextlib
 import functools
 import os
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,7 +27,6 @@ from .submit import (
     failure,
     folders_for_jobs,
     kept_before,
-    not_sent,
     submit,
     without_job,
 )
@@ -153,7 +153,7 @@ class CoverallsSession:
         )
         findings = sum_up(coverage, files, changed, self._warning(selection))
         if skip is not None:
-            return not_sent(findings, skip)
+            return replace(skip, **vars(findings))
         try:
             job, notices = build_job(context, files, self._job_hook())
         except (JobError, MeasurementError) as error:

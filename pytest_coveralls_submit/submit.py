@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ def submit(
     if settings.dry_run:
         return Built.of(findings, files=file_totals(job), saved=saved)
     if context.token is None:
-        return not_sent(findings, why_no_token(context), saved)
+        return replace(why_no_token(context), **vars(findings), saved=saved)
     if kept is None:
         kept = outbox.keep(content, keep_in, outbox.job_stem(job))
     if kept is None and keep_in:
@@ -121,17 +122,6 @@ def without_job(findings: Findings, error: CoverallsError) -> NotSent | Failed:
     if isinstance(error, MeasurementError):
         return NotSent.of(findings, reason=str(error))
     return Failed.of(findings, reason=str(error))
-
-
-def not_sent(findings: Findings, reason: NotSent, saved: Path | None = None) -> NotSent:
-    """Return the outcome of a measured run that sends nothing."""
-    return NotSent.of(
-        findings,
-        reason=reason.reason,
-        remedy=reason.remedy,
-        is_expected=reason.is_expected,
-        saved=saved,
-    )
 
 
 def failure(error: BaseException) -> dict[str, Any]:

@@ -74,6 +74,7 @@ def context(**changes: Any) -> RunContext:
         "root": START,
         "top": START,
         "token": Token(Secret("c0fee"), "COVERALLS_REPO_TOKEN", is_github=False),
+        "withheld": None,
         "identity": Identity(
             service_name="github-actions",
             service_number="9001",

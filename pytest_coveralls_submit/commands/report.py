@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from ..changed_lines import count_changed_lines, needs_counting
@@ -16,7 +17,6 @@ from ..output import header
 from ..submit import (
     folders_for_jobs,
     kept_before,
-    not_sent,
     submit,
     without_job,
 )
@@ -73,7 +73,7 @@ def _submit(console: Console, context: RunContext) -> Outcome:
     changed = count_changed_lines(context.base, files.files, context.settings)
     findings = sum_up(coverage, files, changed)
     if skip is not None:
-        return not_sent(findings, skip)
+        return replace(skip, **vars(findings))
     try:
         job, _ = build_job(context, files)
     except (JobError, MeasurementError) as error:

@@ -35,20 +35,13 @@ class Token:
 
 def choose_token(
     settings: Settings, service_name: str | None, env: Mapping[str, str]
-) -> Token | None:
-    """Return the token that may be sent to the host."""
-    withheld = why_withheld(settings, service_name, env)
-    return None if withheld else _find_token(settings, service_name, env)
-
-
-def why_withheld(
-    settings: Settings, service_name: str | None, env: Mapping[str, str]
-) -> str | None:
-    """Explain why the host may not get the token."""
+) -> tuple[Token | None, str | None]:
+    """Return the token for the host, or the reason to withhold it."""
     token = _find_token(settings, service_name, env)
     if token is None or not token.is_github:
-        return None
-    return why_github_token_stays(settings, env, token.origin)
+        return token, None
+    withheld = why_github_token_stays(settings, env, token.origin)
+    return (None, withheld) if withheld else (token, None)
 
 
 def why_github_token_stays(

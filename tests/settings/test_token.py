@@ -8,7 +8,7 @@ import pytest
 
 from pytest_coveralls_submit.settings.sources import Origin, RawValue, from_variables, resolve
 from pytest_coveralls_submit.settings.table import COVERALLS, Settings
-from pytest_coveralls_submit.settings.token import choose_token, why_withheld
+from pytest_coveralls_submit.settings.token import choose_token
 
 GITHUB = "github-actions"
 FLAG, VARIABLE = Origin("flag", "--coveralls-host"), Origin("variable", "COVERALLS_ENDPOINT")
@@ -24,7 +24,7 @@ def settings(*, token: str = "", host: str = "", host_from: Origin = VARIABLE) -
 
 def token_of(chosen: Settings, service: str | None, env: dict[str, str]) -> str | None:
     """Return the text of the token that a job is sent with."""
-    token = choose_token(chosen, service, env)
+    token, _ = choose_token(chosen, service, env)
     return None if token is None else token.secret.reveal()
 
 
@@ -38,7 +38,7 @@ def token_of(chosen: Settings, service: str | None, env: dict[str, str]) -> str 
 )
 def test_a_github_token_is_known_by_its_start(text: str, is_github: bool) -> None:
     """Also under Coveralls' own variable, as coverage-reporter's examples have it."""
-    token = choose_token(settings(token=text), None, {"GITHUB_TOKEN": "c0fee-of-github"})
+    token, _ = choose_token(settings(token=text), None, {"GITHUB_TOKEN": "c0fee-of-github"})
 
     assert token is not None
     assert (token.is_github, token.origin) == (is_github, "COVERALLS_REPO_TOKEN")
@@ -79,7 +79,7 @@ def test_githubs_token_goes_to_no_host_that_a_file_names(
     chosen = settings(token=token, host=host, host_from=origin)
     env = {"GITHUB_TOKEN": "ghs_x1234567"}
 
-    reason = why_withheld(chosen, GITHUB, env)
+    _, reason = choose_token(chosen, GITHUB, env)
 
     assert token_of(chosen, GITHUB, env) == ("ghs_x1234567" if sent else None)
     assert (reason is None) == sent
@@ -107,7 +107,7 @@ def test_the_token_of_a_github_enterprise_server_is_not_shown_to_coveralls_io(
 ) -> None:
     env = {"GITHUB_TOKEN": "ghs_x1234567", "GITHUB_SERVER_URL": server}
 
-    reason = why_withheld(settings(host=host), GITHUB, env)
+    _, reason = choose_token(settings(host=host), GITHUB, env)
 
     assert token_of(settings(host=host), GITHUB, env) == ("ghs_x1234567" if sent else None)
     assert sent or f"GITHUB_TOKEN belongs to {server} and is not valid elsewhere" in str(reason)
