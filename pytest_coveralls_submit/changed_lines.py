@@ -188,11 +188,7 @@ def needs_counting(base: Base | NoBase, settings: Settings) -> bool:
 
 
 def count_changed_lines(
-    base: Base | NoBase,
-    files: Iterable[SourceFile],
-    settings: Settings,
-    *,
-    may_fail: bool = True,
+    base: Base | NoBase, files: Iterable[SourceFile], settings: Settings, *, may_fail: bool = True
 ) -> ChangedLinesResult:
     """Run git's diff and count the covered lines.
 

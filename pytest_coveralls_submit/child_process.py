@@ -104,7 +104,6 @@ def find_program(name: str, env: Mapping[str, str], *, not_below: Path | None = 
     """Return the absolute path of a program on ``PATH``.
 
     Args:
-        name: without ``.exe``.
         not_below: the repository, which may hold a program of that name (CVE-2023-40590).
 
     Raises:

@@ -14,20 +14,11 @@ from .ci.detect import Build, detect
 from .delivery.answers import RunFacts, token_mismatch
 from .job import identity as job_identity
 from .job.identity import Identity
-from .job.tested_commit import (
-    find_tested_commit,
-    other_commit_notices,
-    without_other_commit,
-)
+from .job.tested_commit import find_tested_commit, other_commit_notices, without_other_commit
 from .outcome import NotSent
 from .secret import Environment, Secret
 from .settings.table import Settings
-from .settings.token import (
-    GITHUB_ACTIONS,
-    Token,
-    choose_token,
-    why_github_token_stays,
-)
+from .settings.token import GITHUB_ACTIONS, Token, choose_token, why_github_token_stays
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,6 @@ def pytest_coveralls_job(config: pytest.Config, job: Job) -> None:
     what it changed is not sent.
 
     Args:
-        config: of the run.
         job: a dict, for type checkers ``pytest_coveralls_submit.job.document.Job``, with the fields
             of https://docs.coveralls.io/api-jobs-endpoint; ``job["source_files"]`` is a list of
             dicts with ``name``, ``source_digest``, ``coverage`` (one of None, 0, 1 a
@@ -33,7 +32,6 @@ def pytest_coveralls_outcome(config: pytest.Config, outcome: Outcome) -> None:
     """Be told what became of the job, before it is printed.
 
     Args:
-        config: of the run.
         outcome: one of ``Sent``, ``Built``, ``NotSent``, ``Failed`` of
             ``pytest_coveralls_submit.outcome``.
     """

@@ -23,13 +23,7 @@ from .measurement.recorder import Recorder
 from .outcome import Built, Failed, Interrupted, NotSent, Outcome
 from .output import PREFIX, closing_lines, header
 from .secret import redact, redacted
-from .submit import (
-    failure,
-    folders_for_jobs,
-    kept_before,
-    submit,
-    without_job,
-)
+from .submit import failure, folders_for_jobs, kept_before, submit, without_job
 from .text import escaped, one_line
 
 _Hook = TypeVar("_Hook", bound=Callable[..., Any])

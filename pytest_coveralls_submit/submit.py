@@ -18,16 +18,7 @@ from .errors import CoverallsError, MeasurementError
 from .git import Commit
 from .job import document, outbox
 from .job.document import Job, file_totals, tested_commit, to_json
-from .outcome import (
-    BuildResult,
-    Built,
-    Failed,
-    Findings,
-    Interrupted,
-    NotSent,
-    Outcome,
-    Sent,
-)
+from .outcome import BuildResult, Built, Failed, Findings, Interrupted, NotSent, Outcome, Sent
 from .output import command_to_finish, command_to_send
 from .settings.table import Settings
 from .text import count_of, one_line, typed_path

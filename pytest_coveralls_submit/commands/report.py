@@ -14,12 +14,7 @@ from ..job.builder import build_job, names_in, read_files, sum_up
 from ..measurement.data_files import measure_data_files
 from ..outcome import NotSent, Outcome
 from ..output import header
-from ..submit import (
-    folders_for_jobs,
-    kept_before,
-    submit,
-    without_job,
-)
+from ..submit import folders_for_jobs, kept_before, submit, without_job
 
 HELP = "build a job from coverage data files and send it"
 

@@ -10,12 +10,7 @@ from typing import Any
 from ..commands import ACCEPTED, INTERRUPTED, REFUSED, USAGE, Console, exit_status
 from ..context import startup_warnings
 from ..errors import JobError
-from ..job.document import (
-    Job,
-    load_job,
-    tested_commit,
-    total_percent,
-)
+from ..job.document import Job, load_job, tested_commit, total_percent
 from ..job.outbox import jobs_in
 from ..outcome import Findings
 from ..settings.token import GITHUB_ACTIONS, GITHUB_SERVICE

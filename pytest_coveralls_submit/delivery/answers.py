@@ -20,8 +20,7 @@ from .sender import PROBLEM_LIMIT, TRACE_HEADERS, Answer
 GITHUB_ACTIONS, GITHUB, TRAVIS = "github-actions", "github", "travis-ci"
 # RFC 3986, without brackets outside of an IPv6 address.
 URL = re.compile(
-    r"https?://(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(:\d+)?([/?#][\w.~:/?#@!$&'()*+,;=%-]{,1900})?",
-    re.ASCII,
+    r"https?://(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(:\d+)?([/?#][\w.~:/?#@!$&'()*+,;=%-]{,1900})?", re.ASCII
 )
 SET_GITHUB_TOKEN = "GITHUB_TOKEN: ${{ github.token }}"  # noqa: S105
 WRONG_TOKEN = r"Couldn't find a repository|could not find model|(?i:invalid (github|repo) token)"  # noqa: S105

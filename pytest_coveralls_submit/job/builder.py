@@ -60,10 +60,7 @@ def read_files(coverage: Measurement, names: Names, context: RunContext) -> Sour
 
 
 def sum_up(
-    coverage: Measurement,
-    files: SourceFiles,
-    changed: ChangedLinesResult,
-    warning: str = "",
+    coverage: Measurement, files: SourceFiles, changed: ChangedLinesResult, warning: str = ""
 ) -> Findings:
     """Return the findings of a measured run."""
     failed = {**coverage.failed, **files.unreadable}
