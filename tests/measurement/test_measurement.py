@@ -212,7 +212,7 @@ class _Frozen(coverage.Coverage):
 
 
 def _from_coverage() -> bool:
-    return "coverage" in Path(sys._getframe(2).f_code.co_filename).parent.parts
+    return Path(sys._getframe(2).f_code.co_filename).is_relative_to(Path(coverage.__file__).parent)
 
 
 class _Odd:
