@@ -17,9 +17,6 @@ SESSION_MARK = "PYTEST_COVERALLS_SUBMIT_PID"  # variable set while a session run
 _MEASURES = " measures"
 
 
-# --- nested sessions --------------------------------------------------------------------------
-
-
 def outer_session() -> str | None:
     """Return the mark of the session around this process."""
     return os.environ.get(SESSION_MARK)
@@ -46,8 +43,6 @@ def leave_session() -> None:
     os.environ.pop(SESSION_MARK, None)
 
 
-# --- stopped, failed --------------------------------------------------------------------------
-
 NOTHING_MEASURED = {
     "collectonly": "--collect-only runs no tests",
     "setupplan": "--setup-plan runs no tests",  # it sets setuponly, too
@@ -61,8 +56,9 @@ def why_nothing_was_measured(session: pytest.Session, exitstatus: int) -> NotSen
     for name, reason in NOTHING_MEASURED.items():
         if getattr(session.config.option, name, False):
             return NotSent(reason=reason, is_expected=True)
-    stopped = _why_stopped(session, exitstatus)
-    return None if stopped is None else NotSent(reason=stopped)
+    if stopped := _why_stopped(session, exitstatus):
+        return NotSent(reason=stopped)
+    return None
 
 
 def _why_stopped(session: pytest.Session, exitstatus: int) -> str | None:
@@ -104,11 +100,11 @@ def _have_tests_failed(session: pytest.Session) -> bool:
     return bool(reporter.stats.get("failed") or reporter.stats.get("error"))
 
 
-# --- selected ---------------------------------------------------------------------------------
-
-
 def selection_arguments(config: pytest.Config) -> Any:
-    """Return pytest's own arguments, without the ini file's ``addopts``."""
+    """Return pytest's own arguments, without the ini file's ``addopts``.
+
+    Before the tests: ``lf`` is only set where tests have failed before, so that some are left out.
+    """
     words = [
         *shlex.split(os.environ.get("PYTEST_ADDOPTS", "")),
         *map(str, config.invocation_params.args),
@@ -116,18 +112,13 @@ def selection_arguments(config: pytest.Config) -> Any:
     parser = config._parser  # noqa: SLF001  no public way
     arguments, others = parser.parse_known_and_unknown_args(words)
     arguments.file_or_dir += others  # older versions of pytest leave paths after options there
+    plugin = config.pluginmanager.get_plugin("lfplugin")
+    have_failed = bool(getattr(plugin, "lastfailed", True))  # emptied as they pass
+    arguments.lf = getattr(arguments, "lf", False) and have_failed
     return arguments
 
 
-def will_rerun_failed(config: pytest.Config) -> bool:
-    """Tell, before the tests, whether ``--lf`` will leave some out."""
-    plugin = config.pluginmanager.get_plugin("lfplugin")
-    return bool(getattr(config.option, "lf", False) and getattr(plugin, "lastfailed", True))
-
-
-def selected_by(
-    config: pytest.Config, arguments: Any, deselected: int, *, reruns_failed: bool
-) -> str | None:
+def selected_by(config: pytest.Config, arguments: Any, deselected: int) -> str | None:
     """Return the arguments that left tests out, as typed."""
     # Under xdist the workers deselect, and this process does not see it.
     has_left_out = bool(deselected) or config.pluginmanager.hasplugin("dsession")
@@ -135,8 +126,8 @@ def selected_by(
         _with_value("-k", arguments, "keyword"): has_left_out,
         _with_value("-m", arguments, "markexpr"): has_left_out,
         "--deselect": has_left_out and getattr(arguments, "deselect", None),
-        "--lf": reruns_failed and getattr(arguments, "lf", False),
-        "node ids": any("::" in str(word) for word in getattr(arguments, "file_or_dir", ())),
+        "--lf": arguments.lf,
+        "node ids": any("::" in str(word) for word in arguments.file_or_dir),
         # Neither calls pytest_deselected; `--picked=first` only changes the order.
         "--testmon": getattr(arguments, "testmon", False)
         and not getattr(arguments, "testmon_noselect", False),
@@ -148,9 +139,6 @@ def selected_by(
 def _with_value(flag: str, arguments: Any, name: str) -> str:
     value = getattr(arguments, name, "")
     return f"{flag} {shlex.quote(value)}" if value else ""
-
-
-# --- pytest-cov's private state ---------------------------------------------------------------
 
 
 def coverage_controller(config: pytest.Config) -> Any:
@@ -180,18 +168,15 @@ def finished_coverage(config: pytest.Config) -> Any:
     cov = reporting_coverage(controller)
     if getattr(controller, "started", False) or controller.cov is not cov:
         raise MeasurementError("the run was cut short before pytest-cov combined its data")
-    return controller.cov
+    return cov
 
 
 def _outside_coverage(config: pytest.Config) -> Any:
     cov = current()
+    if cov is None and config.pluginmanager.hasplugin("pytest_cov"):
+        raise MeasurementError("nothing was measured: add --cov")
     if cov is None:
-        is_loaded = config.pluginmanager.hasplugin("pytest_cov")
-        raise MeasurementError(
-            "nothing was measured: add --cov"
-            if is_loaded
-            else "pytest-cov is not loaded, so nothing was measured"
-        )
+        raise MeasurementError("pytest-cov is not loaded, so nothing was measured")
     if config.pluginmanager.hasplugin("dsession"):
         raise MeasurementError(
             "`coverage run` does not measure the workers of xdist: use --cov instead"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 from collections.abc import Callable, Generator
@@ -17,8 +16,8 @@ from .changed_lines import count_changed_lines, needs_counting
 from .ci.pages import pages
 from .context import RunContext, startup_problems, why_no_job
 from .errors import JobError, MeasurementError
-from .job.builder import JobHook, build_job, names_in, read_files, sum_up
-from .measurement.measure import Measurement, measure
+from .job.builder import build_job, names_in, read_files, sum_up
+from .measurement.measure import measure
 from .measurement.recorder import Recorder
 from .outcome import Built, Failed, Interrupted, NotSent, Outcome
 from .output import PREFIX, closing_lines, header
@@ -51,7 +50,6 @@ class CoverallsSession:
         self.pid = os.getpid()
         self.is_nested = partial_run.outer_session() is not None
         self.arguments = partial_run.selection_arguments(config)
-        self.reruns_failed = partial_run.will_rerun_failed(config)
         self.deselected = 0
         self.interruption: str | None = None
         self.problems: tuple[str, ...] = ()  # printed in the header
@@ -128,28 +126,32 @@ class CoverallsSession:
         nothing = self._why_nothing(session)
         if nothing is not None:
             return nothing
-        selection = partial_run.selected_by(
-            self.config, self.arguments, self.deselected, reruns_failed=self.reruns_failed
-        )
+        selection = partial_run.selected_by(self.config, self.arguments, self.deselected)
         skip = partial_run.why_skipped(session, context.settings, selection) or why_no_job(context)
         if skip is not None and not needs_counting(context.base, context.settings):
             return skip
         try:
-            coverage = self._measure()
+            cov = partial_run.finished_coverage(self.config)
         except MeasurementError as error:
             if skip is not None and context.settings.changed_fail_under is None:
                 return skip
             return NotSent(reason=str(error))  # a gate must not pass unseen
+        coverage = measure(cov, start=context.start, recorder=self.recorder)
         files = read_files(coverage, names_in(context), context)
         may_fail = skip is None or not skip.is_expected
         changed = count_changed_lines(
             context.base, files.files, context.settings, may_fail=may_fail
         )
-        findings = sum_up(coverage, files, changed, self._warning(selection))
+        warning = ""
+        if selection and context.settings.on_partial == "warn":
+            warning = f"not all tests ran, because of {selection}: coverage may look lower"
+        findings = sum_up(coverage, files, changed, warning)
         if skip is not None:
             return replace(skip, **vars(findings))
+        hook = self.config.hook.pytest_coveralls_job
+        edit = functools.partial(hook, config=self.config) if hook.get_hookimpls() else None
         try:
-            job, notices = build_job(context, files, self._job_hook())
+            job, notices = build_job(context, files, edit)
         except (JobError, MeasurementError) as error:
             return without_job(findings, error)
         folders = folders_for_jobs(context, self._cache_folder() if context.will_send else None)
@@ -163,21 +165,6 @@ class CoverallsSession:
         if self.interruption is not None:
             return NotSent(reason=f"the run was interrupted: {self.interruption}")
         return partial_run.why_nothing_was_measured(session, int(session.exitstatus))
-
-    def _measure(self) -> Measurement:
-        context = self.context
-        with self.recorder or contextlib.nullcontext():
-            cov = partial_run.finished_coverage(self.config)
-            return measure(cov, start=context.start, recorder=self.recorder)
-
-    def _warning(self, selection: str | None) -> str:
-        if selection is None or self.context.settings.on_partial != "warn":
-            return ""
-        return f"not all tests ran, because of {selection}: coverage may look lower"
-
-    def _job_hook(self) -> JobHook | None:
-        hook = self.config.hook.pytest_coveralls_job
-        return functools.partial(hook, config=self.config) if hook.get_hookimpls() else None
 
     def _cache_folder(self) -> Path | None:
         cache = getattr(self.config, "cache", None)

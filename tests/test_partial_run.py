@@ -12,7 +12,6 @@ from pytest_coveralls_submit.partial_run import (
     finished_coverage,
     selected_by,
     selection_arguments,
-    will_rerun_failed,
 )
 
 # As pytest-testmon and pytest-picked add them.
@@ -36,7 +35,7 @@ def configure(pytester: pytest.Pytester, *arguments: str, xdist: bool = False) -
 
 def cause(config: pytest.Config, deselected: int = 0) -> str | None:
     """Return what made the run a partial one."""
-    return selected_by(config, selection_arguments(config), deselected, reruns_failed=False)
+    return selected_by(config, selection_arguments(config), deselected)
 
 
 @pytest.mark.parametrize(
@@ -86,11 +85,11 @@ def test_the_ini_file_makes_no_partial_run(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "failed", "expected"),
-    [(["--lf"], True, True), (["--lf"], False, False), ([], True, False)],
+    ("arguments", "failed", "said"),
+    [(["--lf"], True, "--lf"), (["--lf"], False, None), ([], True, None)],
 )
 def test_last_failed_leaves_nothing_out_unless_tests_have_failed(
-    pytester: pytest.Pytester, arguments: list[str], failed: bool, expected: bool
+    pytester: pytest.Pytester, arguments: list[str], failed: bool, said: str | None
 ) -> None:
     if failed:
         pytester.makefile(".py", test_a="def test_b(): pass")
@@ -98,7 +97,7 @@ def test_last_failed_leaves_nothing_out_unless_tests_have_failed(
         cache.mkdir(parents=True)
         (cache / "lastfailed").write_text('{"test_a.py::test_b": true}')
 
-    assert will_rerun_failed(pytester.parseconfigure(*arguments)) is expected
+    assert cause(pytester.parseconfigure(*arguments)) == said
 
 
 # -- pytest-cov's private state ------------------------------------------------------------------
