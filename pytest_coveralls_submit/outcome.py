@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -80,9 +80,9 @@ class Findings:
     notices: tuple[str, ...] = ()
     details: tuple[str, ...] = ()  # printed with ``-v``
 
-    def with_notices(self, notices: Iterable[str]) -> Self:
-        """Return a copy with further notices."""
-        return replace(self, notices=(*self.notices, *notices))
+    def plus(self, *notices: str, details: Iterable[str] = ()) -> Self:
+        """Return a copy with further lines."""
+        return replace(self, notices=(*self.notices, *notices), details=(*self.details, *details))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,21 +90,6 @@ class Outcome(Findings):
     """Base of the four outcomes."""
 
     saved: Path | None = None  # where the user had the job written
-
-    @classmethod
-    def of(
-        cls,
-        findings: Findings,
-        *,
-        notices: tuple[str, ...] = (),
-        details: tuple[str, ...] = (),
-        **own: Any,
-    ) -> Self:
-        """Build an outcome from the findings and its own fields."""
-        common = dict(vars(findings))
-        common["notices"] += notices
-        common["details"] += details
-        return cls(**common, **own)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -156,7 +156,7 @@ class CoverallsSession:
             return without_job(findings, error)
         folders = folders_for_jobs(context, self._cache_folder() if context.will_send else None)
         notices += kept_before(context, folders)
-        return submit(job, findings.with_notices(notices), context, say=self.say, keep_in=folders)
+        return submit(job, findings.plus(*notices), context, say=self.say, keep_in=folders)
 
     def _why_nothing(self, session: pytest.Session) -> NotSent | None:
         if self.is_nested:

@@ -26,9 +26,6 @@ from .text import count_of, one_line, typed_path
 Say = Callable[[str], None]  # prints a line at once
 
 
-# --- sent -------------------------------------------------------------------------------------
-
-
 def submit(
     job: Job,
     findings: Findings,
@@ -49,20 +46,26 @@ def submit(
     saved = settings.save if kept is None else None
     if saved is not None and (problem := _save(content, saved)):
         if not context.will_send:
-            return Failed.of(findings, reason=problem)
-        saved, findings = None, findings.with_notices([problem])
+            return Failed(**vars(findings), reason=problem)
+        saved, findings = None, findings.plus(problem)
     if settings.dry_run:
-        return Built.of(findings, files=file_totals(job), saved=saved)
+        return Built(**vars(findings), files=file_totals(job), saved=saved)
     if context.token is None:
         return replace(why_no_token(context), **vars(findings), saved=saved)
     if kept is None:
         kept = outbox.keep(content, keep_in, outbox.job_stem(job))
     if kept is None and keep_in:
-        findings = findings.with_notices(["the job could not be kept: no writable directory"])
-    where = _location(context, kept, saved)
+        findings = findings.plus("the job could not be kept: no writable directory")
+    command = command_to_send(settings, kept, context.start) if kept else ""
+    where: dict[str, Any] = {"kept": kept, "command": command, "saved": saved}
     try:
         answer = sender.send(
-            _job_call(settings),
+            Call(
+                method="POST",
+                url=f"{settings.host}/api/v1/jobs",
+                form="json_file",
+                compress=settings.compress,
+            ),
             [document.with_token(content, context.token.secret)],
             # Without a number each job that arrives is a build of its own.
             send_policy(settings, is_repeatable="service_number" in job),
@@ -70,33 +73,18 @@ def submit(
             say=say,
             secrets=context.secrets,
         )
+        findings = findings.plus(details=[_effort(answer)])
         facts = context.facts(job.get("service_number"), job.get("service_name"))
         verdict = answers.judge_job(answer, facts)
         if verdict.accepted:
-            return _accepted(job, findings, context, verdict, answer, kept, saved)
+            return _accepted(job, findings, context, verdict, kept, saved)
     except KeyboardInterrupt:
         doubt = f"it may have been accepted: check {settings.host} first"
-        return Interrupted.of(
-            findings, reason="interrupted while sending", advice=(doubt,), **where
-        )
+        reason = "interrupted while sending"
+        return Interrupted(**vars(findings), reason=reason, advice=(doubt,), **where)
     except Exception as error:  # noqa: BLE001  the kept job must be named whatever happens
-        return Failed.of(findings, **failure(error), **where)
-    effort = (_effort(answer),)
-    return Failed.of(
-        findings, reason=verdict.reason, advice=verdict.advice, details=effort, **where
-    )
-
-
-def _location(context: RunContext, kept: Path | None, saved: Path | None) -> dict[str, Any]:
-    """Return the fields of ``Failed`` that say where the job is."""
-    command = "" if kept is None else command_to_send(context.settings, kept, context.start)
-    return {"kept": kept, "command": command, "saved": saved}
-
-
-def _job_call(settings: Settings) -> Call:
-    """Return the request that sends a job, without its body."""
-    url = f"{settings.host}/api/v1/jobs"
-    return Call(method="POST", url=url, form="json_file", compress=settings.compress)
+        return Failed(**vars(findings), **failure(error), **where)
+    return Failed(**vars(findings), reason=verdict.reason, advice=verdict.advice, **where)
 
 
 def _save(content: bytes, path: Path) -> str:
@@ -111,8 +99,8 @@ def _save(content: bytes, path: Path) -> str:
 def without_job(findings: Findings, error: CoverallsError) -> NotSent | Failed:
     """Return the outcome of a run whose job could not be built."""
     if isinstance(error, MeasurementError):
-        return NotSent.of(findings, reason=str(error))
-    return Failed.of(findings, reason=str(error))
+        return NotSent(**vars(findings), reason=str(error))
+    return Failed(**vars(findings), reason=str(error))
 
 
 def failure(error: BaseException) -> dict[str, Any]:
@@ -147,34 +135,28 @@ def _effort(answer: Answer) -> str:
     return f"{answer.size:,} bytes sent in {answer.seconds:.2f} s, {attempts}"
 
 
-# --- accepted ---------------------------------------------------------------------------------
-
-
 def _accepted(
     job: Job,
     findings: Findings,
     context: RunContext,
     verdict: answers.Verdict,
-    answer: Answer,
     kept: Path | None,
     saved: Path | None,
 ) -> Sent:
     settings = context.settings
-    trouble = None if kept is None else outbox.remove(kept)
-    notices = [] if trouble is None else [trouble]
     number, is_open = job.get("service_number"), job.get("parallel")
+    if kept is not None and (trouble := outbox.remove(kept)):
+        findings = findings.plus(trouble)
     if settings.gitlab_status:
         percent = document.total_percent(job) if findings.percent is None else findings.percent
-        notices.append(_set_gitlab_status(job, context, percent, verdict.url))
-    return Sent.of(
-        findings,
+        findings = findings.plus(_set_gitlab_status(job, context, percent, verdict.url))
+    return Sent(
+        **vars(findings),
         files=file_totals(job),
         url=verdict.url,
         message=verdict.message,
         finish=command_to_finish(settings, number) if number and is_open else None,
         build=None if is_open else build_result(context, verdict.url, tested_commit(job)),
-        details=(_effort(answer),),
-        notices=tuple(notices),
         saved=saved,
     )
 
@@ -220,9 +202,6 @@ def _set_gitlab_status(job: Job, context: RunContext, percent: float, url: str |
         ask = gitlab.client(context.env, context.secrets)
         return gitlab.announce(context.env, token, ask, status)
     return f"no status on GitLab: {problems[0]}"
-
-
-# --- kept -------------------------------------------------------------------------------------
 
 
 def folders_for_jobs(context: RunContext, cache: Path | None = None) -> list[Path]:

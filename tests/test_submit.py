@@ -73,7 +73,7 @@ class Project:
         files = read_files(measured, names_in(context), context)
         findings = sum_up(measured, files, ChangedLinesResult())
         job, notices = build_job(context, files, hook)
-        findings = findings.with_notices(notices)
+        findings = findings.plus(*notices)
         return submit(job, findings, context, say=print, keep_in=[self.cache])
 
 

@@ -70,9 +70,9 @@ def _submit(console: Console, context: RunContext) -> Outcome:
     if skip is not None:
         return replace(skip, **vars(findings))
     try:
-        job, _ = build_job(context, files)
+        job, notices = build_job(context, files)
     except (JobError, MeasurementError) as error:
         return without_job(findings, error)
     folders = folders_for_jobs(context)
-    findings = findings.with_notices(kept_before(context, folders))
-    return submit(job, findings, context, say=console.say, keep_in=folders)
+    notices += kept_before(context, folders)
+    return submit(job, findings.plus(*notices), context, say=console.say, keep_in=folders)
