@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from . import git
 from .changed_lines import Base, NoBase, find_base
@@ -51,15 +52,15 @@ class RunContext:
         token = () if self.token is None else (self.token.secret,)
         return (*token, *self.settings.secrets)
 
-    def facts(self, number: str | None, service_name: str | None) -> RunFacts:
+    def facts(self, job: Mapping[str, Any]) -> RunFacts:
         """Return the facts that explain an answer to a job."""
         token, settings = self.token, self.settings
         name, bundle = (settings.origins.get(key) for key in ("service_name", "ca_bundle"))
         return RunFacts(
             host=settings.host,
-            service_number=number,
+            service_number=job.get("service_number"),
             ci=self.build.service_name,
-            service_name=service_name,
+            service_name=job.get("service_name"),
             service_name_source=str(name) if name is not None else None,
             has_github_token=token is not None and token.is_github,
             token_source=token.origin if token else None,
@@ -126,18 +127,13 @@ def _temporary_folder() -> Path | None:
 def _token_in_git(settings: Settings, found: git.Git) -> tuple[str, ...]:
     """Warn of a token in a file that git tracks."""
     origin = settings.origins.get("repo_token")
-    if origin is None or origin.file is None:
-        return ()
-    name = git.name_if_tracked(origin.file, found)
-    return () if name is None else (f"the token is in {name}, which git tracks: keep it elsewhere",)
+    name = git.name_if_tracked(origin.file, found) if origin and origin.file else None
+    return (f"the token is in {name}, which git tracks: keep it elsewhere",) if name else ()
 
 
 def is_job_wanted(settings: Settings, token: Token | None) -> bool:
     """Tell whether a job will be sent, saved or built for a dry run."""
     return token is not None or settings.dry_run or settings.save is not None
-
-
-# --- problems, before the first test -----------------------------------------------------------
 
 
 def startup_warnings(context: RunContext) -> Iterator[str]:
@@ -156,7 +152,7 @@ def startup_problems(context: RunContext) -> Iterator[str]:
         yield why_no_token(context).full_reason
     elif hidden := _hidden_by_tox(context):
         yield hidden
-    if mismatch := token_mismatch(context.facts(identity.service_number, identity.service_name)):
+    if mismatch := token_mismatch(context.facts(identity.as_json())):
         yield mismatch
     if settings.parallel and identity.service_number is None:
         yield "parallel needs a build number for `finish`: set service_number"

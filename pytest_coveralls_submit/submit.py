@@ -38,7 +38,6 @@ def submit(
     """Save, keep and send a job, and judge the answer.
 
     Args:
-        say: prints failed attempts.
         keep_in: folders for the job; the first writable one is used.
         kept: the job's file, if it is on disk already.
     """
@@ -60,12 +59,7 @@ def submit(
     where: dict[str, Any] = {"kept": kept, "command": command, "saved": saved}
     try:
         answer = sender.send(
-            Call(
-                method="POST",
-                url=f"{settings.host}/api/v1/jobs",
-                form="json_file",
-                compress=settings.compress,
-            ),
+            _job_call(settings),
             [document.with_token(content, context.token.secret)],
             # Without a number each job that arrives is a build of its own.
             send_policy(settings, is_repeatable="service_number" in job),
@@ -74,8 +68,7 @@ def submit(
             secrets=context.secrets,
         )
         findings = findings.plus(details=[_effort(answer)])
-        facts = context.facts(job.get("service_number"), job.get("service_name"))
-        verdict = answers.judge_job(answer, facts)
+        verdict = answers.judge_job(answer, context.facts(job))
         if verdict.accepted:
             return _accepted(job, findings, context, verdict, kept, saved)
     except KeyboardInterrupt:
@@ -85,6 +78,12 @@ def submit(
     except Exception as error:  # noqa: BLE001  the kept job must be named whatever happens
         return Failed(**vars(findings), **failure(error), **where)
     return Failed(**vars(findings), reason=verdict.reason, advice=verdict.advice, **where)
+
+
+def _job_call(settings: Settings) -> Call:
+    """Return the request that sends a job, without its body."""
+    url = f"{settings.host}/api/v1/jobs"
+    return Call(method="POST", url=url, form="json_file", compress=settings.compress)
 
 
 def _save(content: bytes, path: Path) -> str:

@@ -58,7 +58,7 @@ def run(console: Console) -> int:
     except ProcessError as error:
         console.report(Failed(reason=f"build {number} was not closed: {error}"))
         return REFUSED
-    verdict = answers.judge_webhook(answer, context.facts(number, identity.service_name))
+    verdict = answers.judge_webhook(answer, context.facts(identity.as_json()))
     # An attempt whose answer was lost may have closed it; the next one then finds it closed.
     if verdict.accepted or (answer.ambiguous and "closed" in verdict.message):
         _say_closed(console, number, verdict, identity.commit_sha)
