@@ -24,24 +24,20 @@ SENDING = (
 _IN_QUOTES = re.compile(r"""(?=.*[^\w@+=:./-])[^"$`%!\\]+""", re.ASCII)
 
 
-# --- commands to type -------------------------------------------------------------------------
-
-
 def command_to_send(settings: Settings, path: Path, start: Path) -> str:
     """Return the command that sends a kept job or a folder of them."""
-    return _command(settings, "send", *_sending_flags(settings), typed_path(path, start))
+    return _command(settings, "send", typed_path(path, start))
 
 
 def command_to_finish(settings: Settings, number: str) -> str:
     """Return the command that closes a build."""
-    flag = f"--coveralls-service-number={number}"
-    return _command(settings, "finish", flag, *_sending_flags(settings))
+    return _command(settings, "finish", f"--coveralls-service-number={number}")
 
 
-def _command(settings: Settings, *words: str) -> str:
+def _command(settings: Settings, name: str, argument: str) -> str:
     host = [] if settings.host == COVERALLS else [f"--coveralls-host={settings.host}"]
-    name, *rest = words
-    return command_line("python", "-m", "pytest_coveralls_submit", name, *host, *rest)
+    flags = *host, *_sending_flags(settings)
+    return command_line("python", "-m", "pytest_coveralls_submit", name, *flags, argument)
 
 
 def command_line(*words: str, is_windows: bool = sys.platform == "win32") -> str:
@@ -72,29 +68,17 @@ def _sending_flags(settings: Settings) -> Iterator[str]:
             yield f"{flag}={value:g}" if isinstance(value, float) else f"{flag}={value}"
 
 
-# --- header -----------------------------------------------------------------------------------
-
-
 def header(context: RunContext, problems: Iterable[str]) -> list[str]:
     """Return the header lines: target, job, problems."""
     identity = context.identity
-    facts = [
-        f"{label} {value}"
-        for label, value in (
-            ("branch", identity.service_branch),
-            ("commit", (identity.commit_sha or "")[:7]),
-            ("flag", identity.flag_name),
-        )
-        if value
-    ]
+    commit = (identity.commit_sha or "")[:7]
+    named = {"branch": identity.service_branch, "commit": commit, "flag": identity.flag_name}
+    facts = [f"{label} {value}" for label, value in named.items() if value]
     facts.append(f"token from {context.token.origin}" if context.token else "no token")
     service, number = identity.service_name, identity.service_number
-    named = (f" as {service}" if service else "") + (f" #{number}" if number else "")
-    main = f"{context.settings.host}{named} ({', '.join(facts)})"
+    build = (f" as {service}" if service else "") + (f" #{number}" if number else "")
+    main = f"{context.settings.host}{build} ({', '.join(facts)})"
     return [PREFIX + escaped(line) for line in (main, *problems)]
-
-
-# --- closing lines ----------------------------------------------------------------------------
 
 
 def closing_lines(
@@ -157,9 +141,7 @@ def headline(outcome: Outcome) -> str:
     assert isinstance(outcome, Built)
     count = f"{len(outcome.files)} file" + "s" * (len(outcome.files) != 1)
     totals = f"{count}, {percentage(outcome.percent)}% covered"
-    if isinstance(outcome, Sent):
-        return f"sent {totals}"
-    return f"built {totals}; not sent (dry run)"
+    return f"sent {totals}" if isinstance(outcome, Sent) else f"built {totals}; not sent (dry run)"
 
 
 def changed_lines_line(changed: ChangedLines, limit: int | None = RANGES) -> str:
