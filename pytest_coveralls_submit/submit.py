@@ -205,8 +205,10 @@ def _set_gitlab_status(job: Job, context: RunContext, percent: float, url: str |
 
 def folders_for_jobs(context: RunContext, cache: Path | None = None) -> list[Path]:
     """Return the folders that jobs are kept in, pytest's cache first."""
-    own = outbox.own_folder(context.temporary, context.top) if context.temporary else None
-    return [folder for folder in (cache, own) if folder is not None]
+    folders = [] if cache is None else [cache]
+    if context.temporary is not None:
+        folders.append(outbox.own_folder(context.temporary, context.top))
+    return folders
 
 
 def kept_before(context: RunContext, folders: Sequence[Path]) -> list[str]:
@@ -214,8 +216,7 @@ def kept_before(context: RunContext, folders: Sequence[Path]) -> list[str]:
     notices = []
     for folder in folders if context.will_send else ():
         # A job written since the session began may be sent by a run beside this one.
-        count = len(outbox.kept_jobs(folder, before=context.started))
-        if count:
+        if count := len(outbox.kept_jobs(folder, before=context.started)):
             jobs, them = ("1 job is", "it") if count == 1 else (f"{count} jobs are", "them")
             path = typed_path(folder, context.start)
             command = command_to_send(context.settings, folder, context.start)
