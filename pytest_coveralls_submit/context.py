@@ -13,8 +13,7 @@ from . import git
 from .changed_lines import Base, NoBase, find_base
 from .ci.detect import Build, detect
 from .delivery.answers import RunFacts, token_mismatch
-from .job import identity as job_identity
-from .job.identity import Identity
+from .job.identity import build_identity, flag_name
 from .job.tested_commit import find_tested_commit, other_commit_notices, without_other_commit
 from .outcome import NotSent
 from .secret import Environment, Secret
@@ -36,7 +35,7 @@ class RunContext:
     root: Path  # pytest's root directory
     top: Path  # git's top level, else pytest's root directory
     git: git.Git
-    identity: Identity
+    identity: dict[str, Any]  # the fields of the job but its files
     base: Base | NoBase
     temporary: Path | None  # before tests change it
     notices: tuple[str, ...] = ()
@@ -84,7 +83,7 @@ def make_context(
     """
     build = detect(env)
     token, withheld = choose_token(settings, build.service_name, env)
-    flag = job_identity.flag_name(settings, build, env)
+    flag = flag_name(settings, build, env)
     found = find_tested_commit(git.read((start, root), env), build, settings.commit_sha)
     notices = (
         *settings.notices,
@@ -95,10 +94,10 @@ def make_context(
     build = without_other_commit(build, found)
     started = time.time()
     run_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started))
-    identity = job_identity.build_identity(settings, build, found, token, flag=flag, run_at=run_at)
+    identity = build_identity(settings, build, found, token, flag=flag, run_at=run_at)
     base: Base | NoBase = NoBase()
     if with_base:
-        base = find_base(settings, build, found, commit=identity.commit_sha)
+        base = find_base(settings, build, found, commit=identity.get("commit_sha"))
     return RunContext(
         settings=settings,
         env=env,
@@ -152,9 +151,9 @@ def startup_problems(context: RunContext) -> Iterator[str]:
         yield why_no_token(context).full_reason
     elif hidden := _hidden_by_tox(context):
         yield hidden
-    if mismatch := token_mismatch(context.facts(identity.as_json())):
+    if mismatch := token_mismatch(context.facts(identity)):
         yield mismatch
-    if settings.parallel and identity.service_number is None:
+    if settings.parallel and "service_number" not in identity:
         yield "parallel needs a build number for `finish`: set service_number"
 
 

@@ -71,11 +71,14 @@ def _sending_flags(settings: Settings) -> Iterator[str]:
 def header(context: RunContext, problems: Iterable[str]) -> list[str]:
     """Return the header lines: target, job, problems."""
     identity = context.identity
-    commit = (identity.commit_sha or "")[:7]
-    named = {"branch": identity.service_branch, "commit": commit, "flag": identity.flag_name}
+    named = {
+        "branch": identity.get("service_branch"),
+        "commit": identity.get("commit_sha", "")[:7],
+        "flag": identity.get("flag_name"),
+    }
     facts = [f"{label} {value}" for label, value in named.items() if value]
     facts.append(f"token from {context.token.origin}" if context.token else "no token")
-    service, number = identity.service_name, identity.service_number
+    service, number = identity.get("service_name"), identity.get("service_number")
     build = (f" as {service}" if service else "") + (f" #{number}" if number else "")
     main = f"{context.settings.host}{build} ({', '.join(facts)})"
     return [PREFIX + escaped(line) for line in (main, *problems)]

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from pytest_coveralls_submit.changed_lines import NoBase
 from pytest_coveralls_submit.ci.detect import Build
 from pytest_coveralls_submit.context import RunContext, startup_problems
-from pytest_coveralls_submit.git import Commit, Git
-from pytest_coveralls_submit.job.identity import Identity
+from pytest_coveralls_submit.git import Git
 from pytest_coveralls_submit.outcome import (
     BuildResult,
     Built,
@@ -75,12 +74,12 @@ def context(**changes: Any) -> RunContext:
         "top": START,
         "token": Token(Secret("c0fee"), "COVERALLS_REPO_TOKEN", is_github=False),
         "withheld": None,
-        "identity": Identity(
-            service_name="github-actions",
-            service_number="9001",
-            service_branch="topic/y",
-            head=Commit(id="5e837cc" + "0" * 33),
-        ),
+        "identity": {
+            "service_name": "github-actions",
+            "service_number": "9001",
+            "service_branch": "topic/y",
+            "commit_sha": "5e837cc" + "0" * 33,
+        },
         "build": Build(),
         "git": Git(),
         "base": NoBase(),
@@ -134,15 +133,11 @@ def test_a_command_names_the_host_and_the_flags_for_sending(settings: Settings, 
     [
         ({}, "{0} as github-actions #9001 (branch topic/y, commit 5e837cc, {1})"),
         (
-            {
-                "identity": Identity(
-                    service_number="7", flag_name="py312", head=Commit(id="abcdef0")
-                )
-            },
+            {"identity": {"service_number": "7", "flag_name": "py312", "commit_sha": "abcdef0"}},
             "{0} #7 (commit abcdef0, flag py312, {1})",
         ),
         (
-            {"identity": Identity(), "token": None, "settings": Settings({"dry_run": True})},
+            {"identity": {}, "token": None, "settings": Settings({"dry_run": True})},
             "{0} (no token)",
         ),
     ],
@@ -163,7 +158,7 @@ def test_the_header_names_target_and_job(changes: dict[str, Any], expected: str)
             ["TLS is not verified for https://cov.example.com: others can read the token"],
         ),
         (
-            {"settings": Settings({"parallel": True}), "identity": Identity(), "notices": ("x",)},
+            {"settings": Settings({"parallel": True}), "identity": {}, "notices": ("x",)},
             ["x", "parallel needs a build number for `finish`: set service_number"],
         ),
         ({"settings": Settings({"parallel": True})}, []),
@@ -288,7 +283,7 @@ def test_text_from_outside_is_escaped() -> None:
         kept=START / "f\rg",
         changed=ChangedLines((ChangedFile("g\x1b.py", 0, 1, missed=((1, 1),)),)),
     )
-    run = context(identity=Identity(service_branch="x\x1b]0;y\x07"), notices=("h\x08",))
+    run = context(identity={"service_branch": "x\x1b]0;y\x07"}, notices=("h\x08",))
 
     lines = [*printed(outcome, 2), *printed(outcome, -1), *header(run, startup_problems(run))]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+from typing import Any
 
 from ..commands import ACCEPTED, REFUSED, Console
 from ..context import startup_warnings, why_no_token
 from ..delivery import answers, sender
 from ..delivery.sender import Call
 from ..errors import ProcessError, SettingsError
-from ..job.identity import Identity
 from ..outcome import Failed
 from ..output import build_line, with_link
 from ..submit import build_result, send_policy
@@ -33,7 +33,7 @@ def run(console: Console) -> int:
     settings, identity, token = context.settings, context.identity, context.token
     for warning in startup_warnings(context):
         console.say(warning)
-    number = identity.service_number
+    number = identity.get("service_number")
     if number is None:
         raise SettingsError(
             "there is no build number: set --coveralls-service-number to the number in the header "
@@ -58,10 +58,10 @@ def run(console: Console) -> int:
     except ProcessError as error:
         console.report(Failed(reason=f"build {number} was not closed: {error}"))
         return REFUSED
-    verdict = answers.judge_webhook(answer, context.facts(identity.as_json()))
+    verdict = answers.judge_webhook(answer, context.facts(identity))
     # An attempt whose answer was lost may have closed it; the next one then finds it closed.
     if verdict.accepted or (answer.ambiguous and "closed" in verdict.message):
-        _say_closed(console, number, verdict, identity.commit_sha)
+        _say_closed(console, number, verdict, identity.get("commit_sha"))
         return ACCEPTED
     reason = f"build {number} was not closed: {verdict.reason}"
     console.report(Failed(reason=reason, advice=verdict.advice))
@@ -69,18 +69,16 @@ def run(console: Console) -> int:
 
 
 def _webhook(
-    identity: Identity, number: str, token: str, carryforward: str | None
-) -> dict[str, object]:
+    identity: dict[str, Any], number: str, token: str, carryforward: str | None
+) -> dict[str, Any]:
     """Return the body that closes a build.
 
     https://docs.coveralls.io/parallel-builds; the CI fields and ``git`` let Coveralls make a build
     of carried-forward flags alone (coverallsapp/coverage-reporter#94).
     """
-    fields = identity.as_json()
-    for name in ("parallel", "flag_name", "run_at"):
-        fields.pop(name, None)
+    of_a_job = {"parallel", "flag_name", "run_at"}
     return {
-        **fields,
+        **{name: value for name, value in identity.items() if name not in of_a_job},
         "repo_token": token,
         **({"carryforward": carryforward} if carryforward else {}),
         "payload": {"build_num": number, "status": "done"},

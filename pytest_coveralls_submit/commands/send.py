@@ -76,7 +76,7 @@ def _identified(job: Job, path: Path, console: Console) -> Job:
         JobError: the file is not of the commit that a trusted event names.
     """
     context = console.context
-    here = {**context.identity.as_json(), "source_files": job["source_files"]}
+    here = {**context.identity, "source_files": job["source_files"]}
     if context.build.is_workflow_run:
         return _of_the_event(job, path, console, here)
     if job.keys() == {"source_files"}:

@@ -10,7 +10,7 @@ from ..changed_lines import ChangedLinesResult
 from ..ci import gitlab
 from ..context import RunContext
 from ..errors import JobError, MeasurementError
-from ..git import Commit, tracked
+from ..git import COMMIT_DETAILS, tracked
 from ..measurement.measure import Measurement
 from ..outcome import Findings
 from ..text import count_of, one_line, shorten_list
@@ -125,11 +125,10 @@ def _edited(job: document.Job, hook: JobHook) -> tuple[document.Job, list[str]]:
 
 def _identity(context: RunContext) -> dict[str, Any]:
     """Return the fields but the files, with GitLab's author if nothing else knows it."""
-    identity, head = context.identity, context.identity.head
-    if context.build.service_name != "gitlab-ci" or head is None or all(asdict(head).values()):
-        return identity.as_json()
-    found = gitlab.fill(head.id, context.env, gitlab.client(context.env, context.secrets))
-    if found is not None:
-        known = {name: value for name, value in asdict(head).items() if value}
-        identity = replace(identity, head=Commit(**asdict(found) | known))
-    return identity.as_json()
+    identity = context.identity
+    head = identity.get("git", {}).get("head", {})
+    if context.build.service_name != "gitlab-ci" or not head or head.keys() >= {*COMMIT_DETAILS}:
+        return identity
+    found = gitlab.fill(head["id"], context.env, gitlab.client(context.env, context.secrets))
+    known = {name: value for name, value in asdict(found).items() if value} if found else {}
+    return {**identity, "git": {**identity["git"], "head": known | head}}

@@ -14,20 +14,23 @@ from ..git import COMMIT_DETAILS
 from ..outcome import FileTotal
 from ..secret import Secret
 from ..text import escaped, is_unicode
-from .identity import TEXTS
 from .source_files import SourceFile, add_text, merge
 
 SIZE_LIMIT = 512 * 1024 * 1024  # bytes
 MAY_BE_EMPTY = ("source_files", "coverage", "source")
-
-
 Job: TypeAlias = "dict[str, Any]"
 # The type of each field; a dict means an object, a list means a list of these types. Source:
 # https://docs.coveralls.io/api-jobs-endpoint, coverallsapp/coverage-reporter doc/configuration.md
+TEXTS = (
+    *("service_name", "service_number", "service_job_id", "service_job_number"),
+    *("service_pull_request", "service_branch", "service_build_url", "service_job_url"),
+    *("service_attempt", "service_event_type", "repo_name", "commit_sha", "flag_name"),
+    *("compare_ref", "compare_sha", "run_at"),
+)
 _COMMIT = dict.fromkeys(("id", *COMMIT_DETAILS), str)
 _REMOTE = dict.fromkeys(("name", "url"), str)
 _JOB = {
-    **dict.fromkeys((*TEXTS, "commit_sha"), str),
+    **dict.fromkeys(TEXTS, str),
     "parallel": bool,
     "git": {"head": _COMMIT, "branch": str, "remotes": [dict]},
     "source_files": [dict],

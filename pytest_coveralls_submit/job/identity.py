@@ -6,15 +6,16 @@ import platform
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict
 from typing import Any
 
 from ..ci.detect import Build
 from ..errors import SettingsError
-from ..git import COMMIT_DETAILS, Commit, Git, Remote
+from ..git import COMMIT_DETAILS, Commit, Git
 from ..secret import redact
 from ..settings.table import Settings
 from ..settings.token import GITHUB_ACTIONS, GITHUB_SERVICE, Token
+from .document import TEXTS
 
 
 def flag_name(settings: Settings, build: Build, env: Mapping[str, str]) -> str | None:
@@ -46,75 +47,40 @@ def flag_name(settings: Settings, build: Build, env: Mapping[str, str]) -> str |
     return re.sub(r"\{(\w+)\}", lambda found: values[found[1]], used).strip() or None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Identity:
-    """Hold the fields of a job but its source files."""
-
-    service_name: str | None = None
-    service_number: str | None = None
-    service_job_id: str | None = None
-    service_job_number: str | None = None
-    service_pull_request: str | None = None
-    service_branch: str | None = None
-    service_build_url: str | None = None
-    service_job_url: str | None = None
-    service_attempt: str | None = None
-    service_event_type: str | None = None
-    repo_name: str | None = None
-    flag_name: str | None = None
-    parallel: bool = False
-    compare_ref: str | None = None
-    compare_sha: str | None = None
-    run_at: str | None = None
-    head: Commit | None = None
-    remotes: tuple[Remote, ...] = ()
-
-    @property
-    def commit_sha(self) -> str | None:
-        """Return the id of the commit that was tested."""
-        return self.head.id if self.head else None
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the fields as they are sent, without empty ones."""
-        values = {name: getattr(self, name) for name in (*TEXTS, "parallel", "commit_sha")}
-        head = _without_empty(asdict(self.head)) if self.head else None
-        remotes = [asdict(remote) for remote in self.remotes]
-        git = {"head": head, "branch": self.service_branch, "remotes": remotes}
-        return _without_empty({**values, "git": _without_empty(git)})
-
-
-TEXTS = tuple(
-    field.name for field in fields(Identity) if field.name not in {"parallel", "head", "remotes"}
-)
-
-
-def _without_empty(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value}
-
-
 def build_identity(
     settings: Settings, build: Build, git: Git, token: Token | None, flag: str | None, run_at: str
-) -> Identity:
-    """Return the fields from settings, CI service and git.
+) -> dict[str, Any]:
+    """Return the fields from settings, CI service and git, without empty ones.
 
     A setting wins over the CI service, and that over git: a checkout of a pull request is often a
     merge that exists nowhere else. Author and message are best known to git.
     """
-    values = {name: getattr(settings, name) or getattr(build, name, None) for name in TEXTS}
+    fields = {name: getattr(settings, name) or getattr(build, name, None) for name in TEXTS}
     is_github = build.service_name == GITHUB_ACTIONS and token is not None and token.is_github
     if is_github and not settings.service_name:
-        values["service_name"] = GITHUB_SERVICE
-    values["service_branch"] = _branch_name(settings, build, git)
-    values["service_job_id"] = settings.service_job_id or _job_id(build, flag)
-    values["flag_name"] = flag
-    values["run_at"] = settings.run_at or run_at
-    if values["service_name"] != GITHUB_SERVICE and "repo_name" not in settings.origins:
-        values["repo_name"] = None  # the token names the repository
-    remotes = git.remotes
+        fields["service_name"] = GITHUB_SERVICE
+    if fields["service_name"] != GITHUB_SERVICE and "repo_name" not in settings.origins:
+        fields["repo_name"] = None  # the token names the repository
+    branch, head = _branch_name(settings, build, git), _head(settings, build, git)
+    remotes = [asdict(remote) for remote in git.remotes]
     if not remotes and build.remote_url:
-        remotes = (Remote(name=build.remote_name or "origin", url=build.remote_url),)
-    head = _commit(settings, build, git)
-    return Identity(**values, parallel=settings.parallel, head=head, remotes=remotes)
+        remotes = [{"name": build.remote_name or "origin", "url": build.remote_url}]
+    return _without_empty(
+        {
+            **fields,
+            "service_branch": branch,
+            "service_job_id": settings.service_job_id or _job_id(build, flag),
+            "commit_sha": head.get("id"),
+            "flag_name": flag,
+            "run_at": settings.run_at or run_at,
+            "parallel": settings.parallel,
+            "git": _without_empty({"head": head, "branch": branch, "remotes": remotes}),
+        }
+    )
+
+
+def _without_empty(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value}
 
 
 def _branch_name(settings: Settings, build: Build, git: Git) -> str | None:
@@ -124,16 +90,16 @@ def _branch_name(settings: Settings, build: Build, git: Git) -> str | None:
     return named or build.service_branch or build.tag or (git.branch if is_here else None)
 
 
-def _commit(settings: Settings, build: Build, git: Git) -> Commit | None:
+def _head(settings: Settings, build: Build, git: Git) -> dict[str, Any]:
     named = settings.commit_sha or build.commit_sha
-    commit = git.head
+    head = git.head
     # Some services give the first digits only (Bitbucket Pipelines: twelve).
-    if named and not (commit and commit.id.startswith(named)):
-        commit = Commit(id=named)
-    if commit is None:
-        return None
-    details = {name: getattr(commit, name) or getattr(build, name) for name in COMMIT_DETAILS}
-    return replace(commit, **details)
+    if named and not (head and head.id.startswith(named)):
+        head = Commit(id=named)
+    if head is None:
+        return {}
+    details = {name: getattr(head, name) or getattr(build, name) for name in COMMIT_DETAILS}
+    return _without_empty({"id": head.id, **details})
 
 
 def _job_id(build: Build, flag: str | None) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +12,6 @@ from ..ci.services import SERVICES
 from ..errors import ProcessError
 from ..git import COMMIT_DETAILS, Commit, Git, Repository, changed_between, parents_of, read_commit
 from ..text import commit_id, message_of, shorten_list
-from .identity import Identity
 
 _OWN_COMMITS = 20  # how many commits of the job itself may be on top of the CI service's
 _SERVICES = {service.name for service in SERVICES}
@@ -75,10 +74,13 @@ def other_commit_notices(build: Build, git: Git) -> tuple[str, ...]:
     return (notice,)
 
 
-def merged_files_notices(git: Git, identity: Identity, names: Iterable[str]) -> tuple[str, ...]:
+def merged_files_notices(
+    git: Git, identity: Mapping[str, Any], names: Iterable[str]
+) -> tuple[str, ...]:
     """Return a notice of measured files that a merge changed."""
-    head, merge = identity.commit_sha, git.checked_out
-    if not (identity.service_pull_request and git.repository and head and merge) or head == merge:
+    head, merge = identity.get("commit_sha"), git.checked_out
+    is_pull_request = "service_pull_request" in identity
+    if not (is_pull_request and git.repository and head and merge) or head == merge:
         return ()
     merged = changed_between(git.repository, head, merge).intersection(names)
     notice = (

@@ -61,10 +61,9 @@ def composed(
     flag: str | None = None,
 ) -> dict[str, Any]:
     """Compose a job from what is given, nothing else being known."""
-    identity = head.build_identity(
+    return head.build_identity(
         chosen or Settings(), build or Build(), git, token, flag=flag, run_at=NOW
     )
-    return identity.as_json()
 
 
 # -- composing ---------------------------------------------------------------------------------

@@ -66,8 +66,8 @@ def test_a_short_id_is_completed(repository: Checkout) -> None:
     sha = repository.commit()
     said = build("bitbucket", commit_sha=sha[:12])
     identity = build_identity(Settings(), said, repository.find(said), None, flag=None, run_at="")
-    assert identity.commit_sha == sha
-    assert identity.head == repository.find(said).head
+    assert identity["commit_sha"] == identity["git"]["head"]["id"] == sha
+    assert identity["git"]["head"]["message"] == "a message"
 
 
 def test_an_annotated_tag_is_its_commit(repository: Checkout) -> None:
