@@ -148,10 +148,9 @@ class CoverallsSession:
         findings = sum_up(coverage, files, changed, warning)
         if skip is not None:
             return replace(skip, **vars(findings))
-        hook = self.config.hook.pytest_coveralls_job
-        edit = functools.partial(hook, config=self.config) if hook.get_hookimpls() else None
+        has_hook = self.config.hook.pytest_coveralls_job.get_hookimpls()
         try:
-            job, notices = build_job(context, files, edit)
+            job, notices = build_job(context, files, self._edit_job if has_hook else None)
         except (JobError, MeasurementError) as error:
             return without_job(findings, error)
         folders = folders_for_jobs(context, self._cache_folder() if context.will_send else None)
@@ -166,6 +165,19 @@ class CoverallsSession:
             return NotSent(reason=f"the run was interrupted: {self.interruption}")
         return partial_run.why_nothing_was_measured(session, int(session.exitstatus))
 
+    def _edit_job(self, job: dict[str, Any]) -> str:
+        return self._call_hook("pytest_coveralls_job", job=job)
+
+    def _call_hook(self, name: str, **arguments: object) -> str:
+        """Call a hook of conftest.py; return its exception in one line."""
+        try:
+            getattr(self.config.hook, name)(config=self.config, **arguments)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001  a conftest.py may also fail, skip or exit
+            return one_line(error)
+        return ""
+
     def _cache_folder(self) -> Path | None:
         cache = getattr(self.config, "cache", None)
         try:
@@ -175,12 +187,8 @@ class CoverallsSession:
 
     def _report(self, outcome: Outcome) -> None:
         """Call the hook, print the lines, write the CI service's pages."""
-        try:
-            self.config.hook.pytest_coveralls_outcome(config=self.config, outcome=outcome)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # noqa: BLE001  a conftest.py may also fail, skip or exit
-            self.say(f"the hook pytest_coveralls_outcome failed: {one_line(error)}")
+        if problem := self._call_hook("pytest_coveralls_outcome", outcome=outcome):
+            self.say(f"the hook pytest_coveralls_outcome failed: {problem}")
         self._print(outcome)
 
     @_guarded

@@ -23,7 +23,7 @@ from pytest_coveralls_submit.context import (
     make_context,
     why_no_job,
 )
-from pytest_coveralls_submit.job.builder import JobHook, build_job, names_in, read_files, sum_up
+from pytest_coveralls_submit.job.builder import EditJob, build_job, names_in, read_files, sum_up
 from pytest_coveralls_submit.measurement.measure import Measurement
 from pytest_coveralls_submit.measurement.recorder import FileCoverage
 from pytest_coveralls_submit.outcome import (
@@ -67,12 +67,12 @@ class Project:
         }
         return make_context(resolve(values), Environment(self.env), self.top, self.top)
 
-    def submit(self, context: RunContext, hook: JobHook | None = None) -> Outcome:
+    def submit(self, context: RunContext, edit: EditJob | None = None) -> Outcome:
         """Take the steps of a session, after measuring."""
         measured = Measurement(tuple(self.files), self.failed)
         files = read_files(measured, names_in(context), context)
         findings = sum_up(measured, files, ChangedLinesResult())
-        job, notices = build_job(context, files, hook)
+        job, notices = build_job(context, files, edit)
         findings = findings.plus(*notices)
         return submit(job, findings, context, say=print, keep_in=[self.cache])
 
@@ -85,18 +85,19 @@ def project(tmp_path: Path) -> Project:
 # -- sent ----------------------------------------------------------------------------------------
 
 
-def _take_number(*, job: Any) -> None:
+def _take_number(job: dict[str, Any]) -> str:
     del job["service_number"]
+    return ""
 
 
-@pytest.mark.parametrize(("hook", "requests"), [(None, 2), (_take_number, 1)])
+@pytest.mark.parametrize(("edit", "requests"), [(None, 2), (_take_number, 1)])
 def test_a_job_that_may_have_arrived_is_sent_again_only_with_a_number(
-    project: Project, server: StandIn, hook: JobHook | None, requests: int
+    project: Project, server: StandIn, edit: EditJob | None, requests: int
 ) -> None:
     """Without one each job that arrives is a build of its own."""
     server.respond(504, times=2)
 
-    outcome = project.submit(project.context(server, retries="1"), hook)
+    outcome = project.submit(project.context(server, retries="1"), edit)
 
     assert isinstance(outcome, Failed)
     assert len(server.requests) == requests
@@ -104,10 +105,11 @@ def test_a_job_that_may_have_arrived_is_sent_again_only_with_a_number(
 
 
 def test_the_finish_command_has_the_number_of_the_job(project: Project, server: StandIn) -> None:
-    def hook(*, job: Any) -> None:
+    def edit(job: dict[str, Any]) -> str:
         job["service_number"] = "my job-9"
+        return ""
 
-    outcome = project.submit(project.context(server, parallel="1"), hook)
+    outcome = project.submit(project.context(server, parallel="1"), edit)
 
     assert isinstance(outcome, Sent)
     assert outcome.finish == (

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, replace
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 from ..changed_lines import ChangedLinesResult
 from ..ci import gitlab
@@ -13,7 +14,7 @@ from ..errors import JobError, MeasurementError
 from ..git import COMMIT_DETAILS, tracked
 from ..measurement.measure import Measurement
 from ..outcome import Findings
-from ..text import count_of, one_line, shorten_list
+from ..text import count_of, shorten_list
 from . import document
 from .names import Names
 from .source_files import SourceFiles, read_source_files
@@ -22,11 +23,7 @@ from .tested_commit import merged_files_notices
 MAX_EXPLAINED = 20  # files left out that are explained with ``-v``
 
 
-class JobHook(Protocol):
-    """Change a job in place."""
-
-    def __call__(self, *, job: Any) -> object:
-        """Change the job; an exception costs only the change."""
+EditJob: TypeAlias = Callable[[document.Job], str]  # in place; returns what went wrong
 
 
 def names_in(context: RunContext) -> Names:
@@ -82,9 +79,9 @@ def sum_up(
 
 
 def build_job(
-    context: RunContext, files: SourceFiles, hook: JobHook | None = None
+    context: RunContext, files: SourceFiles, edit: EditJob | None = None
 ) -> tuple[document.Job, list[str]]:
-    """Return the checked job, and notices on the hook.
+    """Return the checked job, and notices.
 
     Raises:
         JobError: a field or a ``merge`` file cannot be used.
@@ -103,24 +100,18 @@ def build_job(
             notices.append(f"left out {counted} without source text: {shorten_list(without)}")
     source_files = [file.as_json() for file in entries]
     job = document.check_job({**_identity(context), "source_files": source_files})
-    if hook is not None:
-        job, problems = _edited(job, hook)
-        notices += problems
+    if edit is not None:
+        edited = json.loads(document.to_json(job))  # a copy, faster than deepcopy
+        problem = edit(edited)
+        try:
+            job = job if problem else document.check_job(edited)
+        except JobError as error:
+            problem = str(error)
+        if problem:
+            notices.append(f"the hook pytest_coveralls_job is ignored: {problem}")
     if not job["source_files"] and not context.settings.allow_empty:
         raise MeasurementError("no files of the repository were measured")
     return job, notices
-
-
-def _edited(job: document.Job, hook: JobHook) -> tuple[document.Job, list[str]]:
-    try:
-        edited = json.loads(document.to_json(job))  # a copy, faster than deepcopy
-        hook(job=edited)
-        return document.check_job(edited), []
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # noqa: BLE001  a conftest.py may also fail, skip or exit
-        reason = str(error) if isinstance(error, JobError) else one_line(error)
-        return job, [f"the hook pytest_coveralls_job is ignored: {reason}"]
 
 
 def _identity(context: RunContext) -> dict[str, Any]:
