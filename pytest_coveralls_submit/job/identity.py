@@ -11,7 +11,7 @@ from typing import Any
 
 from ..ci.detect import Build
 from ..errors import SettingsError
-from ..git import COMMIT_DETAILS, Commit, Git
+from ..git import COMMIT_DETAILS, Git
 from ..secret import redact
 from ..settings.table import Settings
 from ..settings.token import GITHUB_ACTIONS, GITHUB_SERVICE, Token
@@ -61,7 +61,7 @@ def build_identity(
         fields["service_name"] = GITHUB_SERVICE
     if fields["service_name"] != GITHUB_SERVICE and "repo_name" not in settings.origins:
         fields["repo_name"] = None  # the token names the repository
-    branch, head = _branch_name(settings, build, git), _head(settings, build, git)
+    branch, head = _branch_name(settings, build, git), _head(build, git)
     remotes = [asdict(remote) for remote in git.remotes]
     if not remotes and build.remote_url:
         remotes = [{"name": build.remote_name or "origin", "url": build.remote_url}]
@@ -90,16 +90,11 @@ def _branch_name(settings: Settings, build: Build, git: Git) -> str | None:
     return named or build.service_branch or build.tag or (git.branch if is_here else None)
 
 
-def _head(settings: Settings, build: Build, git: Git) -> dict[str, Any]:
-    named = settings.commit_sha or build.commit_sha
-    head = git.head
-    # Some services give the first digits only (Bitbucket Pipelines: twelve).
-    if named and not (head and head.id.startswith(named)):
-        head = Commit(id=named)
-    if head is None:
+def _head(build: Build, git: Git) -> dict[str, Any]:
+    if git.head is None:
         return {}
-    details = {name: getattr(head, name) or getattr(build, name) for name in COMMIT_DETAILS}
-    return _without_empty({"id": head.id, **details})
+    details = {name: getattr(git.head, name) or getattr(build, name) for name in COMMIT_DETAILS}
+    return _without_empty({"id": git.head.id, **details})
 
 
 def _job_id(build: Build, flag: str | None) -> str | None:

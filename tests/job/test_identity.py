@@ -14,7 +14,8 @@ from standin import check as check_as_server
 from pytest_coveralls_submit.ci.detect import Build, detect
 from pytest_coveralls_submit.errors import SettingsError
 from pytest_coveralls_submit.git import Commit, Git, Remote
-from pytest_coveralls_submit.job import identity as head
+from pytest_coveralls_submit.job.identity import build_identity, flag_name
+from pytest_coveralls_submit.job.tested_commit import find_tested_commit
 from pytest_coveralls_submit.secret import Secret
 from pytest_coveralls_submit.settings.sources import Origin, RawValue, resolve
 from pytest_coveralls_submit.settings.table import Settings
@@ -61,9 +62,10 @@ def composed(
     flag: str | None = None,
 ) -> dict[str, Any]:
     """Compose a job from what is given, nothing else being known."""
-    return head.build_identity(
-        chosen or Settings(), build or Build(), git, token, flag=flag, run_at=NOW
-    )
+    chosen, build = chosen or Settings(), build or Build()
+    if git.head is None:
+        git = find_tested_commit(git, build, chosen.commit_sha)
+    return build_identity(chosen, build, git, token, flag=flag, run_at=NOW)
 
 
 # -- composing ---------------------------------------------------------------------------------
@@ -145,21 +147,20 @@ def test_a_job_of_settings_alone_has_them_all() -> None:
 
 
 @pytest.mark.parametrize(
-    ("chosen", "build", "branch", "commit"),
+    ("chosen", "build", "branch"),
     [
-        ({"service_branch": "s", "commit_sha": "1234567"}, {}, "s", "1234567"),
-        ({}, {"service_branch": "b", "commit_sha": OTHER}, "b", OTHER),
-        ({}, {}, "topic/y", SHA),
+        ({"service_branch": "s"}, {"service_branch": "b"}, "s"),
+        ({}, {"service_branch": "b"}, "b"),
+        ({}, {}, "topic/y"),
     ],
 )
 def test_a_setting_beats_the_ci_service_beats_git(
-    chosen: dict[str, str], build: dict[str, Any], branch: str, commit: str
+    chosen: dict[str, str], build: dict[str, Any], branch: str
 ) -> None:
     """A checkout of a pull request is often a merge that exists nowhere else."""
     made = composed(settings(**chosen, service_number="2"), Build(**build, service_number="1"), GIT)
 
-    assert (made["service_branch"], made["commit_sha"]) == (branch, commit)
-    assert (made["git"]["branch"], made["git"]["head"]["id"]) == (branch, commit)
+    assert made["service_branch"] == made["git"]["branch"] == branch
     assert made["service_number"] == "2"
 
 
@@ -167,13 +168,10 @@ def test_git_knows_its_own_commit_best_and_the_ci_fills_gaps() -> None:
     """Each field by itself: mailmap and whole message are git's."""
     git = Git(head=Commit(id=SHA, author_name="Ada"))
     build = Build(author_name="ada", author_email="a@b", message="short")
-    known = {"author_email": "a@b", "message": "short"}
 
-    made = composed(build=build, git=git)
-    other = composed(settings(commit_sha="1234567"), build, git)
+    head = composed(build=build, git=git)["git"]["head"]
 
-    assert made["git"]["head"] == {"id": SHA, "author_name": "Ada", **known}
-    assert other["git"]["head"] == {"id": "1234567", "author_name": "ada", **known}
+    assert head == {"id": SHA, "author_name": "Ada", "author_email": "a@b", "message": "short"}
 
 
 def test_gits_remotes_come_before_the_ci_services() -> None:
@@ -254,7 +252,7 @@ def test_a_flag_is_a_template_or_for_parallel_builds_one_of_its_own(
     texts: dict[str, str], build: Build, env: dict[str, str], flag: str | None
 ) -> None:
     """Placeholders are filled in; what is unknown leaves no separator behind."""
-    assert head.flag_name(settings(**texts), build, env) == flag
+    assert flag_name(settings(**texts), build, env) == flag
 
 
 @pytest.mark.parametrize(
@@ -265,7 +263,7 @@ def test_an_unknown_placeholder_is_an_error_that_lists_the_known(
     template: str, unknown: str
 ) -> None:
     with pytest.raises(SettingsError) as caught:
-        head.flag_name(settings(flag_name=template, repo_token="s3cret-t0ken"), Build(), {})
+        flag_name(settings(flag_name=template, repo_token="s3cret-t0ken"), Build(), {})
 
     shown = template.replace("s3cret-t0ken", "[secret]")
     assert str(caught.value) == (

@@ -79,7 +79,7 @@ def test_an_annotated_tag_is_its_commit(repository: Checkout) -> None:
 @pytest.mark.parametrize(
     ("said", "chosen"),
     [
-        (build(), ABSENT),
+        (build(commit_sha="a" * 40), ABSENT),
         (Build(service_name="mine", commit_sha=ABSENT), None),
         (build(commit_sha=ABSENT, event_name="workflow_run"), None),
     ],
