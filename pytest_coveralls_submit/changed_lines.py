@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from .errors import ProcessError
 from .git import Git, Repository, is_content, parents_of
-from .outcome import ChangedFile, ChangedLines
+from .outcome import ChangedFile, ChangedLines, Findings
 from .text import commit_id, percentage, shorten_list
 
 if TYPE_CHECKING:
@@ -50,43 +50,18 @@ class Base:
     notice: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class NoBase:
-    """Say why there is no commit to compare with."""
+def find_base(settings: Settings, build: Build, git: Git) -> Base | str:
+    """Find the commit to compare with, else say why there is none.
 
-    problem: str = ""  # and what helps; empty if nobody asked for a comparison
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ChangedLinesResult:
-    """Hold the changed lines of a run and lines to print."""
-
-    lines: ChangedLines | None = None  # None if no base is known or the settings hide them
-    shortfall: str = ""  # why exit status 0 becomes 1
-    notices: tuple[str, ...] = ()
-    details: tuple[str, ...] = ()  # for -v
-
-
-# --- before the tests: the base ------------------------------------------------------------------
-
-
-def find_base(
-    settings: Settings, build: Build, git: Git, *, commit: str | None = None
-) -> Base | NoBase:
-    """Find the commit to compare with; raise nothing.
-
-    The base in GitHub's event is older than the merge, so it is not used
-    (https://github.com/shakacode/react_on_rails/pull/4819).
-
-    Args:
-        commit: id of the commit that the job is filed under.
+    The text is empty if nobody asked, and on pushes. The base in GitHub's event is older than the
+    merge, so it is not used (https://github.com/shakacode/react_on_rails/pull/4819).
     """
     is_gated = settings.changed_fail_under is not None
     if not (settings.changed_lines or settings.annotate or is_gated):
-        return NoBase()
+        return ""
     repository = git.repository
     if repository is None or git.problem:  # it may take 5 seconds a call
-        return NoBase()
+        return ""
     is_pull_request = bool(settings.service_pull_request or build.service_pull_request)
     named = {"compare_sha": settings.compare_sha, "compare_ref": settings.compare_ref}
     notice, target = "", None
@@ -98,16 +73,16 @@ def find_base(
                 f"{name} {value} is not in this clone" for name, value in named.items() if value
             )
             if is_pull_request:
-                target = _merged_with(repository, commit, build.commit_sha)
+                target = _merged_with(repository, git, build)
             base = _detected_base(repository, build, target)
     except ProcessError:
-        return NoBase()
+        return ""
     if base is not None:
         head = git.checked_out if build.service_name else None
         return Base(repository=repository, commit=base, head=head, notice=notice)
     if is_pull_request:
         notice = notice or _how_to_get_the_base(build, is_merge=target is not None)
-    return NoBase(notice)
+    return notice
 
 
 def _detected_base(repository: Repository, build: Build, target: str | None) -> str | None:
@@ -121,7 +96,7 @@ def _detected_base(repository: Repository, build: Build, target: str | None) -> 
     return None if build.service_name else _fork_point(repository, *_DEFAULT_BRANCHES)
 
 
-def _merged_with(repository: Repository, *heads: str | None) -> str | None:
+def _merged_with(repository: Repository, git: Git, build: Build) -> str | None:
     """Return the parent that the pull request is merged with.
 
     HEAD must be a merge of one of its heads; a topic branch may itself end in a merge.
@@ -129,6 +104,7 @@ def _merged_with(repository: Repository, *heads: str | None) -> str | None:
     # GitHub and GitLab merge the head into the target, Bitbucket and Jenkins the other way round.
     # The variables that name the kind of pipeline are unreliable (gitlab-org/gitlab#358228).
     parents = parents_of(repository, "HEAD")
+    heads = (git.head.id if git.head else None, build.commit_sha)
     for head in filter(None, heads):
         others = [parent for parent in parents if not parent.startswith(head)]
         if len(others) < len(parents):
@@ -178,25 +154,22 @@ def _how_to_get_the_base(build: Build, *, is_merge: bool) -> str:
     return f"this clone lacks the commit that the pull request is based on; {how}"
 
 
-# --- after the tests: the diff and its covered lines ---------------------------------------------
-
-
-def needs_counting(base: Base | NoBase, settings: Settings) -> bool:
-    """Tell whether `count_changed_lines` would print anything."""
-    is_gated = settings.changed_fail_under is not None
-    return is_gated or isinstance(base, Base) or bool(base.problem)
+def needs_counting(base: Base | str, settings: Settings) -> bool:
+    """Tell if `count_changed_lines` would print anything."""
+    return bool(base) or settings.changed_fail_under is not None
 
 
 def count_changed_lines(
-    base: Base | NoBase, files: Iterable[SourceFile], settings: Settings, *, may_fail: bool = True
-) -> ChangedLinesResult:
+    base: Base | str, files: Iterable[SourceFile], settings: Settings, *, may_fail: bool = True
+) -> Findings:
     """Run git's diff and count the covered lines.
 
     Args:
+        base: of `find_base`.
         may_fail: whether ``changed_fail_under`` applies.
     """
-    if isinstance(base, NoBase):
-        return _unknown(base.problem, settings)
+    if isinstance(base, str):
+        return _unknown(base, settings)
     try:
         changed = read_changes(base)
     except ProcessError as error:
@@ -215,21 +188,21 @@ def count_changed_lines(
         )
     if shortfall and not may_fail:
         notices.append(f"changed_fail_under is ignored: {shortfall}")
-    return ChangedLinesResult(
-        lines=counted if settings.changed_lines or settings.annotate else None,
+    return Findings(
+        changed=counted if settings.changed_lines or settings.annotate else None,
         shortfall=shortfall if may_fail else "",
         notices=tuple(notices),
         details=(f"changed lines are counted from {base.commit[:7]}",),
     )
 
 
-def _unknown(problem: str, settings: Settings) -> ChangedLinesResult:
+def _unknown(problem: str, settings: Settings) -> Findings:
     is_gated = settings.changed_fail_under is not None
     if not problem and not is_gated:
-        return ChangedLinesResult()
+        return Findings()
     why = f": {problem}" if problem else ""
     consequence = "; changed_fail_under is ignored" if is_gated else ""
-    return ChangedLinesResult(notices=(f"changed lines: unknown{why}{consequence}",))
+    return Findings(notices=(f"changed lines: unknown{why}{consequence}",))
 
 
 def read_changes(base: Base) -> dict[str, Change]:

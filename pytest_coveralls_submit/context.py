@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from . import git
-from .changed_lines import Base, NoBase, find_base
+from .changed_lines import Base, find_base
 from .ci.detect import Build, detect
 from .delivery.answers import RunFacts, token_mismatch
 from .job.identity import build_identity, flag_name
@@ -36,7 +36,7 @@ class RunContext:
     top: Path  # git's top level, else pytest's root directory
     git: git.Git
     identity: dict[str, Any]  # the fields of the job but its files
-    base: Base | NoBase
+    base: Base | str  # what the changed lines are compared with, or why there is none
     temporary: Path | None  # before tests change it
     notices: tuple[str, ...] = ()
 
@@ -95,9 +95,6 @@ def make_context(
     started = time.time()
     run_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started))
     identity = build_identity(settings, build, found, token, flag=flag, run_at=run_at)
-    base: Base | NoBase = NoBase()
-    if with_base:
-        base = find_base(settings, build, found, commit=identity.get("commit_sha"))
     return RunContext(
         settings=settings,
         env=env,
@@ -110,7 +107,7 @@ def make_context(
         top=found.top or root,
         git=found,
         identity=identity,
-        base=base,
+        base=find_base(settings, build, found) if with_base else "",
         temporary=_temporary_folder(),
         notices=notices,
     )

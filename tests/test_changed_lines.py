@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,14 @@ from git_repository import Repository, needs_git, posix
 
 from pytest_coveralls_submit.changed_lines import (
     Base,
-    ChangedLinesResult,
-    NoBase,
     count_changed_lines,
     find_base,
     read_changes,
 )
 from pytest_coveralls_submit.ci.detect import Build, detect
-from pytest_coveralls_submit.git import read
+from pytest_coveralls_submit.git import Commit, read
 from pytest_coveralls_submit.job.source_files import SourceFile
-from pytest_coveralls_submit.outcome import ChangedFile, ChangedLines
+from pytest_coveralls_submit.outcome import ChangedFile, ChangedLines, Findings
 from pytest_coveralls_submit.settings.table import Settings
 
 pytestmark = needs_git
@@ -38,14 +37,11 @@ def base_of(
     build: dict[str, str] | None = None,
     commit: str | None = None,
     **settings: Any,
-) -> Base | NoBase:
+) -> Base | str:
     """Return what is compared with: on a CI service, or without ``build`` on a laptop."""
-    return find_base(
-        Settings(settings),
-        Build(**(build or {})),  # type: ignore[arg-type]
-        read((repository.path,), repository.env),
-        commit=commit,
-    )
+    git = read((repository.path,), repository.env)
+    git = replace(git, head=Commit(id=commit) if commit else None)
+    return find_base(Settings(settings), Build(**(build or {})), git)  # type: ignore[arg-type]
 
 
 def commit_of(*arguments: Any, **settings: Any) -> str:
@@ -58,8 +54,8 @@ def commit_of(*arguments: Any, **settings: Any) -> str:
 def problem_of(*arguments: Any, **settings: Any) -> str:
     """Return why there is no base."""
     base = base_of(*arguments, **settings)
-    assert isinstance(base, NoBase), base
-    return base.problem
+    assert isinstance(base, str), base
+    return base
 
 
 @pytest.fixture
@@ -117,8 +113,8 @@ def test_bitbucket_names_the_commit_that_it_merges(
         "BITBUCKET_PR_DESTINATION_BRANCH": "main",
         "BITBUCKET_PR_DESTINATION_COMMIT": target[:12],
     }
-    git = read((clone.path,), clone.env)
-    found = find_base(Settings(), detect(variables), git, commit=topic)
+    git = replace(read((clone.path,), clone.env), head=Commit(id=topic))
+    found = find_base(Settings(), detect(variables), git)
     assert isinstance(found, Base)
     assert found.commit == target
 
@@ -237,21 +233,21 @@ def test_on_a_laptop_it_is_where_head_left_the_default_branch(
 
 def test_elsewhere_nothing_is_compared_and_nothing_said(origin: Repository, tmp_path: Path) -> None:
     """A push to a CI service, no remote, no commit, no repository, no git, not wanted."""
-    assert base_of(origin) == NoBase()
+    assert base_of(origin) == ""
     _, topic, _ = origin.merge_request()
-    assert base_of(origin) == NoBase()
+    assert base_of(origin) == ""
     clone = origin.clone(tmp_path / "clone", "--branch=topic")
     assert isinstance(base_of(clone), Base)
-    assert base_of(clone, PUSH, topic) == NoBase()
-    assert base_of(clone, changed_lines=False) == NoBase()
+    assert base_of(clone, PUSH, topic) == ""
+    assert base_of(clone, changed_lines=False) == ""
     for path, env in ((tmp_path, clone.env), (clone.path, {"PATH": ""})):
-        assert find_base(Settings(), Build(**GITHUB), read((path,), env)) == NoBase()  # type: ignore[arg-type]
+        assert find_base(Settings(), Build(**GITHUB), read((path,), env)) == ""  # type: ignore[arg-type]
 
 
 # --- git's diff ------------------------------------------------------------------------------
 
 
-def changed_lines_in(base: Base | NoBase) -> dict[str, list[range]]:
+def changed_lines_in(base: Base | str) -> dict[str, list[range]]:
     """Return the changed lines of each file."""
     assert isinstance(base, Base)
     return {name: lines for name, (lines, _) in read_changes(base).items()}
@@ -263,7 +259,7 @@ def since(
     env: Mapping[str, str] | None = None,
     *,
     work_tree: bool = False,
-) -> Base | NoBase:
+) -> Base | str:
     """Compare a commit with HEAD on a CI service, or with a laptop's work tree."""
     env = {**repository.env, **(env or {})}
     build = Build(**({} if work_tree else PUSH))  # type: ignore[arg-type]
@@ -415,12 +411,12 @@ def a_file(
     return SourceFile(name, None, coverage, list(branches), repository_name=repository_name)
 
 
-def counted(base: Base | NoBase, *files: SourceFile, **settings: Any) -> ChangedLines:
+def counted(base: Base | str, *files: SourceFile, **settings: Any) -> ChangedLines:
     """Count in a comparison that has nothing to complain of."""
     result = count_changed_lines(base, files, Settings(settings))
     assert (result.notices, result.shortfall) == ((), "")
-    assert result.lines is not None
-    return result.lines
+    assert result.changed is not None
+    return result.changed
 
 
 @pytest.mark.parametrize(
@@ -495,7 +491,7 @@ def test_a_file_that_was_edited_since_the_commit_is_left_out(
 
     result = count_changed_lines(base, files, Settings())
 
-    assert result.lines == ChangedLines((ChangedFile("d.py", 1, 2, ((2, 2),)),))
+    assert result.changed == ChangedLines((ChangedFile("d.py", 1, 2, ((2, 2),)),))
     assert result.notices == ("changed lines: left out files edited since the commit: a.py",)
 
 
@@ -519,7 +515,7 @@ def test_too_few_covered_changed_lines_are_a_shortfall(
 
     lines = ChangedLines((ChangedFile("a.py", 1, 2, ((2, 2),)),)) if shown else None
     origin = f"changed lines are counted from {base.commit[:7]}"
-    assert result == ChangedLinesResult(lines=lines, shortfall=shortfall, details=(origin,))
+    assert result == Findings(changed=lines, shortfall=shortfall, details=(origin,))
     notices = (f"changed_fail_under is ignored: {shortfall}",) if shortfall else ()
     assert (skipped.shortfall, skipped.notices) == ("", notices)
 
@@ -536,5 +532,5 @@ def test_too_few_covered_changed_lines_are_a_shortfall(
 def test_a_gate_without_a_base_is_never_passed_over(
     problem: str, gate: float | None, notices: tuple[str, ...]
 ) -> None:
-    result = count_changed_lines(NoBase(problem), [], Settings({"changed_fail_under": gate}))
-    assert result == ChangedLinesResult(notices=notices)
+    result = count_changed_lines(problem, [], Settings({"changed_fail_under": gate}))
+    assert result == Findings(notices=notices)

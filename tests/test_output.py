@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_coveralls_submit.changed_lines import NoBase
 from pytest_coveralls_submit.ci.detect import Build
 from pytest_coveralls_submit.context import RunContext, startup_problems
 from pytest_coveralls_submit.git import Git
@@ -82,7 +81,7 @@ def context(**changes: Any) -> RunContext:
         },
         "build": Build(),
         "git": Git(),
-        "base": NoBase(),
+        "base": "",
         "temporary": None,
     }
     return RunContext(**{**values, **changes})

@@ -17,7 +17,6 @@ from gitlab_standin import JOB_TOKEN, PRIVATE_TOKEN, PROJECT_ID, GitLab, a_commi
 from running import CI
 from standin import COVERALLS_TOKEN, StandIn
 
-from pytest_coveralls_submit.changed_lines import ChangedLinesResult
 from pytest_coveralls_submit.context import (
     RunContext,
     make_context,
@@ -30,6 +29,7 @@ from pytest_coveralls_submit.outcome import (
     BuildResult,
     Built,
     Failed,
+    Findings,
     NotSent,
     Outcome,
     Sent,
@@ -71,7 +71,7 @@ class Project:
         """Take the steps of a session, after measuring."""
         measured = Measurement(tuple(self.files), self.failed)
         files = read_files(measured, names_in(context), context)
-        findings = sum_up(measured, files, ChangedLinesResult())
+        findings = sum_up(measured, files, Findings())
         job, notices = build_job(context, files, edit)
         findings = findings.plus(*notices)
         return submit(job, findings, context, say=print, keep_in=[self.cache])

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any, TypeAlias
 
-from ..changed_lines import ChangedLinesResult
 from ..ci import gitlab
 from ..context import RunContext
 from ..errors import JobError, MeasurementError
@@ -57,9 +56,13 @@ def read_files(coverage: Measurement, names: Names, context: RunContext) -> Sour
 
 
 def sum_up(
-    coverage: Measurement, files: SourceFiles, changed: ChangedLinesResult, warning: str = ""
+    coverage: Measurement, files: SourceFiles, changed: Findings, warning: str = ""
 ) -> Findings:
-    """Return the findings of a measured run."""
+    """Return the findings of a measured run.
+
+    Args:
+        changed: on the changed lines alone.
+    """
     failed = {**coverage.failed, **files.unreadable}
     notices = [warning] if warning else []
     notices += coverage.notices
@@ -69,10 +72,9 @@ def sum_up(
         counted = count_of(len(failed), "file")
         notices.append(f"left out {counted} that cannot be read or parsed: {shorten_list(failed)}")
     reasons = [f"{path}: {reason}" for path, reason in sorted(failed.items())[:MAX_EXPLAINED]]
-    return Findings(
+    return replace(
+        changed,
         percent=coverage.percent,
-        changed=changed.lines,
-        shortfall=changed.shortfall,
         notices=(*notices, *files.notices, *changed.notices),
         details=(*coverage.details, *reasons, *changed.details),
     )
