@@ -14,10 +14,10 @@ import pytest
 from faulty import Faulty
 from git_repository import Repository
 from running import Runner, ended, needs_xdist, start
-from standin import GITHUB_TOKEN_STARTS, StandIn
+from standin import StandIn
 
 CANARY = "canary+7d1e/93b04c58=aa21f6"
-GITHUB_CANARY = f"{GITHUB_TOKEN_STARTS[0]}Canary93b04c58aa21f67d1eQzPq"
+GITHUB_CANARY = "ghs_Canary93b04c58aa21f67d1eQzPq"
 pytestmark = pytest.mark.slow
 # As much as pytest can be made to print.
 LOUD = (
@@ -94,7 +94,8 @@ def forms(secret: str) -> set[str]:
 def scene(project: Path) -> Iterator[Scene]:
     (project / "conftest.py").write_text(CONFTEST)
     (project / "tests" / "test_locals.py").write_text(FAILING)
-    with StandIn(tokens=[CANARY]) as server:
+    with StandIn() as server:
+        server.tokens = {CANARY}
         yield Scene(project, server)
         assert server.findings == []
 

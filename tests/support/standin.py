@@ -9,43 +9,39 @@ from __future__ import annotations
 import gzip
 import itertools
 import json
+import logging
 import re
-import socket
 import threading
 import zlib
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from faulty import shut
 from pytest_httpserver import HTTPServer
 from werkzeug.datastructures import Headers
-from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 from werkzeug.wrappers import Response
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from werkzeug.wrappers import Request
 
 COVERALLS_TOKEN = "c0fee" * 6 + "42"  # made up, of the length Coveralls gives out
-GITHUB_TOKEN_STARTS = ("ghs_", "ghp_", "gho_", "github_pat_")
 CF_RAY = "8f00aa11bb22cc33-FRA"
-REQUEST_ID = "GHx5kV0Yb1Jq0zQAAAAB"
 
 NOT_PARSED = "JSON file not found or failed to parse."
-# OpenCov's answer to most faults of a job: JSON, but not an object.
-OPENCOV_ERROR = "Server internal error"
 NO_REPOSITORY = "Couldn't find a repository matching this job."
 
 Job: TypeAlias = "dict[str, Any]"
-Kind: TypeAlias = Literal["coveralls", "opencov"]
+Body: TypeAlias = "str | bytes | Mapping[str, Any] | None"
+
+# A test's output is not a web server's log.
+logging.getLogger("werkzeug").setLevel(logging.ERROR)
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """One part of a multipart form; `filename` is None for a plain form field."""
 
     name: str
@@ -54,8 +50,7 @@ class Part:
     body: bytes
 
 
-@dataclass(frozen=True)
-class Received:
+class Received(NamedTuple):
     """One request as it arrived, before anything was decided about it."""
 
     method: str
@@ -63,7 +58,7 @@ class Received:
     query: str
     headers: Headers
     body: bytes
-    parts: tuple[Part, ...]
+    parts: list[Part]
 
     @classmethod
     def of(cls, request: Request) -> Received:
@@ -74,12 +69,7 @@ class Received:
             with file.stream:
                 parts.append(Part(name, file.filename, file.headers, file.stream.read()))
         query = request.query_string.decode("latin-1")
-        headers = Headers(request.headers)
-        return cls(request.method, request.path, query, headers, body, tuple(parts))
-
-    def part(self, name: str) -> Part | None:
-        """Find a part of the form by its name."""
-        return next((part for part in self.parts if part.name == name), None)
+        return cls(request.method, request.path, query, Headers(request.headers), body, parts)
 
 
 @dataclass
@@ -92,67 +82,47 @@ class Build:
     carryforward: str | None = None
 
 
-class _RefusedError(Exception):
-    def __init__(self, response: Response) -> None:
-        super().__init__(response.status)
-        self.response = response
-
-
 class StandIn(HTTPServer):
-    """Coveralls, or OpenCov, on loopback; a context manager that needs no pytest.
+    """Coveralls on loopback; a context manager that needs no pytest.
 
     Attributes:
         requests: every request in the order of arrival, refused ones included.
         jobs: every accepted job, decoded, in the order of arrival.
         builds: the builds by number, with the jobs that are in them now.
+        tokens: that are known, besides all that look like GitHub's.
         pages: what `/builds/ID.json` and the like say by their path, one after the other, the last
             one again and again; what is not there is only for who has logged in.
-        replaced: jobs that a later job with the same job id and flag has put out of its build.
         webhook_refusal_status: 200 and 404 were both seen for an unknown build.
         findings: what `check` and the server found wrong in what was accepted; to be empty.
     """
 
-    def __init__(
-        self,
-        *,
-        kind: Kind = "coveralls",
-        prefix: str = "",
-        ssl_context: ssl.SSLContext | None = None,
-        tokens: Iterable[str] = (COVERALLS_TOKEN,),
-    ) -> None:
-        """Prepare the server; it listens from entering the context.
-
-        Args:
-            kind, ssl_context: which server to be, and whether with https.
-            prefix: a path before every address, as an Enterprise server may have.
-            tokens: that are known, besides all that look like GitHub's.
-        """
+    def __init__(self, *, ssl_context: ssl.SSLContext | None = None) -> None:
+        """Prepare the server; it listens from entering the context."""
         super().__init__("127.0.0.1", 0, ssl_context, threaded=True)
-        self.kind = kind
-        self.prefix = prefix.rstrip("/")
-        self.tokens = set(tokens)
+        self.tokens = {COVERALLS_TOKEN}
         self.webhook_refusal_status = 200
-        self.no_handler_status_code = 404
         self.requests: list[Received] = []
         self.jobs: list[Job] = []
         self.builds: dict[str, Build] = {}
         self.pages: dict[str, list[Any]] = {}
-        self.replaced: list[Job] = []
         self.findings: list[str] = []
-        self._scripted: deque[tuple[Callable[[], Response], bool]] = deque()
-        self._lock = threading.RLock()
-        self._open: set[socket.socket] = set()
-        self._stopped = threading.Event()
+        self._scripted: deque[tuple[int, Body, Mapping[str, str], bool]] = deque()
+        self._lock = threading.Lock()
 
     @property
     def url(self) -> str:
-        """The address to give to a client as its host, prefix included, without a closing slash."""
-        return self.url_for(self.prefix).rstrip("/")
+        """The address to give to a client as its host."""
+        return self.url_for("").rstrip("/")
+
+    def thread_target(self) -> None:
+        """Serve, and stop soon after being told to."""
+        assert self.server is not None
+        self.server.serve_forever(poll_interval=0.01)
 
     def respond(
         self,
         status: int,
-        body: str | bytes | Mapping[str, Any] | None = None,
+        body: Body = None,
         *,
         headers: Mapping[str, str] | None = None,
         times: int = 1,
@@ -167,9 +137,7 @@ class StandIn(HTTPServer):
             times: how many answers.
             stored: take in what is sent nevertheless, as behind a gateway that timed out.
         """
-        prepared = dict(headers or {})
-        with self._lock:
-            self._scripted.extend([(lambda: _answer(status, body, prepared), stored)] * times)
+        self._scripted.extend([(status, body, headers or {}, stored)] * times)
 
     def dispatch(self, request: Request) -> Response:
         """Answer one request; every request passes here."""
@@ -180,60 +148,49 @@ class StandIn(HTTPServer):
                 self.findings.append(f"{received.path}: the token is in the URL")
             if "Authorization" in received.headers:
                 self.findings.append(f"{received.path}: an Authorization header was sent")
-            response, stored = self._scripted.popleft() if self._scripted else (None, False)
-        if response is None:
-            return self._usual(received) or super().dispatch(request)
-        if stored:
-            self._usual(received)
-        return response()
+            if not self._scripted:
+                return self._usual(received)
+            status, body, headers, stored = self._scripted.popleft()
+            if stored:
+                self._usual(received)
+            return _answer(status, body, headers)
 
-    def _usual(self, received: Received) -> Response | None:
-        if received.method == "GET" and (said := self.pages.get(received.path)):
-            return _json(200, said.pop(0) if len(said) > 1 else said[0])
-        take = {
-            ("coveralls", "/api/v1/jobs"): self._take_job,
-            ("coveralls", "/webhook"): self._take_webhook,
-            ("opencov", "/api/v1/jobs"): self._take_opencov_job,
-        }.get((self.kind, received.path.removeprefix(self.prefix)))
-        if take is None or received.method != "POST" or not received.path.startswith(self.prefix):
-            is_opencov = self.kind == "opencov"
-            return _opencov(404, {"error": "no such path"}) if is_opencov else None
-        try:
-            with self._lock:
-                return take(received)
-        except _RefusedError as refused:
-            return refused.response
+    def _usual(self, received: Received) -> Response:
+        match received.method, received.path:
+            case "POST", "/api/v1/jobs":
+                return self._take_job(received)
+            case "POST", "/webhook":
+                return self._take_webhook(received)
+            case "GET", path if path in self.pages:
+                said = self.pages[path]
+                return _answer(200, said.pop(0) if len(said) > 1 else said[0])
+        return _answer(404)
 
     def _take_job(self, received: Received) -> Response:
         """Refuse in the order in which Coveralls does."""
         if 'boundary="' in received.headers.get("Content-Type", ""):
-            return _page(400)
-        part = received.part("json_file")
-        job = _decoded(_plain(part)) if part and part.filename else None
-        if not isinstance(job, dict):
-            raise _refused(NOT_PARSED)
-        if not self._knows(job, job.get("service_name", "")):
-            raise _refused(NO_REPOSITORY)
+            return _answer(400)
+        files = [part for part in received.parts if part.name == "json_file" and part.filename]
+        job = _decoded(_plain(files[0])) if files else None
+        # That there are source files is required by the documentation; the text is a guess.
+        if not isinstance(job, dict) or not isinstance(job.get("source_files"), list):
+            return _refused(NOT_PARSED)
+        for_github = job.get("service_name") == "github"
+        if not self._knows(job) or for_github != _is_githubs(job["repo_token"]):
+            return _refused(NO_REPOSITORY)
         known = self.builds.get(str(job.get("service_number")))
         if known is not None and known.closed:
             closed = "Can't add a job to a build that is already closed. "
             more = f"Build {known.number} is closed. See docs.coveralls.io/parallel-builds"
-            raise _refused(closed + more)
-        if not isinstance(job.get("source_files"), list):
-            raise _refused(NOT_PARSED)  # required by the documentation; the text is a guess
+            return _refused(closed + more)
         build = self._store(job)
         url = f"{self.url}/jobs/{105971881 + len(self.jobs)}"
-        return _json(200, {"message": f"Job #{build.number}.{len(build.jobs)}", "url": url})
+        return _answer(200, {"message": f"Job #{build.number}.{len(build.jobs)}", "url": url})
 
-    def _knows(self, document: Job, service: str | None = None) -> bool:
-        """Tell whether token and repository are known, and the token's kind fits the service."""
-        token = document.get("repo_token")
-        if not isinstance(token, str):
-            return False
-        is_github = token.startswith(GITHUB_TOKEN_STARTS)
-        if service is not None and is_github != (service == "github"):
-            return False
-        return bool(document.get("repo_name")) if is_github else token in self.tokens
+    def _knows(self, document: Job) -> bool:
+        """Tell if the token is known; GitHub's does not say of what repository it is."""
+        token = str(document.get("repo_token"))
+        return bool(document.get("repo_name")) if _is_githubs(token) else token in self.tokens
 
     def _store(self, job: Job) -> Build:
         self.jobs.append(job)
@@ -242,120 +199,46 @@ class StandIn(HTTPServer):
         free = (str(number) for number in itertools.count(1) if str(number) not in self.builds)
         number = str(job.get("service_number") or next(free))
         build = self.builds.setdefault(number, Build(number))
-        # By job id and flag; without a job id they were seen to pile up.
-        key = (job.get("service_job_id"), job.get("flag_name"))
-        for earlier in build.jobs:
-            if key[0] and key == (earlier.get("service_job_id"), earlier.get("flag_name")):
-                build.jobs.remove(earlier)
-                self.replaced.append(earlier)
-                break
-        build.jobs.append(job)
+        build.jobs = [earlier for earlier in build.jobs if not _replaces(job, earlier)] + [job]
         return build
 
     def _take_webhook(self, received: Received) -> Response:
         document = _decoded(received.body)
         if not isinstance(document, dict) or not isinstance(document.get("payload"), dict):
-            return _json(400, {"error": "no payload"})  # neither status nor text is documented
+            return _answer(400, {"error": "no payload"})  # neither status nor text is documented
         if not self._knows(document):
-            return _json(422, {"error": NO_REPOSITORY})  # likewise
+            return _answer(422, {"error": NO_REPOSITORY})  # likewise
         number = str(document["payload"].get("build_num"))
         self.findings += [f"webhook: {finding}" for finding in check_webhook(document)]
         build = self.builds.get(number)
         if build is None:
             error = f"No build matching CI build number {number} found"
-            return _json(self.webhook_refusal_status, {"error": error})
+            return _answer(self.webhook_refusal_status, {"error": error})
         if build.closed:  # that it is an error is known, its text is not
-            return _json(self.webhook_refusal_status, {"error": f"Build {number} is closed"})
+            return _answer(self.webhook_refusal_status, {"error": f"Build {number} is closed"})
         build.closed, build.carryforward = True, document.get("carryforward")
         url = f"{self.url}/builds/{number}"
-        return _json(200, {"done": True, "url": url, "jobs": len(build.jobs)})
+        return _answer(200, {"done": True, "url": url, "jobs": len(build.jobs)})
 
-    # OpenCov (danhper/opencov at d3983d5), as it answered on loopback.
 
-    def _take_opencov_job(self, received: Received) -> Response:
-        part = received.part("json") or received.part("json_file")
-        if part is None:
-            error = "request should have 'json' or 'json_file' parameter"
-            return _opencov(400, {"error": error})
-        job = _decoded(part.body)
-        if not isinstance(job, dict):  # gzip, for one
-            return _opencov(500, OPENCOV_ERROR)
-        if "repo_token" not in job:
-            return _opencov(400, {"error": "missing 'repo_token' parameter"})
-        if job["repo_token"] not in self.tokens:
-            return _opencov(404, {"error": "could not find model"})
-        files = job.get("source_files")
-        if not isinstance(files, list) or not all(map(_is_opencov_file, files)):
-            return _opencov(422, OPENCOV_ERROR)
-        if not re.search(r"(Z|[+-]\d\d:\d\d)$", job.get("run_at", "Z")):
-            return _opencov(422, OPENCOV_ERROR)
-        covered = percentage([{**file, "branches": []} for file in files])
-        if not files or not covered:  # of the only job of a build
-            return _opencov(500, OPENCOV_ERROR)
-        build = self._store(job)
-        number = 70 + list(self.builds).index(build.number)
-        return _opencov(200, {"build_id": number, "coverage": covered, "id": 116 + len(self.jobs)})
+def _replaces(job: Job, earlier: Job) -> bool:
+    """Compare job id and flag; without a job id they were seen to pile up."""
+    has_id = bool(job.get("service_job_id"))
+    return has_id and all(job.get(n) == earlier.get(n) for n in ("service_job_id", "flag_name"))
 
-    # Starting and stopping without leaving a thread or a socket.
 
-    def thread_target(self) -> None:
-        """Serve, with threads that are waited for and connections that can be cut."""
-        server = self.server
-        assert isinstance(server, ThreadedWSGIServer)
-        server.daemon_threads = False
-        server.block_on_close = True
-        server.RequestHandlerClass = self._handler()
-        if self.ssl_context is not None:  # shake hands in the connection's own thread
-            server.socket.do_handshake_on_connect = False  # type: ignore[attr-defined]
-        server.serve_forever(poll_interval=0.01)
-
-    def _handler(self) -> type[WSGIRequestHandler]:
-        standin = self
-
-        class Handler(WSGIRequestHandler):
-            def setup(self) -> None:
-                standin._open.add(self.request)
-                if standin._stopped.is_set():
-                    shut(self.request)
-                super().setup()
-
-            def finish(self) -> None:
-                standin._open.discard(self.request)
-                super().finish()
-
-            def log(self, *_: object) -> None:
-                """Say nothing: a test's output is not a web server's log."""
-
-        return Handler
-
-    def stop(self) -> None:
-        """Stop at once, whatever the clients are doing; no thread and no socket is left."""
-        if self.server is not None:
-            self.server.shutdown()
-        self._stopped.set()
-        for connection in tuple(self._open):
-            shut(connection)
-        super().stop()
+def _is_githubs(token: str) -> bool:
+    return token.startswith(("ghs_", "ghp_", "gho_", "github_pat_"))
 
 
 def _plain(part: Part) -> bytes:
-    """The part's content; gzip counts only as gzip by its type and by its first bytes."""
+    """Return the part's content; gzip counts only as gzip by its type and by its first bytes."""
     if part.headers.get("Content-Type") != "application/gzip":
         return part.body
     try:
         return gzip.decompress(part.body)
     except (OSError, EOFError, zlib.error):
-        raise _refused(NOT_PARSED) from None
-
-
-def _is_opencov_file(file: Job) -> bool:
-    """Name, coverage and a source that is not blank are required of each file."""
-    return bool(str(file.get("source") or "").strip() and file.get("name")) and "coverage" in file
-
-
-def _opencov(status: int, body: object) -> Response:
-    headers = {"x-request-id": REQUEST_ID}
-    return Response(json.dumps(body), status, headers, content_type="application/json")
+        return b""
 
 
 def _decoded(body: bytes) -> object:
@@ -365,36 +248,23 @@ def _decoded(body: bytes) -> object:
         return None
 
 
-def _refused(message: str) -> _RefusedError:
-    return _RefusedError(_json(422, {"message": message, "error": True}))
+def _refused(message: str) -> Response:
+    return _answer(422, {"message": message, "error": True})
 
 
-def _answer(
-    status: int, body: str | bytes | Mapping[str, Any] | None, headers: Mapping[str, str]
-) -> Response:
-    if body is None:
-        response = _page(status)
-    elif isinstance(body, str | bytes):
-        response = Response(body, status, {"cf-ray": CF_RAY}, content_type="text/html")
-    else:
-        response = _json(status, body)
-    response.headers.update(headers)
-    return response
-
-
-def _json(status: int, body: Mapping[str, Any]) -> Response:
-    headers = {"cf-ray": CF_RAY}
-    return Response(json.dumps(body), status, headers, content_type="application/json")
-
-
-def _page(status: int) -> Response:
-    """Return the page of the web server in front of Coveralls."""
+def _answer(status: int, body: Body = None, headers: Mapping[str, str] | None = None) -> Response:
+    """Make an answer; without a body it is the page of the web server in front of Coveralls."""
     response = Response(status=status, headers={"cf-ray": CF_RAY}, content_type="text/html")
-    title = response.status.title()
-    response.set_data(
-        f"<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n<center><h1>{title}</h1>"
-        "</center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
-    )
+    if body is None:
+        title = response.status.title()
+        body = (
+            f"<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n<center><h1>{title}"
+            "</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
+        )
+    elif not isinstance(body, str | bytes):
+        body, response.content_type = json.dumps(body), "application/json"
+    response.set_data(body)
+    response.headers.update(headers or {})
     return response
 
 
@@ -463,7 +333,6 @@ def _is_source_file(value: Any) -> bool:
     return (
         bool({"source_digest", "source"} & value.keys())
         and all(1 <= branch[0] <= lines for branch in branches)
-        and ("branches" not in value or len({branch[:3] for branch in branches}) > 0)
         and len({branch[:3] for branch in branches}) == len(branches)
     )
 

@@ -1,14 +1,12 @@
-"""The stand-in's checker finds every fault, and OpenCov answers as a real one did."""
+"""The stand-in's checker finds every fault."""
 
 from __future__ import annotations
 
 import copy
-import json
 from typing import Any
 
 import pytest
-import requests
-from standin import COVERALLS_TOKEN, OPENCOV_ERROR, Job, StandIn, check
+from standin import COVERALLS_TOKEN, Job, check
 
 SOURCE_FILE: Job = {
     "name": "pkg/a.py",
@@ -94,31 +92,3 @@ def test_each_fault_is_found(path: str, values: list[object]) -> None:
         place[last] = value
 
         assert check(job), value
-
-
-WITH_SOURCE = {**SOURCE_FILE, "source": "a\nb\nc\nd\n"}
-BLANK = {**SOURCE_FILE, "name": "b.py", "source": " \n"}
-UNCOVERED = {**WITH_SOURCE, "coverage": [0, 0], "branches": []}
-
-
-@pytest.mark.parametrize(
-    ("fields", "status", "said"),
-    [
-        ({}, 200, {"build_id": 70, "coverage": pytest.approx(66.67, abs=0.01), "id": 117}),
-        ({"repo_token": "unknown"}, 404, {"error": "could not find model"}),
-        ({"source_files": [SOURCE_FILE]}, 422, OPENCOV_ERROR),
-        ({"source_files": [WITH_SOURCE, BLANK]}, 422, OPENCOV_ERROR),
-        ({"run_at": "2013-02-18 00:52:48 -0800"}, 422, OPENCOV_ERROR),
-        ({"source_files": []}, 500, OPENCOV_ERROR),
-        ({"source_files": [UNCOVERED]}, 500, OPENCOV_ERROR),
-    ],
-)
-def test_opencov_answers_as_a_real_one_did(fields: Job, status: int, said: object) -> None:
-    """Each answer carries the id of its request."""
-    job = {"repo_token": COVERALLS_TOKEN, "source_files": [WITH_SOURCE], **fields}
-    with StandIn(kind="opencov") as server:
-        files = {"json_file": json.dumps(job).encode()}
-        answer = requests.post(f"{server.url}/api/v1/jobs", files=files, timeout=5)
-
-    assert (answer.status_code, answer.json()) == (status, said)
-    assert answer.headers["x-request-id"]
