@@ -21,4 +21,4 @@ def import_path() -> tuple[str, ...]:
 
 
 SYS_PATH = import_path()
-"""Where imports came from before a ``conftest.py`` or a test could add to it."""
+"""The import path before a ``conftest.py`` or a test could add to it."""

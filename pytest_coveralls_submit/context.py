@@ -42,17 +42,17 @@ class RunContext:
 
     @property
     def will_send(self) -> bool:
-        """Tell whether a job will be sent."""
+        """Tell if a job will be sent."""
         return self.token is not None and not self.settings.dry_run
 
     @property
     def secrets(self) -> tuple[Secret, ...]:
-        """Return all values that must not be printed."""
+        """Return all values never to be printed."""
         token = () if self.token is None else (self.token.secret,)
         return (*token, *self.settings.secrets)
 
     def facts(self, job: Mapping[str, Any]) -> RunFacts:
-        """Return the facts that explain an answer to a job."""
+        """Return the facts to explain an answer with."""
         token, settings = self.token, self.settings
         name, bundle = (settings.origins.get(key) for key in ("service_name", "ca_bundle"))
         return RunFacts(
@@ -76,7 +76,7 @@ def make_context(
     """Read CI service and git, before tests can change anything.
 
     Args:
-        with_base: whether changed lines may be counted.
+        with_base: look for a base to count changed lines from.
 
     Raises:
         SettingsError: the flag's template has an unknown placeholder.
@@ -121,26 +121,26 @@ def _temporary_folder() -> Path | None:
 
 
 def _token_in_git(settings: Settings, found: git.Git) -> tuple[str, ...]:
-    """Warn of a token in a file that git tracks."""
+    """Warn of a token in a tracked file."""
     origin = settings.origins.get("repo_token")
     name = git.name_if_tracked(origin.file, found) if origin and origin.file else None
     return (f"the token is in {name}, which git tracks: keep it elsewhere",) if name else ()
 
 
 def is_job_wanted(settings: Settings, token: Token | None) -> bool:
-    """Tell whether a job will be sent, saved or built for a dry run."""
+    """Tell if a job will be sent, saved or built."""
     return token is not None or settings.dry_run or settings.save is not None
 
 
 def startup_warnings(context: RunContext) -> Iterator[str]:
-    """Yield what to tell the user of settings and token."""
+    """Yield warnings about settings and token."""
     yield from context.notices
     if context.settings.skip_ssl_verify:
         yield f"TLS is not verified for {context.settings.host}: others can read the token"
 
 
 def startup_problems(context: RunContext) -> Iterator[str]:
-    """Yield all problems that are known before the first test."""
+    """Yield all problems known before the first test."""
     yield from startup_warnings(context)
     identity, settings = context.identity, context.settings
     is_fork = _may_lack_secrets(context.build)  # nothing can be done about it there
@@ -155,7 +155,7 @@ def startup_problems(context: RunContext) -> Iterator[str]:
 
 
 def why_no_job(context: RunContext) -> NotSent | None:
-    """Return the outcome of a run that builds no job."""
+    """Return the outcome of a run without a job."""
     return None if is_job_wanted(context.settings, context.token) else why_no_token(context)
 
 
@@ -183,7 +183,7 @@ def _may_lack_secrets(build: Build) -> bool:
 
 
 def _hidden_by_tox(context: RunContext) -> str | None:
-    """Return the remedy where tox seems to hide the CI service's variables."""
+    """Return the remedy if tox seems to hide the service's variables."""
     build = context.build
     if build.service_name or build.service_number or not context.env.get("TOX_ENV_NAME"):
         return None

@@ -1,27 +1,27 @@
-"""Errors raised on purpose; each message says what happened, where, and what to do."""
+"""Errors raised on purpose, with the place and the fix in the message."""
 
 from __future__ import annotations
 
 
 class CoverallsError(Exception):
-    """Base of all errors that this package raises on purpose."""
+    """Base of all errors raised on purpose."""
 
 
 class SettingsError(CoverallsError):
-    """Report a value that cannot be used, with its source."""
+    """Report an unusable value, with its source."""
 
 
 class MeasurementError(CoverallsError):
-    """Report that there is no whole measurement."""
+    """Report an incomplete measurement."""
 
 
 class ProcessError(CoverallsError):
-    """Report a child process that failed or took too long."""
+    """Report a child process's failure."""
 
 
 class JobError(CoverallsError):
-    """Report a job that cannot be built, read or checked."""
+    """Report a job impossible to build, read or check."""
 
 
 class GitLabError(CoverallsError):
-    """Report that GitLab refused or did not answer as documented."""
+    """Report a refusal or an unexpected answer of GitLab."""

@@ -51,7 +51,7 @@ class ChangedLines:
 
     @property
     def total(self) -> int:
-        """Return the number of changed lines that coverage counts."""
+        """Return the number of changed lines counted by coverage."""
         return sum(file.total for file in self.files)
 
     @property
@@ -94,7 +94,7 @@ class Outcome(Findings):
 
 @dataclass(frozen=True, kw_only=True)
 class Built(Outcome):
-    """Report a job that was built but, on purpose, not sent (``dry_run``)."""
+    """Report a job built but, on purpose, not sent (``dry_run``)."""
 
     files: tuple[FileTotal, ...]
     percent: float
@@ -102,7 +102,7 @@ class Built(Outcome):
 
 @dataclass(frozen=True, kw_only=True)
 class Sent(Built):
-    """Report a job that the server accepted."""
+    """Report a job accepted by the server."""
 
     url: str | None  # the job's page, if the server named one
     message: str = ""
@@ -112,7 +112,7 @@ class Sent(Built):
 
 @dataclass(frozen=True, kw_only=True)
 class NotSent(Outcome):
-    """Report that there was nothing to send, or no way to."""
+    """Report a reason for sending nothing."""
 
     reason: str
     remedy: str = ""  # left out where the header has printed it
@@ -126,7 +126,7 @@ class NotSent(Outcome):
 
 @dataclass(frozen=True, kw_only=True)
 class Failed(Outcome):
-    """Report a job that could not be built, or was not accepted."""
+    """Report a job not built or not accepted."""
 
     reason: str
     advice: tuple[str, ...] = ()
@@ -137,4 +137,4 @@ class Failed(Outcome):
 
 @dataclass(frozen=True, kw_only=True)
 class Interrupted(Failed):
-    """Report that the user interrupted it."""
+    """Report an interruption by the user."""

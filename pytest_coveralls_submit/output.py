@@ -20,7 +20,7 @@ SENDING = (
     *("repo_token_file", "ca_bundle", "skip_ssl_verify", "compress", "retries"),
     *("connect_timeout", "read_timeout", "deadline"),
 )
-"""Settings repeated in printed commands where they were given as flags."""
+"""Settings repeated in printed commands if they were given as flags."""
 _IN_QUOTES = re.compile(r"""(?=.*[^\w@+=:./-])[^"$`%!\\]+""", re.ASCII)
 
 
@@ -45,8 +45,7 @@ def command_line(*words: str, is_windows: bool = sys.platform == "win32") -> str
 
     Args:
         words: program and arguments, paths with forward slashes.
-        is_windows: whether cmd, PowerShell and Git's bash must understand it alike: the first
-            knows no single quotes.
+        is_windows: for cmd, PowerShell and Git's bash alike; cmd knows no single quotes.
     """
     return " ".join(
         f'"{word}"' if is_windows and _IN_QUOTES.fullmatch(word) else shlex.quote(word)
@@ -87,12 +86,12 @@ def header(context: RunContext, problems: Iterable[str]) -> list[str]:
 def closing_lines(
     outcome: Outcome, verbosity: int, start: Path, known: Collection[str] = ()
 ) -> list[str]:
-    """Return the lines that report an outcome.
+    """Return an outcome's lines.
 
     Args:
         outcome: with no secret in it.
         verbosity: pytest's; below 0 one line, above 0 details too.
-        start: the directory that paths are shown relative to.
+        start: the directory to show paths from.
         known: problems in the header; their remedy is not repeated.
     """
     if isinstance(outcome, NotSent) and outcome.full_reason in known:

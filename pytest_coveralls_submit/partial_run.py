@@ -1,4 +1,4 @@
-"""Whether a session ran as a whole: stopped, selected, nested; the state of pytest-cov."""
+"""Stopped, selected and nested sessions; the state of pytest-cov."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def outer_session() -> str | None:
 
 
 def is_measuring_worker() -> bool:
-    """Tell whether this xdist worker belongs to a session that measures."""
+    """Tell if this xdist worker belongs to a measuring session."""
     mark = outer_session() or ""
     return "PYTEST_XDIST_WORKER" in os.environ and mark.endswith(_MEASURES)
 
@@ -34,7 +34,7 @@ def enter_session(*, measures: bool) -> None:
 
 
 def enter_worker() -> None:
-    """Mark this worker, so that runs inside it do not measure."""
+    """Mark this worker, to keep runs inside it from measuring."""
     os.environ[SESSION_MARK] = str(os.getpid())
 
 
@@ -103,7 +103,7 @@ def _have_tests_failed(session: pytest.Session) -> bool:
 def selection_arguments(config: pytest.Config) -> Any:
     """Return pytest's own arguments, without the ini file's ``addopts``.
 
-    Before the tests: ``lf`` is only set where tests have failed before, so that some are left out.
+    To be asked before the tests: ``lf`` is only set if it will leave tests out.
     """
     words = [
         *shlex.split(os.environ.get("PYTEST_ADDOPTS", "")),
@@ -119,7 +119,7 @@ def selection_arguments(config: pytest.Config) -> Any:
 
 
 def selected_by(config: pytest.Config, arguments: Any, deselected: int) -> str | None:
-    """Return the arguments that left tests out, as typed."""
+    """Return the arguments responsible for a partial run, as typed."""
     # Under xdist the workers deselect, and this process does not see it.
     has_left_out = bool(deselected) or config.pluginmanager.hasplugin("dsession")
     causes = {
@@ -150,7 +150,7 @@ def coverage_controller(config: pytest.Config) -> Any:
 
 
 def reporting_coverage(controller: Any) -> Any:
-    """Return the Coverage object that pytest-cov reports with."""
+    """Return the Coverage object of pytest-cov's reports."""
     return getattr(controller, "combining_cov", None) or controller.cov
 
 

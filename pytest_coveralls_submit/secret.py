@@ -1,4 +1,4 @@
-"""Values that must never be shown, and the environment that may hold them."""
+"""Values never to be shown, and the environment."""
 
 from __future__ import annotations
 

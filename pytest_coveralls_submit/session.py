@@ -59,7 +59,7 @@ class CoverallsSession:
 
     @_guarded
     def pytest_report_header(self) -> list[str]:
-        """Say what will be sent where."""
+        """Return the lines of the header."""
         self.problems = tuple(startup_problems(self.context))
         lines = header(self.context, self.problems)
         return [redact(line, self.context.secrets) for line in lines]
@@ -74,7 +74,7 @@ class CoverallsSession:
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtestloop(self) -> Generator[None, object, object]:
-        """Record the analyses of pytest-cov's report, which follows this hook."""
+        """Record the analyses of pytest-cov's report, made after this hook."""
         self._start_recording()
         return (yield)
 
@@ -86,7 +86,7 @@ class CoverallsSession:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
-        """Send the job where no summary was printed."""
+        """Send the job if no summary was printed."""
         self.session = session
         try:
             return (yield)

@@ -81,7 +81,7 @@ def submit(
 
 
 def _job_call(settings: Settings) -> Call:
-    """Return the request that sends a job, without its body."""
+    """Return a job's request, without its body."""
     url = f"{settings.host}/api/v1/jobs"
     return Call(method="POST", url=url, form="json_file", compress=settings.compress)
 
@@ -116,7 +116,7 @@ def send_policy(settings: Settings, *, is_repeatable: bool) -> Policy:
     """Return attempts and time-outs for a request.
 
     Args:
-        is_repeatable: whether the request may arrive twice without harm.
+        is_repeatable: the request may arrive twice without harm.
     """
     return Policy(
         retries=settings.retries,
@@ -174,7 +174,7 @@ def build_result(context: RunContext, url: str | None, commit: str | None) -> Bu
 
 @contextmanager
 def _without_risk() -> Iterator[list[str]]:
-    """Collect the problem of a block that must not cost an accepted job."""
+    """Collect the problem of a block, lest it cost an accepted job."""
     problems: list[str] = []
     try:
         yield problems
@@ -204,7 +204,7 @@ def _set_gitlab_status(job: Job, context: RunContext, percent: float, url: str |
 
 
 def folders_for_jobs(context: RunContext, cache: Path | None = None) -> list[Path]:
-    """Return the folders that jobs are kept in, pytest's cache first."""
+    """Return the folders for kept jobs, pytest's cache first."""
     folders = [] if cache is None else [cache]
     if context.temporary is not None:
         folders.append(outbox.own_folder(context.temporary, context.top))

@@ -30,13 +30,13 @@ _PLACE = re.compile(
 
 
 def commit_id(text: str | None) -> str | None:
-    """Return a commit's id in lower case; zeros mean none."""
+    """Return a commit's id in lower case; zeros are no id."""
     found = re.fullmatch("(?!0+$)[0-9a-f]{7,64}", (text or "").strip().lower())
     return found[0] if found else None
 
 
 def common_end(one: str, other: str) -> int:
-    """Count the components at the end that two paths share."""
+    """Count the components shared by the ends of two paths."""
     pairs = zip(reversed(one.split("/")), reversed(other.split("/")), strict=False)
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
@@ -70,13 +70,13 @@ def group_by_end(paths: Iterable[str]) -> dict[str, list[str]]:
 
 
 def installed_name(path: str) -> str | None:
-    """Return the part of a path below ``site-packages``, else None."""
+    """Return a path's part below ``site-packages``, if any."""
     found = re.fullmatch("(?:.*/)?(?:site|dist)-packages/(.+)", path, re.DOTALL)
     return found[1] if found else None
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether ``host`` names this machine."""
+    """Tell if ``host`` names this machine."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -84,12 +84,12 @@ def is_loopback(host: str) -> bool:
 
 
 def is_unicode(text: str) -> bool:
-    """Tell whether ``text`` can be encoded."""
+    """Tell if ``text`` can be encoded."""
     return text.encode(errors="ignore").decode() == text  # names may hold lone surrogates
 
 
 def json_object(text: str) -> dict[str, Any] | None:
-    """Return the JSON object in a text, else None."""
+    """Return the JSON object in a text, if it is one."""
     try:
         value = loads(text)
     except (ValueError, RecursionError):
@@ -154,6 +154,6 @@ def shorten_list(names: Iterable[str], limit: int = 5) -> str:
 def typed_path(path: PurePath, start: PurePath) -> str:
     """Return a path as typed in the directory ``start``.
 
-    With forward slashes, which every shell of Windows takes.
+    With forward slashes: every shell of Windows takes them.
     """
     return (path.relative_to(start) if path.is_relative_to(start) else path).as_posix()
