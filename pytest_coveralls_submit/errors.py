@@ -20,7 +20,7 @@ class ProcessError(CoverallsError):
 
 
 class JobError(CoverallsError):
-    """Report a job impossible to build, read or check."""
+    """Report a job that cannot be built, read or checked."""
 
 
 class GitLabError(CoverallsError):

@@ -126,7 +126,7 @@ class NotSent(Outcome):
 
 @dataclass(frozen=True, kw_only=True)
 class Failed(Outcome):
-    """Report a job not built or not accepted."""
+    """Report a job that could not be built, or was not accepted."""
 
     reason: str
     advice: tuple[str, ...] = ()

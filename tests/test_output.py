@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_coveralls_submit.ci.detect import Build
-from pytest_coveralls_submit.context import RunContext, startup_problems
-from pytest_coveralls_submit.git import Git
+from pytest_coveralls_submit.context import RunContext, make_context, startup_problems
 from pytest_coveralls_submit.outcome import (
     BuildResult,
     Built,
@@ -62,29 +61,22 @@ def printed(outcome: Outcome, verbosity: int = 0) -> list[str]:
     return [line.removeprefix("coveralls: ") for line in lines]
 
 
+IDENTITY = {
+    "service_name": "github-actions",
+    "service_number": "9001",
+    "service_branch": "topic/y",
+    "commit_sha": "5e837cc" + "0" * 33,
+}
+ORDINARY: dict[str, Any] = {
+    "token": Token(Secret("c0fee"), "COVERALLS_REPO_TOKEN", is_github=False),
+    "identity": IDENTITY,
+}
+
+
 def context(**changes: Any) -> RunContext:
-    """Return the context of an ordinary run."""
-    values: dict[str, Any] = {
-        "settings": Settings(),
-        "env": Environment(),
-        "start": START,
-        "started": 0.0,
-        "root": START,
-        "top": START,
-        "token": Token(Secret("c0fee"), "COVERALLS_REPO_TOKEN", is_github=False),
-        "withheld": None,
-        "identity": {
-            "service_name": "github-actions",
-            "service_number": "9001",
-            "service_branch": "topic/y",
-            "commit_sha": "5e837cc" + "0" * 33,
-        },
-        "build": Build(),
-        "git": Git(),
-        "base": "",
-        "temporary": None,
-    }
-    return RunContext(**{**values, **changes})
+    """Return the context of an ordinary run, with changes."""
+    made = make_context(Settings(), Environment(), START, START)
+    return replace(made, **{**ORDINARY, **changes})
 
 
 # -- commands ------------------------------------------------------------------------------------
