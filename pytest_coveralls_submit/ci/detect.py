@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ..text import commit_id, public_url, pull_request_number
 from .github_event import github_event
-from .services import GENERIC, PLACEHOLDER, SERVICES, Cell, Service
+from .services import GENERIC, PLACEHOLDER, SERVICES, Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -52,7 +53,7 @@ class Build:
 
     @property
     def is_workflow_run(self) -> bool:
-        """Tell whether this GitHub run follows the measured one."""
+        """Tell if this GitHub run follows the measured one."""
         return self.event_name == "workflow_run"
 
 
@@ -65,82 +66,77 @@ def detect(env: Mapping[str, str]) -> Build:
 
     No file is read but GitHub's event. A value that cannot be used is skipped for the next cell.
     """
-    service = _running(env)
-    variables = {*service.variables()}
+    service = SERVICES[_running(env)]
+    variables = service.variables()
     event, problems = github_event(env, variables)
     rows = [(service, {**env, **event})]
     if service is not GENERIC:
         # A variable that the row reads or ignores was judged there.
-        judged = variables | {*service.ignored}
+        judged = variables.union(service.ignored)
         rows.append((GENERIC, {name: env[name] for name in env if name not in judged}))
     return Build(service_name=service_name(env), problems=problems, **_values(rows))
 
 
 def service_name(env: Mapping[str, str]) -> str | None:
     """Return the name of the service, without reading its file."""
-    return _filled(_running(env).name, env, _plain)
+    return _filled(_running(env), env, _plain)
 
 
-def _running(env: Mapping[str, str]) -> Service:
-    def fits(conditions: str) -> bool:
-        return all(_holds(condition, env) for condition in conditions.split())
+def _running(env: Mapping[str, str]) -> str:
+    """Return the name of the first row that fits."""
 
-    return next(row for row in SERVICES if not row.when or any(map(fits, row.when)))
+    def holds(condition: str) -> bool:
+        name, _, wanted = condition.partition("=")
+        value = _variable(env, name).strip().lower()
+        return value == wanted if wanted else value not in ("", "0", "false", "no", "off")
 
+    def fits(row: Service) -> bool:
+        return any(all(map(holds, conditions.split())) for conditions in row.when)
 
-def _holds(condition: str, env: Mapping[str, str]) -> bool:
-    name, _, wanted = condition.partition("=")
-    value = _variable(env, name).strip().lower()
-    return value == wanted if wanted else value not in ("", "0", "false", "no", "off")
+    return next(name for name, row in SERVICES.items() if fits(row))
 
 
 def _values(rows: _Rows) -> dict[str, Any]:
     """Return the fields that the rows fill."""
-    number = _first(rows, "service_pull_request", push=False)
+    number = _first(rows, "service_pull_request")
     push = number is None
-    values = {
-        column: _first(rows, column, push=push)
-        for column in _FROM_ROWS
-        if not push or column not in _OF_PULL_REQUESTS
-    }
-    if number is not None:
-        accept = _branch_of_pull_request(number)
-        values["service_branch"] = _first(rows, "service_branch", push=False, accept=accept)
+    values = {column: _first(rows, column, push=push) for column in _FROM_ROWS}
     if values["tag"] is None:
-        values["tag"] = _first(rows, "service_branch", push=push, accept=_tag_of_ref)
+        values["tag"] = _first(rows, "service_branch", push=push, clean=_tag_of_ref)
+    if number is None:
+        values.update(dict.fromkeys(_OF_PULL_REQUESTS))
+    else:
+        clean = partial(_branch, pull_request=number)
+        values["service_branch"] = _first(rows, "service_branch", clean=clean)
+        if values["commit_sha"] is None:
+            values["merge_sha"] = _first(rows, "commit_sha", push=True)
     if values["service_branch"] == values["tag"]:  # several services call the tag a branch
         values["service_branch"] = None
-    if not push and values["commit_sha"] is None:
-        values["merge_sha"] = _first(rows, "commit_sha", push=True)
     return values
 
 
-def _first(rows: _Rows, column: str, *, push: bool, accept: _Cleaner | None = None) -> str | None:
+def _first(
+    rows: _Rows, column: str, *, push: bool = False, clean: _Cleaner | None = None
+) -> str | None:
     """Return the first usable value of a column."""
-    tidy, usual = _CLEANERS.get(column, (_plain, str))
+    tidy, clean = _TIDY.get(column, _plain), clean or _CLEANERS.get(column, str)
     for service, env in rows:
         for cell in service.cells(column):
-            if push or not cell.unless_pull_request:
-                value = (accept or usual)(_matched(cell, env, tidy))
-                if value:
-                    return value
+            text = _filled(cell.template, env, tidy) if push or not cell.unless_pull_request else ""
+            match = re.fullmatch(cell.pattern, text, re.DOTALL) if text else None
+            value = clean("".join(filter(None, match.groups())).strip()) if match else None
+            if value:
+                return value
     return None
-
-
-def _matched(cell: Cell, env: Mapping[str, str], tidy: _Cleaner) -> str:
-    text = _filled(cell.template, env, tidy)
-    match = re.fullmatch(cell.pattern, text, re.DOTALL) if text else None
-    return "".join(filter(None, match.groups())).strip() if match else ""
 
 
 def _filled(template: str, env: Mapping[str, str], tidy: _Cleaner) -> str | None:
     """Fill in a template, unless a variable is not usable."""
     values = {}
     for name, optional in PLACEHOLDER.findall(template):
-        value = tidy(_variable(env, name))
-        if not value and not optional:
+        values[name] = tidy(_variable(env, name)) or ""
+        if not values[name] and not optional:
             return None
-        values[name] = value or ""
     return PLACEHOLDER.sub(lambda match: values[match[1]], template)
 
 
@@ -148,77 +144,53 @@ def _variable(env: Mapping[str, str], name: str) -> str:
     return env.get(name) or env.get(name.upper(), "")  # Windows knows no lower case
 
 
-# --- values of variables ------------------------------------------------------------------------
-
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 # A macro of Azure, Google, a shell or Harness that nothing was put in for.
 _UNRESOLVED = re.compile(r"\$\(.*\)|\$\{.*\}|\$[A-Z_][A-Z0-9_]*|<\+.*>|null|undefined")
 
 
-def _message(value: str) -> str | None:
-    text = value.encode("utf-8", "replace").decode("utf-8").replace("\0", "")
-    return text.strip() or None
+def _message(value: str) -> str:
+    return value.encode("utf-8", "replace").decode("utf-8").replace("\0", "").strip()
 
 
-def _plain(value: str) -> str | None:
+def _plain(value: str) -> str:
     """Return one line, without the secrets of a URL."""
     text = _message(value)
-    if not text or _CONTROL.search(text) or _UNRESOLVED.fullmatch(text):
-        return None
-    return public_url(text) or None if "://" in text else text
+    if _CONTROL.search(text) or _UNRESOLVED.fullmatch(text):
+        return ""
+    return public_url(text) if "://" in text else text
 
 
-def _in_link(value: str) -> str | None:
+def _in_link(value: str) -> str:
     """Return a value as a part of a link."""
     text = _plain(value)
-    if not text or "@" in text:  # the part before it may be secret
-        return None
-    return _quoted(text) if "://" in text else quote(text, safe="/=")
+    if "@" in text:  # the part before it may be secret
+        return ""
+    return quote(text, safe=":/%[]!$&'()*+,;=~" if "://" in text else "/=")
 
 
-def _quoted(url: str) -> str:
-    return quote(url, safe=":/%[]!$&'()*+,;=~@")
-
-
-# --- values of fields ---------------------------------------------------------------------------
-
-
-def _like(pattern: str) -> _Cleaner:
-    return lambda text: text if re.fullmatch(pattern, text) else None
-
-
-_identifier = _like("(?!.*://).*")
-_repo_name = _like(r"[\w.-]+(?:/[\w.-]+)+")
+_TIDY = {"message": _message, "service_build_url": _in_link, "service_job_url": _in_link}
+"""How the variables of a field are cleaned, else as one line of text."""
 
 # https://git-scm.com/docs/git-check-ref-format
 _NO_REF = re.compile(r"[\s~^:?*\[\\]|\.\.|@\{|//|^[/-]|/$")
 _TAG_PREFIX = re.compile(r"^(?:refs/tags/|(?:refs/heads/|origin/)?tags/)")
-_BRANCH_PREFIX = re.compile(r"^(?:refs/heads/|(?:refs/)?remotes/[^/]+/|origin/)")
-_NO_BRANCH = re.compile(r"HEAD|<default>|refs/.*|[0-9a-f]{40}|[0-9a-f]{64}")
+_BRANCH_PREFIX = re.compile(r"^(?:refs/heads/|(?:refs/)?remotes/[^/]+/|origin/(?!tags/))")
+_NO_BRANCH = re.compile(r"HEAD|<default>|(?:refs|origin/tags)/.*|[0-9a-f]{40}|[0-9a-f]{64}")
+# ``PR-12`` and ``pull/12`` are names that the branch of another pull request may have.
+_PULL_REQUEST = re.compile(
+    r"(?:pull|pr|pull-requests|merge-requests)/([0-9]+)(?:/.*)?|([0-9]+)/(?:merge|head)"
+    r"|[PM]R-([0-9]+)(?:-merge|-head)?"
+)
 
 
-def _branch(text: str) -> str | None:
-    if _tag_of_ref(text):
-        return None
+def _branch(text: str, pull_request: str = "") -> str | None:
+    """Return a bare name, unless it is that of the pull request."""
     name = _BRANCH_PREFIX.sub("", text)
-    return None if _NO_BRANCH.fullmatch(name) or _NO_REF.search(name) else name
-
-
-def _branch_of_pull_request(number: str) -> _Cleaner:
-    """Return a cleaner that refuses the pull request's own number.
-
-    ``PR-12`` and ``pull/12`` are names that the branch of another one may have.
-    """
-    pattern = (
-        rf"(?:pull|pr|pull-requests|merge-requests)/{number}(?:/.*)?|{number}/(?:merge|head)"
-        rf"|[PM]R-{number}(?:-merge|-head)?"
-    )
-
-    def accept(text: str) -> str | None:
-        name = _branch(text)
-        return None if name is None or re.fullmatch(pattern, name) else name
-
-    return accept
+    if _NO_BRANCH.fullmatch(name) or _NO_REF.search(name):
+        return None
+    found = _PULL_REQUEST.fullmatch(name)
+    return None if found and pull_request in found.groups() else name
 
 
 def _tag(text: str) -> str | None:
@@ -231,34 +203,40 @@ def _tag_of_ref(text: str) -> str | None:
     return _tag(text) if text.startswith(("refs/tags/", "origin/tags/")) else None
 
 
+def _identifier(text: str) -> str | None:
+    return None if "://" in text else text
+
+
+def _repo_name(text: str) -> str | None:
+    return text if re.fullmatch(r"[\w.-]+(?:/[\w.-]+)+", text) else None
+
+
 def _link(text: str) -> str | None:
-    is_link = re.match(r"https?://[^/]", text)
-    return re.sub("(?<!:)//+", "/", text) if is_link else None
+    return re.sub("(?<!:)//+", "/", text) if re.match(r"https?://[^/]", text) else None
 
 
 def _remote(text: str) -> str | None:
     """Return an address without secrets; of users only ``git@`` stays."""
     url = public_url(text)
     if "://" in url:
-        return re.sub("(?<!:)//+", "/", _quoted(url))
+        return re.sub("(?<!:)//+", "/", url)
     match = re.fullmatch(r"(git@)?(?:[\w.+-]+@)?([\w.-]{2,}:[\w./~+-]+)", url)
     return "".join(filter(None, match.groups())) if match else None
 
 
-_CLEANERS: dict[str, tuple[_Cleaner, _Cleaner]] = {
-    "service_number": (_plain, _identifier),
-    "service_job_id": (_plain, _identifier),
-    "service_pull_request": (_plain, pull_request_number),
-    "service_branch": (_plain, _branch),
-    "target_branch": (_plain, _branch),
-    "head_ref": (_plain, _branch),
-    "service_build_url": (_in_link, _link),
-    "service_job_url": (_in_link, _link),
-    "tag": (_plain, _tag),
-    "commit_sha": (_plain, commit_id),
-    "diff_base_sha": (_plain, commit_id),
-    "repo_name": (_plain, _repo_name),
-    "message": (_message, str),
-    "remote_url": (_plain, _remote),
+_CLEANERS: dict[str, _Cleaner] = {
+    "service_number": _identifier,
+    "service_job_id": _identifier,
+    "service_pull_request": pull_request_number,
+    "service_branch": _branch,
+    "target_branch": _branch,
+    "head_ref": _branch,
+    "service_build_url": _link,
+    "service_job_url": _link,
+    "tag": _tag,
+    "commit_sha": commit_id,
+    "diff_base_sha": commit_id,
+    "repo_name": _repo_name,
+    "remote_url": _remote,
 }
-"""How the variables of a field are cleaned, and then its value; else as one line of text."""
+"""How the filled template of a field becomes its value, else as it is."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import NamedTuple, TypeAlias
 
 PLACEHOLDER = re.compile(r"\{([\w.]+)(\??)\}")
@@ -30,28 +29,25 @@ class Service:
     """Hold the row of a CI service.
 
     Args:
-        name: sent as ``service_name``.
+        documented_at: by the owner of the service, else where the variables were read.
         when: how to recognise it. Alternatives; each names the variables that must be set, or
             NAME=value, between spaces. Without any the row always fits.
-        documented_at: by the owner of the service, else where the variables were read.
-        ignored: variables that mean something else to the generic row.
+        ignored: variables that mean something else to the generic row, between spaces.
         columns: for fields of a `Build` one template, or a tuple of them that is tried in order.
             Names like ``event.a.b`` are taken from GitHub's event.
     """
 
     def __init__(
         self,
-        name: str,
         *,
-        when: str | tuple[str, ...],
         documented_at: str,
-        ignored: tuple[str, ...] = (),
+        when: str | tuple[str, ...] = "",
+        ignored: str = "",
         **columns: Column,
     ) -> None:
-        self.name = name
-        self.when = (when,) if isinstance(when, str) else when
         self.documented_at = documented_at
-        self.ignored = ignored
+        self.when = (when,) if isinstance(when, str) else when
+        self.ignored = ignored.split()
         self._columns = columns
 
     def cells(self, field: str) -> tuple[Cell, ...]:
@@ -60,11 +56,10 @@ class Service:
         cells = (column,) if isinstance(column, str | Cell) else column
         return tuple(cell if isinstance(cell, Cell) else Cell(cell) for cell in cells)
 
-    def variables(self) -> Iterator[str]:
-        """Yield the name of every variable that the row reads."""
-        for field in self._columns:
-            for cell in self.cells(field):
-                yield from (name for name, _ in PLACEHOLDER.findall(cell.template))
+    def variables(self) -> set[str]:
+        """Return the name of every variable that the row reads."""
+        cells = [cell for field in self._columns for cell in self.cells(field)]
+        return {name for cell in cells for name, _ in PLACEHOLDER.findall(cell.template)}
 
 
 _REPO_OF_URL = r"(?:[a-z][\w+.-]*://[^/]+/+|[^/:]+:)(.+?)(?:\.git)?/?"
@@ -82,16 +77,14 @@ _RUN_BY_ID = (
 _RUN_BY_NUMBER = "{GITHUB_SERVER_URL}/{GITHUB_REPOSITORY}/actions/runs/{GITHUB_RUN_NUMBER}"
 
 
-def _actions(name: str, when: str, documented_at: str, page: Column) -> Service:
+def _actions(when: str, documented_at: str, page: Column) -> Service:
     """Return the row of GitHub Actions or its likes."""
     return Service(
-        name,
         when=when,
         documented_at=documented_at,
         # A run that follows another one stands for it: the first one has measured.
         service_number=("{event.workflow_run.id}", "{GITHUB_RUN_ID}"),
-        # All legs of a matrix share GITHUB_JOB. Those that run at the same time have runners of
-        # their own; job/identity.py adds Python, system and flag.
+        # Legs of a matrix share GITHUB_JOB; those that run at the same time have other runners.
         service_job_id=("{GITHUB_JOB}-{RUNNER_NAME}", "{GITHUB_JOB}"),
         service_pull_request=("{event.pull_request.number}", Cell("{GITHUB_REF}", _PULL_REF)),
         service_branch=(
@@ -127,12 +120,10 @@ def _actions(name: str, when: str, documented_at: str, page: Column) -> Service:
 _GITLAB_HEAD = "{CI_MERGE_REQUEST_EVENT_TYPE?} "
 
 # A job of a matrix project is called "project/axis=value"; its build number is the project's.
-# The number alone starts at 1 for each branch of a multibranch project: two builds would share it.
+# The number alone starts at 1 for each branch of a multibranch project.
 _JENKINS_BUILD = Cell("{JOB_NAME}-{BUILD_NUMBER}", r"(.+?)(?:/[^/]*=[^/]*)?(-[^-]+)")
 
 GENERIC = Service(
-    "{CI_NAME}",
-    when=(),
     documented_at="https://docs.coveralls.io/ci-services, "
     "https://docs.coveralls.io/mercurial-support; "
     "coverallsapp/coverage-reporter: doc/configuration.md",
@@ -153,30 +144,22 @@ GENERIC = Service(
     remote_name="{GIT_REMOTE}",
 )
 
-SERVICES: tuple[Service, ...] = (
+SERVICES = {
     # Forgejo and Gitea set GITHUB_ACTIONS too, and Forgejo sets GITEA_ACTIONS. The page of a run
     # has the number of the run in its address, not the id.
-    _actions(
-        "forgejo-actions",
-        "FORGEJO_ACTIONS",
-        "https://forgejo.org/docs/latest/user/actions/reference/",
-        _RUN_BY_NUMBER,
+    "forgejo-actions": _actions(
+        "FORGEJO_ACTIONS", "https://forgejo.org/docs/latest/user/actions/reference/", _RUN_BY_NUMBER
     ),
-    _actions(
-        "gitea-actions",
-        "GITEA_ACTIONS",
-        "https://github.com/go-gitea/gitea/issues/24038",
-        _RUN_BY_NUMBER,
+    "gitea-actions": _actions(
+        "GITEA_ACTIONS", "https://github.com/go-gitea/gitea/issues/24038", _RUN_BY_NUMBER
     ),
-    _actions(
-        "github-actions",
+    "github-actions": _actions(
         "GITHUB_ACTIONS",
         "github/docs: content/actions/reference/workflows-and-actions/variables.md, "
         "events-that-trigger-workflows.md; webhook-events-and-payloads.md",
         _RUN_BY_ID,
     ),
-    Service(
-        "gitlab-ci",
+    "gitlab-ci": Service(
         when="GITLAB_CI",
         documented_at="gitlabhq/gitlabhq: doc/ci/variables/predefined_variables.md",
         # The number within the project, as the official coverage-reporter sends it.
@@ -211,8 +194,7 @@ SERVICES: tuple[Service, ...] = (
         message=Cell(_GITLAB_HEAD + "{CI_COMMIT_MESSAGE}", "(?:detached)? (.+)"),
         remote_url=("{CI_PROJECT_URL}.git", "{CI_REPOSITORY_URL}", "{CI_BUILD_REPO}"),
     ),
-    Service(
-        "circleci",
+    "circleci": Service(
         when="CIRCLECI",
         documented_at="circleci/circleci-docs: docs/reference/modules/ROOT/pages/variables.adoc",
         # CIRCLE_BUILD_NUM is the number of a job, not one that jobs share.
@@ -237,8 +219,7 @@ SERVICES: tuple[Service, ...] = (
         job_name="{CIRCLE_JOB}",
         node_index="{CIRCLE_NODE_INDEX}",
     ),
-    Service(
-        "travis-ci",
+    "travis-ci": Service(
         when="TRAVIS",
         documented_at="travis-ci/docs-travis-ci-com: user/environment-variables.md, "
         "pull-requests.md",
@@ -255,18 +236,12 @@ SERVICES: tuple[Service, ...] = (
         repo_name="{TRAVIS_REPO_SLUG}",
         job_name="{TRAVIS_JOB_NAME}",
     ),
-    Service(
-        "jenkins",
+    "jenkins": Service(
         when=("JENKINS_URL", "JENKINS_HOME"),
         documented_at="jenkinsci/jenkins: CoreEnvironmentContributor; branch-api-plugin: "
         "BranchNameContributor; git-plugin and ghprb-plugin: README; gitlab-plugin: README",
         # The identity for commits yet to be made, not that of the tested commit.
-        ignored=(
-            "GIT_AUTHOR_NAME",
-            "GIT_AUTHOR_EMAIL",
-            "GIT_COMMITTER_NAME",
-            "GIT_COMMITTER_EMAIL",
-        ),
+        ignored="GIT_AUTHOR_NAME GIT_AUTHOR_EMAIL GIT_COMMITTER_NAME GIT_COMMITTER_EMAIL",
         service_number=(_JENKINS_BUILD, "{BUILD_TAG}", "{BUILD_NUMBER}"),
         # Parallel stages share all variables but the stage, and the agent's if they have one each.
         service_job_id=(
@@ -309,8 +284,7 @@ SERVICES: tuple[Service, ...] = (
         ),
         job_name=(Cell("{JOB_NAME}", ".*/([^/]*=[^/]*)"), "{STAGE_NAME}", "{JOB_NAME}"),
     ),
-    Service(
-        "Azure Pipelines",
+    "Azure Pipelines": Service(
         when="TF_BUILD",
         documented_at="MicrosoftDocs/azure-devops-docs: docs/pipelines/build/variables.md and "
         "includes/variables-hosted.md",
@@ -325,17 +299,14 @@ SERVICES: tuple[Service, ...] = (
         service_branch=("{SYSTEM_PULLREQUEST_SOURCEBRANCH}", _push("{BUILD_SOURCEBRANCH}")),
         target_branch="{SYSTEM_PULLREQUEST_TARGETBRANCH}",
         commit_sha=("{SYSTEM_PULLREQUEST_SOURCECOMMITID}", _push("{BUILD_SOURCEVERSION}")),
-        service_build_url=(
-            "{SYSTEM_TEAMFOUNDATIONCOLLECTIONURI}/{SYSTEM_TEAMPROJECT}/_build/results"
-            "?buildId={BUILD_BUILDID}"
-        ),
+        service_build_url="{SYSTEM_TEAMFOUNDATIONCOLLECTIONURI}/{SYSTEM_TEAMPROJECT}/_build/results"
+        "?buildId={BUILD_BUILDID}",
         service_attempt="{SYSTEM_JOBATTEMPT}",
         repo_name="{BUILD_REPOSITORY_NAME}",
         job_name=("{SYSTEM_JOBDISPLAYNAME}", "{AGENT_JOBNAME}"),
         node_index="{SYSTEM_JOBPOSITIONINPHASE}",
     ),
-    Service(
-        "bitbucket",
+    "bitbucket": Service(
         when="BITBUCKET_BUILD_NUMBER",
         documented_at="https://support.atlassian.com/bitbucket-cloud/docs/variables-and-secrets/",
         service_number="{BITBUCKET_BUILD_NUMBER}",
@@ -346,16 +317,13 @@ SERVICES: tuple[Service, ...] = (
         tag="{BITBUCKET_TAG}",
         commit_sha="{BITBUCKET_COMMIT}",
         diff_base_sha="{BITBUCKET_PR_DESTINATION_COMMIT}",
-        service_build_url=(
-            "https://bitbucket.org/{BITBUCKET_REPO_FULL_NAME}/addon/pipelines/home"
-            "#!/results/{BITBUCKET_BUILD_NUMBER}"
-        ),
+        service_build_url="https://bitbucket.org/{BITBUCKET_REPO_FULL_NAME}/addon/pipelines/home"
+        "#!/results/{BITBUCKET_BUILD_NUMBER}",
         service_attempt="{BITBUCKET_STEP_RUN_NUMBER}",
         repo_name="{BITBUCKET_REPO_FULL_NAME}",
         node_index="{BITBUCKET_PARALLEL_STEP}",
     ),
-    Service(
-        "buildkite",
+    "buildkite": Service(
         when="BUILDKITE",
         documented_at="buildkite/docs: data/content/environment_variables.yaml",
         service_number="{BUILDKITE_BUILD_NUMBER}",
@@ -372,8 +340,7 @@ SERVICES: tuple[Service, ...] = (
         job_name=("{BUILDKITE_LABEL}", "{BUILDKITE_STEP_KEY}"),
         node_index="{BUILDKITE_PARALLEL_JOB}",
     ),
-    Service(
-        "appveyor",
+    "appveyor": Service(
         when="APPVEYOR",
         documented_at="appveyor/website: src/docs/environment-variables.md",
         # The official coverage-reporter sends the version, not the id.
@@ -388,19 +355,14 @@ SERVICES: tuple[Service, ...] = (
         target_branch="{APPVEYOR_REPO_BRANCH}",
         tag="{APPVEYOR_REPO_TAG_NAME}",
         commit_sha=("{APPVEYOR_PULL_REQUEST_HEAD_COMMIT}", _push("{APPVEYOR_REPO_COMMIT}")),
-        service_build_url=(
-            "{APPVEYOR_URL}/project/{APPVEYOR_ACCOUNT_NAME}/{APPVEYOR_PROJECT_SLUG}"
-            "/builds/{APPVEYOR_BUILD_ID}"
-        ),
-        service_job_url=(
-            "{APPVEYOR_URL}/project/{APPVEYOR_ACCOUNT_NAME}/{APPVEYOR_PROJECT_SLUG}"
-            "/builds/{APPVEYOR_BUILD_ID}/job/{APPVEYOR_JOB_ID}"
-        ),
+        service_build_url="{APPVEYOR_URL}/project/{APPVEYOR_ACCOUNT_NAME}/{APPVEYOR_PROJECT_SLUG}"
+        "/builds/{APPVEYOR_BUILD_ID}",
+        service_job_url="{APPVEYOR_URL}/project/{APPVEYOR_ACCOUNT_NAME}/{APPVEYOR_PROJECT_SLUG}"
+        "/builds/{APPVEYOR_BUILD_ID}/job/{APPVEYOR_JOB_ID}",
         repo_name="{APPVEYOR_REPO_NAME}",
         job_name="{APPVEYOR_JOB_NAME}",
     ),
-    Service(
-        "semaphore",
+    "semaphore": Service(
         when="SEMAPHORE",
         documented_at="semaphoreio/semaphore: docs/docs/reference/env-vars.md",
         service_number="{SEMAPHORE_WORKFLOW_ID}",
@@ -420,12 +382,10 @@ SERVICES: tuple[Service, ...] = (
         job_name="{SEMAPHORE_JOB_NAME}",
         node_index="{SEMAPHORE_JOB_INDEX}",
     ),
-    Service(
-        "harness",
+    "harness": Service(
         when="HARNESS_BUILD_ID",  # before Drone, whose variables it sets too
-        documented_at="https://developer.harness.io/docs/continuous-integration/troubleshoot-ci/"
-        "ci-env-var",
-        ignored=("CI_COMMIT_MESSAGE",),
+        documented_at="https://developer.harness.io/docs/continuous-integration/troubleshoot-ci/ci-env-var",
+        ignored="CI_COMMIT_MESSAGE",
         service_number="{HARNESS_BUILD_ID}",
         service_job_id=(
             "{HARNESS_BUILD_ID}-{HARNESS_STAGE_ID}-{HARNESS_NODE_INDEX}",
@@ -442,11 +402,10 @@ SERVICES: tuple[Service, ...] = (
         job_name="{HARNESS_STAGE_ID}",
         node_index="{HARNESS_NODE_INDEX}",
     ),
-    Service(
-        "woodpecker",
+    "woodpecker": Service(
         when=("CI=woodpecker", "CI_SYSTEM_NAME=woodpecker"),
         documented_at="woodpecker-ci/woodpecker: docs/docs/20-usage/50-environment.md",
-        ignored=("CI_COMMIT_MESSAGE",),  # of a pull request its title
+        ignored="CI_COMMIT_MESSAGE",  # of a pull request its title
         service_number="{CI_PIPELINE_NUMBER}",
         service_job_id=(
             "{CI_PIPELINE_NUMBER}.{CI_WORKFLOW_NUMBER}.{CI_STEP_NUMBER}",
@@ -465,8 +424,7 @@ SERVICES: tuple[Service, ...] = (
         repo_name="{CI_REPO}",
         job_name=("{CI_WORKFLOW_NAME}", "{CI_STEP_NAME}"),
     ),
-    Service(
-        "drone",
+    "drone": Service(
         when="DRONE",
         documented_at="drone/docs: content/pipeline/environment/reference",
         service_number="{DRONE_BUILD_NUMBER}",
@@ -485,9 +443,8 @@ SERVICES: tuple[Service, ...] = (
         repo_name="{DRONE_REPO}",
         job_name=("{DRONE_STAGE_NAME}", "{DRONE_STEP_NAME}"),
     ),
-    Service(
-        # Branch and pull request are in no variable by themselves: docs/services.md.
-        "teamcity",
+    # Branch and pull request are in no variable by themselves: docs/services.md.
+    "teamcity": Service(
         when="TEAMCITY_VERSION",
         documented_at="JetBrains/teamcity-documentation: topics/predefined-build-parameters.md",
         service_number="{BUILD_NUMBER}",
@@ -497,8 +454,7 @@ SERVICES: tuple[Service, ...] = (
         service_build_url=Cell("{BUILD_URL}", "(?!.*/viewLog[.]html$)(.+)"),
         job_name="{TEAMCITY_BUILDCONF_NAME}",
     ),
-    Service(
-        "aws-codebuild",
+    "aws-codebuild": Service(
         when=("CODEBUILD_BUILD_ID", "CODEBUILD_CI"),
         documented_at="https://docs.aws.amazon.com/codebuild/latest/userguide/build-env-ref-env-vars.html",
         service_number=(
@@ -527,8 +483,7 @@ SERVICES: tuple[Service, ...] = (
         repo_name=Cell("{CODEBUILD_SOURCE_REPO_URL}", _REPO_OF_URL),
         job_name="{CODEBUILD_BATCH_BUILD_IDENTIFIER}",
     ),
-    Service(
-        "Codefresh",
+    "Codefresh": Service(
         when=("CF_BUILD_ID", "CF_BUILD_URL"),
         documented_at="https://codefresh.io/docs/docs/pipelines/variables/",
         service_number="{CF_BUILD_ID}",
@@ -543,11 +498,9 @@ SERVICES: tuple[Service, ...] = (
         repo_name="{CF_REPO_OWNER}/{CF_REPO_NAME}",
         job_name="{CF_STEP_NAME}",
     ),
-    Service(
-        "bitrise",
+    "bitrise": Service(
         when="BITRISE_IO",
-        documented_at="https://docs.bitrise.io/en/bitrise-ci/references/"
-        "available-environment-variables.html",
+        documented_at="https://docs.bitrise.io/en/bitrise-ci/references/available-environment-variables.html",
         # The workflows of a pipeline are builds, each with a number and a slug of its own.
         service_number=("{BITRISEIO_PIPELINE_ID}", "{BITRISE_BUILD_NUMBER}"),
         service_job_id="{BITRISE_BUILD_SLUG}",
@@ -562,8 +515,7 @@ SERVICES: tuple[Service, ...] = (
         repo_name="{BITRISEIO_GIT_REPOSITORY_OWNER}/{BITRISEIO_GIT_REPOSITORY_SLUG}",
         node_index="{BITRISE_IO_PARALLEL_INDEX}",
     ),
-    Service(
-        "xcode-cloud",
+    "xcode-cloud": Service(
         when=("CI_XCODE_CLOUD", "CI_XCODE_PROJECT"),
         documented_at="https://developer.apple.com/documentation/xcode/environment-variable-reference",
         service_number="{CI_BUILD_NUMBER}",
@@ -576,8 +528,7 @@ SERVICES: tuple[Service, ...] = (
         repo_name="{CI_PULL_REQUEST_TARGET_REPO}",
         job_name="{CI_WORKFLOW}",
     ),
-    Service(
-        "netlify",
+    "netlify": Service(
         when="NETLIFY",
         documented_at="https://docs.netlify.com/configure-builds/environment-variables/",
         service_number=("{BUILD_ID}", "{DEPLOY_ID}"),
@@ -587,19 +538,16 @@ SERVICES: tuple[Service, ...] = (
         service_build_url="https://app.netlify.com/sites/{SITE_NAME}/deploys/{DEPLOY_ID}",
         repo_name=Cell("{REPOSITORY_URL}", _REPO_OF_URL),
     ),
-    Service(
-        "vercel",
+    "vercel": Service(
         when="VERCEL",
-        documented_at="https://vercel.com/docs/projects/environment-variables/"
-        "system-environment-variables",
+        documented_at="https://vercel.com/docs/projects/environment-variables/system-environment-variables",
         service_number="{VERCEL_DEPLOYMENT_ID}",
         service_pull_request="{VERCEL_GIT_PULL_REQUEST_ID}",
         service_branch="{VERCEL_GIT_COMMIT_REF}",
         commit_sha="{VERCEL_GIT_COMMIT_SHA}",
         repo_name="{VERCEL_GIT_REPO_OWNER}/{VERCEL_GIT_REPO_SLUG}",
     ),
-    Service(
-        "rwx",
+    "rwx": Service(
         when="RWX",
         documented_at="coverallsapp/coverage-reporter: src/coverage_reporter/ci/rwx.cr; "
         "cake-build/cake: RwxInfo",
@@ -613,9 +561,8 @@ SERVICES: tuple[Service, ...] = (
         service_attempt="{RWX_TASK_ATTEMPT_NUMBER}",
         repo_name="{RWX_GIT_REPOSITORY_NAME}",
     ),
-    Service(
-        # One's own server: a build has no number, and nothing that its jobs share.
-        "surf",
+    # One's own server: a build has no number, and nothing that its jobs share.
+    "surf": Service(
         when="SURF_SHA1",
         documented_at="surf-build/surf: README.md",
         service_pull_request="{SURF_PR_NUM}",
@@ -624,8 +571,7 @@ SERVICES: tuple[Service, ...] = (
         repo_name="{SURF_NWO}",
         job_name="{SURF_BUILD_NAME}",
     ),
-    Service(
-        "buddy",
+    "buddy": Service(
         when="BUDDY",
         documented_at="https://buddy.works/docs/pipelines/variables/default-variables",
         # BUDDY_EXECUTION_* are the older names of BUDDY_RUN_*; an id counts within a pipeline.
@@ -648,8 +594,7 @@ SERVICES: tuple[Service, ...] = (
         service_build_url=("{BUDDY_RUN_URL}", "{BUDDY_EXECUTION_URL}"),
         repo_name="{BUDDY_REPO_SLUG}",
     ),
-    Service(
-        "codemagic",
+    "codemagic": Service(
         when="CM_BUILD_ID",
         documented_at="https://docs.codemagic.io/yaml-basic-configuration/environment-variables/",
         service_number="{CM_BUILD_ID}",
@@ -660,33 +605,25 @@ SERVICES: tuple[Service, ...] = (
         commit_sha="{CM_COMMIT}",
         repo_name="{CM_REPO_SLUG}",
     ),
-    Service(
-        "gocd",
+    "gocd": Service(
         when="GO_PIPELINE_NAME GO_PIPELINE_COUNTER",
         documented_at="https://docs.gocd.org/current/faq/dev_use_current_revision_in_build.html; "
         "gocd/gocd: ScmMaterial, GitMaterial",
         # Each pipeline counts for itself, and a repository may have several.
         service_number="{GO_PIPELINE_NAME}-{GO_PIPELINE_COUNTER}",
-        service_job_id=(
-            "{GO_PIPELINE_NAME}-{GO_PIPELINE_COUNTER}-{GO_STAGE_NAME}-{GO_STAGE_COUNTER}"
-            "-{GO_JOB_NAME}"
-        ),
+        service_job_id="{GO_PIPELINE_NAME}-{GO_PIPELINE_COUNTER}-{GO_STAGE_NAME}-{GO_STAGE_COUNTER}"
+        "-{GO_JOB_NAME}",
         # So called for a material without a name; with one the name follows.
         service_branch="{GO_MATERIAL_BRANCH}",
         commit_sha="{GO_REVISION}",
-        service_build_url=(
-            "{GO_SERVER_URL}/pipelines/{GO_PIPELINE_NAME}/{GO_PIPELINE_COUNTER}"
-            "/{GO_STAGE_NAME}/{GO_STAGE_COUNTER}"
-        ),
-        service_job_url=(
-            "{GO_SERVER_URL}/tab/build/detail/{GO_PIPELINE_NAME}/{GO_PIPELINE_COUNTER}"
-            "/{GO_STAGE_NAME}/{GO_STAGE_COUNTER}/{GO_JOB_NAME}"
-        ),
+        service_build_url="{GO_SERVER_URL}/pipelines/{GO_PIPELINE_NAME}/{GO_PIPELINE_COUNTER}"
+        "/{GO_STAGE_NAME}/{GO_STAGE_COUNTER}",
+        service_job_url="{GO_SERVER_URL}/tab/build/detail/{GO_PIPELINE_NAME}/{GO_PIPELINE_COUNTER}"
+        "/{GO_STAGE_NAME}/{GO_STAGE_COUNTER}/{GO_JOB_NAME}",
         repo_name=Cell("{GO_MATERIAL_URL}", _REPO_OF_URL),
         job_name="{GO_JOB_NAME}",
     ),
-    Service(
-        "heroku-ci",
+    "heroku-ci": Service(
         when="HEROKU_TEST_RUN_ID",
         documented_at="https://devcenter.heroku.com/articles/heroku-ci",
         service_number="{HEROKU_TEST_RUN_ID}",
@@ -695,8 +632,7 @@ SERVICES: tuple[Service, ...] = (
         commit_sha="{HEROKU_TEST_RUN_COMMIT_VERSION}",
         node_index="{CI_NODE_INDEX}",
     ),
-    Service(
-        "screwdriver",
+    "screwdriver": Service(
         when="SCREWDRIVER",
         documented_at="https://docs.screwdriver.cd/user-guide/environment-variables",
         service_number="{SD_EVENT_ID}",
@@ -711,8 +647,7 @@ SERVICES: tuple[Service, ...] = (
         repo_name="{SD_PIPELINE_NAME}",
         job_name="{SD_JOB_NAME}",
     ),
-    Service(
-        "sourcehut",
+    "sourcehut": Service(
         when="CI_NAME=sourcehut",
         documented_at="https://man.sr.ht/builds.sr.ht/, https://man.sr.ht/builds.sr.ht/manifest.md",
         # Each manifest of a push is a build by itself, with nothing in common.
@@ -720,8 +655,7 @@ SERVICES: tuple[Service, ...] = (
         service_branch="{GIT_REF}",
         service_build_url="{JOB_URL}",
     ),
-    Service(
-        "vela",
+    "vela": Service(
         when="VELA",
         documented_at="https://go-vela.github.io/docs/reference/environment/variables/",
         service_number="{VELA_BUILD_NUMBER}",
@@ -735,8 +669,7 @@ SERVICES: tuple[Service, ...] = (
         repo_name="{VELA_REPO_FULL_NAME}",
         job_name="{VELA_STEP_NAME}",
     ),
-    Service(
-        "bamboo",
+    "bamboo": Service(
         when="bamboo_buildResultKey",
         documented_at="https://confluence.atlassian.com/bamboo/bamboo-variables-289277087.html",
         # The key of the plan is a plan branch's own; each counts its builds.
@@ -754,16 +687,14 @@ SERVICES: tuple[Service, ...] = (
         repo_name=Cell("{bamboo_planRepository_repositoryUrl}", _REPO_OF_URL),
         job_name="{bamboo_shortJobName}",
     ),
-    Service(
-        "cloudflare-workers",
+    "cloudflare-workers": Service(
         when="WORKERS_CI",
         documented_at="https://developers.cloudflare.com/workers/ci-cd/builds/configuration/",
         service_number="{WORKERS_CI_BUILD_UUID}",
         service_branch="{WORKERS_CI_BRANCH}",
         commit_sha="{WORKERS_CI_COMMIT_SHA}",
     ),
-    Service(
-        "google-cloud-build",
+    "google-cloud-build": Service(
         # The environment has only the substitutions that the user maps.
         when=(
             "BUILDER_OUTPUT",
@@ -777,12 +708,10 @@ SERVICES: tuple[Service, ...] = (
         target_branch="{_BASE_BRANCH}",
         tag="{TAG_NAME}",
         commit_sha=("{COMMIT_SHA}", "{REVISION_ID}"),
-        service_build_url=(
-            "https://console.cloud.google.com/cloud-build/builds;region={LOCATION}/{BUILD_ID}"
-            "?project={PROJECT_ID}"
-        ),
+        service_build_url="https://console.cloud.google.com/cloud-build/builds;region={LOCATION}/{BUILD_ID}"
+        "?project={PROJECT_ID}",
         repo_name="{REPO_FULL_NAME}",
         job_name="{TRIGGER_NAME}",
     ),
-    GENERIC,
-)
+    "{CI_NAME}": GENERIC,
+}

@@ -14,7 +14,6 @@ from ..git import COMMIT_DETAILS, Commit, Git, Repository, changed_between, pare
 from ..text import commit_id, message_of, shorten_list
 
 _OWN_COMMITS = 20  # how many commits of the job itself may be on top of the CI service's
-_SERVICES = {service.name for service in SERVICES}
 _REMOTE = "refs/remotes/origin"
 # https://git-scm.com/docs/git-reflog; `git stash` resets to HEAD, and keeps what was committed
 _CHECKED_OUT = re.compile(r"checkout:|clone:|initial pull|reset: (?!.* HEAD$)|.*Fast-forward$")
@@ -99,7 +98,7 @@ def _as_named(
     if base is None:
         # A scripted pipeline of Jenkins has no GIT_COMMIT.
         return _head_of_merge(repository, head, build) if build.head_ref else head
-    is_final = chosen or build.is_workflow_run or build.service_name not in _SERVICES
+    is_final = chosen or build.is_workflow_run or build.service_name not in SERVICES
     if head.startswith(base):
         base = head
     elif not is_final:

@@ -44,10 +44,10 @@ def templates(cells: tuple[Cell, ...]) -> str:
     return ", else ".join(f"`{cell.template}`" for cell in cells)
 
 
-def service_row(service: Service) -> str:
+def service_row(name: str, service: Service) -> str:
     """Return a CI service as a row of its table."""
     cells = (
-        f"`{service.name}`",
+        f"`{name}`",
         templates(service.cells("service_number")),
         templates(service.cells("service_job_id")),
         service.documented_at,
@@ -57,7 +57,7 @@ def service_row(service: Service) -> str:
 
 TABLES = {
     "settings.md": {name: setting_row(option) for name, option in OPTIONS.items()},
-    "services.md": {service.name: service_row(service) for service in SERVICES},
+    "services.md": {name: service_row(name, service) for name, service in SERVICES.items()},
 }
 """Page in ``docs`` -> name -> row."""
 
