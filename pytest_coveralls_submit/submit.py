@@ -15,7 +15,6 @@ from .delivery import answers, sender
 from .delivery.build_result import wait_for_build
 from .delivery.sender import Answer, Call, Policy
 from .errors import CoverallsError, MeasurementError
-from .git import Commit
 from .job import document, outbox
 from .job.document import Job, file_totals, tested_commit, to_json
 from .outcome import BuildResult, Built, Failed, Findings, Interrupted, NotSent, Outcome, Sent
@@ -196,7 +195,7 @@ def _set_gitlab_status(job: Job, context: RunContext, percent: float, url: str |
         return "no status on GitLab: the commit is unknown"
     flag = job.get("flag_name")
     name = f"coveralls/{flag}" if flag else "coveralls"
-    status = gitlab.Status(Commit(**head), percent, url, job.get("service_branch"), name)
+    status = gitlab.Status(head, percent, url, job.get("service_branch"), name)
     with _without_risk() as problems:
         ask = gitlab.client(context.env, context.secrets)
         return gitlab.announce(context.env, token, ask, status)

@@ -14,39 +14,39 @@ from urllib.parse import quote, urlencode
 
 from ..delivery.sender import Answer, Call, Policy, send
 from ..errors import GitLabError
-from ..git import COMMIT_DETAILS, Commit
+from ..git import COMMIT_DETAILS
 from ..secret import Secret, redact
-from ..text import commit_id, escaped, is_loopback, json_object
+from ..text import escaped, is_loopback, json_object
 
 Ask: TypeAlias = Callable[[Call, bytes], Answer]  # makes a request with a body, once
 
 PER_PAGE = 20  # GitLab's own default; a page of 100 commits seldom fits into 64 KiB
-_SHOWN = 200  # characters shown of an error of GitLab
 # gitlabhq/gitlab-ci: lib/ci/api/api.rb is mounted at the first, older documentation has the other.
 _OLDER_PATHS = ("/ci/api/v1/commits", "/ci/commits")
 _ADDRESS = re.compile(
     r"(?P<scheme>https?)://(?:\[(?P<ip>[0-9a-f:.]+)\]|(?P<name>[\w.-]+))(?::[0-9]+)?(?:/[^\s?#@]*)?"
 )
 _NAME = "COVERALLS_GITLAB_TOKEN"
+_UNREACHABLE = "check that GitLab can be reached from here"
 _ADVICE = {
     # gitlabhq/gitlabhq: doc/ci/jobs/ci_job_token.md,
     # app/services/ci/create_commit_status_service.rb
-    400: "the commit may have this status already, or a value is not accepted",
     401: f"{_NAME} has to be a token with the api scope that has not expired, not a job token",
     403: f"{_NAME} needs the api scope and the role Developer, or more for a protected branch",
     404: f"project (CI_PROJECT_ID), commit or pipeline do not exist, or {_NAME} cannot see them",
+    None: _UNREACHABLE,
 }
 _OLDER_ADVICE = {  # gitlabhq/gitlab-ci: doc/api/README.md, lib/api/helpers.rb
     403: f"{_NAME} has to be the project's CI token, for the project of CI_PROJECT_ID",
     404: "there is no project with the id in CI_PROJECT_ID, or GitLab has no CI API of this form",
+    None: _UNREACHABLE,
 }
 
 
 def client(env: Mapping[str, str], secrets: Iterable[Secret]) -> Ask:
     """Return a function that makes a request, within 5 seconds."""
     policy = Policy(connect_timeout=5.0, read_timeout=5.0, deadline=5.0)
-    job_token = env.get("CI_JOB_TOKEN")
-    hidden = (*secrets, *([Secret(job_token)] if job_token else []))
+    hidden = [*secrets, Secret(env.get("CI_JOB_TOKEN", ""))]
 
     def ask(call: Call, body: bytes) -> Answer:
         return send(call, [body], policy, env=env, say=lambda _: None, secrets=hidden)
@@ -57,7 +57,7 @@ def client(env: Mapping[str, str], secrets: Iterable[Secret]) -> Ask:
 class Status(NamedTuple):
     """Hold what GitLab shall know of a tested commit."""
 
-    head: Commit
+    head: Mapping[str, str]  # the job's: id, author, committer, message
     coverage: float  # percent
     url: str | None
     ref: str | None  # branch or tag
@@ -71,7 +71,7 @@ class _Api:
     ask: Ask
     base: str
     token: Secret
-    advice: Mapping[int, str]
+    advice: Mapping[int | None, str]
 
     def read(self, answer: Answer, shape: type, purpose: str) -> Any:
         """Return the JSON of an answer, or raise GitLabError."""
@@ -79,52 +79,47 @@ class _Api:
             document = json.loads(answer.text)
         except (ValueError, RecursionError):
             document = None
-        is_accepted = answer.status is not None and 200 <= answer.status < 300  # noqa: PLR2004
-        if is_accepted and isinstance(document, shape):
-            return document
-        problem = "the answer is not the documented JSON; check that the address is GitLab's"
-        if not is_accepted:
+        if answer.status not in range(200, 300):
             problem = self._refusal(answer, document if isinstance(document, dict) else {})
+        elif isinstance(document, shape):
+            return document
+        else:
+            problem = "the answer is not the documented JSON; check that the address is GitLab's"
         raise GitLabError(redact(f"GitLab did not {purpose}: {problem}", [self.token]))
 
     def _refusal(self, answer: Answer, error: Mapping[str, Any]) -> str:
         message = error.get("message") or error.get("error") or ""
         message = redact(message if isinstance(message, str) else json.dumps(message), [self.token])
         problem = answer.problem
-        if message and message not in problem:
-            problem += f" ({escaped(message[:_SHOWN])})"
-        if answer.status is None:
-            return f"{problem}; check that GitLab can be reached from here"
+        if message not in problem:
+            problem += f" ({escaped(message[:200])})"
         advice = self.advice.get(answer.status)
         return f"{problem}; {advice}" if advice else problem
 
 
-def fill(build_sha: str, env: Mapping[str, str], ask: Ask) -> Commit | None:
-    """Return a commit as GitLab knows it, if it answers."""
-    sha = commit_id(build_sha)
+def commit_details(sha: str, env: Mapping[str, str], ask: Ask) -> dict[str, str]:
+    """Return author, committer and message that GitLab knows."""
     # gitlabhq/gitlabhq: doc/ci/variables/predefined_variables.md
     variables = ("CI_API_V4_URL", "CI_PROJECT_ID", "CI_JOB_TOKEN")
     base, project, token = (env.get(name, "").strip() for name in variables)
-    if not (sha and base and project and token):
-        return None
+    if not (base and project and token):
+        return {}
     # https://docs.gitlab.com/ci/jobs/ci_job_token/: a job token can read one commit
     url = f"{_project(base, project)}/repository/commits/{sha}"
     try:
         _check_address(base, "CI_API_V4_URL")
         answer = ask(Call(method="GET", url=url, form="none", headers={"JOB-TOKEN": token}), b"")
     except (GitLabError, OSError):
-        return None
+        return {}
     document = json_object(answer.text) or {}
-    known = commit_id(_text(document.get("id")))
-    if known is None or not known.startswith(sha):
-        return None
-    return Commit(id=known, **{name: _text(document.get(name)) for name in COMMIT_DETAILS})
+    if not _text(document.get("id")).startswith(sha):
+        return {}
+    return {name: text for name in COMMIT_DETAILS if (text := _text(document.get(name)))}
 
 
-def _text(value: object) -> str | None:
+def _text(value: object) -> str:
     # JSON can hold half a character.
-    text = value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
-    return text.strip() or None
+    return value.encode("utf-8", "replace").decode().strip() if isinstance(value, str) else ""
 
 
 def announce(env: Mapping[str, str], token: Secret, ask: Ask, status: Status) -> str:
@@ -149,7 +144,14 @@ def announce(env: Mapping[str, str], token: Secret, ask: Ask, status: Status) ->
     return _announce_commit(_Api(ask, older, token, _OLDER_ADVICE), project, status, env)
 
 
-# --- v4, https://docs.gitlab.com/api/commits/ ----------------------------------------------------
+def _check_address(address: str, variable: str) -> None:
+    """Raise GitLabError unless a token is safe on its way."""
+    parts = _ADDRESS.fullmatch(address)
+    if not parts or (parts["scheme"] == "http" and not is_loopback(parts["ip"] or parts["name"])):
+        raise GitLabError(
+            f"{variable} cannot be used: it has to be an https address without user, query and "
+            "fragment, so that nobody else can read the token"
+        )
 
 
 def _project(base: str, project: str) -> str:
@@ -158,7 +160,8 @@ def _project(base: str, project: str) -> str:
 
 
 def _set_status(api: _Api, project: str, status: Status, env: Mapping[str, str]) -> str:
-    sha = status.head.id
+    # https://docs.gitlab.com/api/commits/
+    sha = status.head["id"]
     number, commit = (env.get(name, "").strip() for name in ("CI_PIPELINE_ID", "CI_COMMIT_SHA"))
     # A pipeline of merged results runs on another commit.
     is_found = commit == sha and re.fullmatch("[0-9]{1,18}", number)
@@ -175,14 +178,9 @@ def _set_status(api: _Api, project: str, status: Status, env: Mapping[str, str])
     body = json.dumps({name: value for name, value in values.items() if value is not None})
     url = f"{_project(api.base, project)}/statuses/{sha}"
     headers = {"PRIVATE-TOKEN": api.token.reveal()}
-    call = Call(method="POST", url=url, form="json", headers=headers)
-    api.read(api.ask(call, body.encode()), dict, "set the commit's status")
+    answer = api.ask(Call(method="POST", url=url, form="json", headers=headers), body.encode())
+    api.read(answer, dict, "set the commit's status")
     return f"GitLab: commit {sha[:8]} has the status {status.name}, {status.coverage:.2f}% covered"
-
-
-# --- the older CI API, gitlabhq/gitlabhq: doc/ci/api/commits.md ----------------------------------
-# It wants the token among the parameters. In a GET request these are in the URL: no other place
-# for them is documented.
 
 
 def _announce_commit(api: _Api, project: str, status: Status, env: Mapping[str, str]) -> str:
@@ -191,7 +189,9 @@ def _announce_commit(api: _Api, project: str, status: Status, env: Mapping[str, 
     Several releases would start the builds of a known one again
     (gitlab-ci: app/services/create_commit_service.rb), so it is looked for first.
     """
-    push, sha = _push_event(env, status), status.head.id
+    push, sha = _push_event(env, status), status.head["id"]
+    # It wants the token among the parameters, of a GET request too: gitlabhq/gitlabhq:
+    # doc/ci/api/commits.md
     parameters = {"project_id": project, "project_token": api.token.reveal()}
     for page in range(1, 1000 // PER_PAGE + 2):
         query = urlencode({**parameters, "page": page, "per_page": PER_PAGE})
@@ -229,22 +229,12 @@ def _push_event(env: Mapping[str, str], status: Status) -> dict[str, Any]:
     if status.ref is None:
         raise GitLabError("the branch of the commit is unknown; set CI_BUILD_REF_NAME")
     kind = "tags" if env.get("CI_BUILD_TAG", "").strip() else "heads"
-    author = {"name": head.author_name, "email": head.author_email}
+    author = {"name": head.get("author_name"), "email": head.get("author_email")}
     return {
         # Must be there; zeros mean a new branch (gitlabhq/gitlab-ci: app/models/commit.rb).
         "before": env.get("CI_BUILD_BEFORE_SHA", "").strip() or "0" * 40,
-        "after": head.id,
+        "after": head["id"],
         "ref": f"refs/{kind}/{status.ref}",
-        "commits": [{"id": head.id, "message": head.message, "author": author}],
+        "commits": [{"id": head["id"], "message": head.get("message"), "author": author}],
         "total_commits_count": 1,
     }
-
-
-def _check_address(address: str, variable: str) -> None:
-    """Raise GitLabError unless a token is safe on its way."""
-    parts = _ADDRESS.fullmatch(address)
-    if not parts or (parts["scheme"] == "http" and not is_loopback(parts["ip"] or parts["name"])):
-        raise GitLabError(
-            f"{variable} cannot be used: it has to be an https address without user, query and "
-            "fragment, so that nobody else can read the token"
-        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 from ..ci import gitlab
@@ -122,6 +122,6 @@ def _identity(context: RunContext) -> dict[str, Any]:
     head = identity.get("git", {}).get("head", {})
     if context.build.service_name != "gitlab-ci" or not head or head.keys() >= {*COMMIT_DETAILS}:
         return identity
-    found = gitlab.fill(head["id"], context.env, gitlab.client(context.env, context.secrets))
-    known = {name: value for name, value in asdict(found).items() if value} if found else {}
+    ask = gitlab.client(context.env, context.secrets)
+    known = gitlab.commit_details(head["id"], context.env, ask)
     return {**identity, "git": {**identity["git"], "head": known | head}}
