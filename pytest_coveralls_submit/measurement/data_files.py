@@ -8,7 +8,6 @@ from __future__ import annotations
 import glob
 import ntpath
 import os
-import shutil
 import sys
 import tempfile
 import warnings
@@ -32,7 +31,6 @@ from .measure import Measurement, measure
 if TYPE_CHECKING:
     from coverage import Coverage, CoverageData
 
-_SQLITE = b"SQLite format 3\0"  # https://www.sqlite.org/fileformat.html
 _SQLITE_OWN = ("-journal", "-wal", "-shm")  # ends of the files beside a database
 _FIX = (
     "name both places in [paths] of coverage's configuration, or measure with "
@@ -66,8 +64,7 @@ def measure_data_files(
     with warnings.catch_warnings(), scratch as folder:
         warnings.simplefilter("ignore")
         cov, data_file = _configured(config_file, start)
-        files = _data_files(arguments, start / data_file)
-        _combine(cov, files, Path(folder), start)
+        _combine(cov, _data_files(arguments, start / data_file), Path(folder), start)
         combined = cov.get_data()
         elsewhere = _find_elsewhere(combined.measured_files(), start, top, frozenset(names))
         found = {
@@ -95,47 +92,43 @@ def _configured(config_file: Path | bool, start: Path) -> tuple[Coverage, str]:
         if cov.get_option("run:plugins") and str(start) not in sys.path:
             sys.path.append(str(start))
         cov.get_data()  # it loads plugins now
-    except Exception as error:  # noqa: BLE001  plugins may raise anything
+    except (coverage.CoverageException, ImportError) as error:
         raise MeasurementError(f"coverage cannot be configured: {message_of(error)}") from None
     return cov, name
 
 
-# -- which files -------------------------------------------------------------------------------
-
-
-def _data_files(arguments: Sequence[Path], configured: Path) -> list[Path]:
+def _data_files(arguments: Sequence[Path], configured: Path) -> Iterable[Path]:
     """List the data files of the arguments, else the configured ones."""
+    name = configured.name
     if not arguments:
-        single = [configured] if os.path.isfile(configured) else []  # noqa: PTH113  see below
-        files = single or _parallel(configured.parent, configured.name)
+        files = [configured] if configured.is_file() else _parallel(configured.parent, name)
         if not files:
             raise MeasurementError(
-                f"no coverage data: neither {configured} nor {configured.name}.* beside it "
-                "exists; measure first, or name data files or their folder"
+                f"no coverage data: neither {configured} nor {name}.* beside it exists; "
+                "measure first, or name data files or their folder"
             )
         return files
-    files = []
+    found: dict[Path, None] = {}
     for path in arguments:
         if not os.path.exists(path):  # noqa: PTH110  Path's raises where access is denied
             raise MeasurementError(f"no coverage data: {path} does not exist or is not accessible")
-        some = _in_folder(path, configured.name) if path.is_dir() else [path]
-        if not some:
+        files = _in_folder(path, name) if path.is_dir() else [path]
+        if not files:
             raise MeasurementError(
-                f"no coverage data in {path}: no {configured.name} or {configured.name}.* there "
-                "or one level down; actions/upload-artifact leaves them out unless it is told "
+                f"no coverage data in {path}: no {name} or {name}.* there or one level down; "
+                "actions/upload-artifact leaves them out unless it is told "
                 "`include-hidden-files: true`"
             )
-        files += some
-    return list(dict.fromkeys(files))
+        found.update(dict.fromkeys(files))
+    return found
 
 
 def _in_folder(folder: Path, name: str) -> list[Path]:
     """List the data files of a folder and one level down."""
     files = []
     for place in [folder, *sorted(path for path in folder.glob("*") if path.is_dir())]:
-        single = place / name
         # Like `coverage combine`, prefer parallel data files to a combined one.
-        files += _parallel(place, name) or ([single] if single.is_file() else [])
+        files += _parallel(place, name) or list(filter(Path.is_file, [place / name]))
     return files
 
 
@@ -144,10 +137,7 @@ def _parallel(folder: Path, name: str) -> list[Path]:
     return [path for path in paths if path.is_file() and not path.name.endswith(_SQLITE_OWN)]
 
 
-# -- combined in memory ------------------------------------------------------------------------
-
-
-def _combine(cov: Coverage, files: Sequence[Path], folder: Path, start: Path) -> None:
+def _combine(cov: Coverage, files: Iterable[Path], folder: Path, start: Path) -> None:
     import coverage
 
     copies: list[str] = []
@@ -156,11 +146,9 @@ def _combine(cov: Coverage, files: Sequence[Path], folder: Path, start: Path) ->
         copy = folder / f"{number}.db"
         stored = _opened(file, copy)
         measured = stored.measured_files()
-        if not measured:
-            continue
-        kinds.setdefault(stored.has_arcs(), file)
-        paths = _resolve(measured, cov, start / file.parent, start)
-        if paths:
+        if measured:
+            kinds.setdefault(stored.has_arcs(), file)
+        if paths := _resolve(measured, cov, start / file.parent, start):
             copy = folder / f"{number}-renamed.db"
             _add(coverage.CoverageData(str(copy)), stored, paths)
         copies.append(str(copy))
@@ -170,8 +158,7 @@ def _combine(cov: Coverage, files: Sequence[Path], folder: Path, start: Path) ->
             "be combined: set `[run] branch` alike for all runs"
         )
     try:
-        if copies:
-            cov.combine(copies, keep=True)
+        cov.combine(copies, keep=True)
     except (coverage.CoverageException, OSError) as error:
         raise MeasurementError(f"the data cannot be combined: {message_of(error)}") from None
 
@@ -181,10 +168,10 @@ def _opened(file: Path, copy: Path) -> CoverageData:
     import coverage
 
     try:
-        with file.open("rb") as opened:
-            if opened.read(len(_SQLITE)) != _SQLITE:
-                raise MeasurementError(f"{file} is not a coverage data file")
-        shutil.copyfile(file, copy)
+        content = file.read_bytes()
+        if not content.startswith(b"SQLite format 3\0"):  # https://www.sqlite.org/fileformat.html
+            raise MeasurementError(f"{file} is not a coverage data file")
+        copy.write_bytes(content)
         stored = coverage.CoverageData(str(copy))
         stored.read()
     except OSError as error:
@@ -219,25 +206,27 @@ def _as_measured(path: str, cov: Coverage, start: Path) -> str:
     return path.removeprefix(os.path.join(os.path.realpath(start), ""))  # noqa: PTH118
 
 
-# -- files that were measured elsewhere --------------------------------------------------------
-
-
 def _find_elsewhere(
     measured: Iterable[str], start: Path, top: Path, names: frozenset[str]
 ) -> dict[str, str]:
-    """Return the name of each path from another machine; empty if none or several may be it."""
+    """Return the name of each path of another machine; empty if not exactly one may be it."""
     gone = [
         path
         for path in sorted(measured)
-        if not os.path.exists(start / path) and not _was_removed(path, top)  # noqa: PTH110
+        if not os.path.exists(start / path)  # noqa: PTH110
+        # Not removed from this checkout, but perhaps from an environment in it.
+        and (installed_name(Path(path).as_posix()) or not Path(path).is_relative_to(top))
     ]
     packages = {ntpath.dirname(path) for path in gone if ntpath.basename(path) == "__init__.py"}
     by_end = group_by_end(names if gone else ())
     found = {}
     for path in gone:
-        alike = _sharing_package(path, by_end)
-        if not alike and ntpath.dirname(path) not in packages:
-            file = ntpath.basename(path)
+        folder, file = ntpath.split(path)
+        end = path.replace("\\", "/")
+        lengths = {name: common_end(end, name) for name in by_end.get(ending(end, 2), ())}
+        longest = max(lengths.values(), default=0)
+        alike = [name for name, length in lengths.items() if length == longest > 1]
+        if not alike and folder not in packages:
             alike = [
                 name
                 for name in by_end.get(file, ())
@@ -245,20 +234,6 @@ def _find_elsewhere(
             ]
         found[path] = alike[0] if len(alike) == 1 else ""
     return found
-
-
-def _was_removed(path: str, top: Path) -> bool:
-    """Tell whether a file was removed from this checkout, not from an environment in it."""
-    place = Path(path)
-    return place.is_relative_to(top) and not installed_name(place.as_posix())
-
-
-def _sharing_package(path: str, by_end: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return the names with the longest common end, two components or more."""
-    path = path.replace("\\", "/")
-    lengths = {name: common_end(path, name) for name in by_end.get(ending(path, 2), ())}
-    longest = max(lengths.values(), default=0)
-    return [name for name, length in lengths.items() if length == longest > 1]
 
 
 def _without_unknown(
