@@ -18,13 +18,10 @@ from json import loads
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..text import one_line
-from .recorder import FileCoverage, Recorder, is_reported, number_branches
+from .recorder import FileCoverage, Recorder, noting_failure, number_branches
 
 if TYPE_CHECKING:
     from coverage import Coverage
-
-_PARTS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,25 +53,19 @@ def measure(cov: Coverage, *, start: Path, recorder: Recorder | None = None) -> 
     """
     if recorder is None or recorder.cov is not cov:
         recorder = Recorder(cov)
+    files, failed = recorder.files, recorder.failed
     details: tuple[str, ...] = ()
     with recorder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # they came before, or are printed otherwise
-        measured = cov.get_data().measured_files()
-        if not measured:
-            return Measurement((), {})
         _analyse_rest(recorder)
-        files, failed, trouble = recorder.files, recorder.failed, recorder.trouble
-        if trouble is None and not files:
-            trouble = "its reports work differently"
-        if trouble is not None:
-            files, failed = _from_json(cov, measured)
+        if recorder.trouble or not files:
+            files, failed = _from_json(cov)
             if files:
-                slow = "coverage's analyses could not be recorded"
-                details = (f"{slow} ({trouble}): it took longer",)
-    folder = str(start)
+                reason = recorder.trouble or "its reports work differently"
+                details = (f"coverage's analyses could not be recorded ({reason}): it took longer",)
     absolute = [
         # os.path, because a Path for each of thousands costs ten times as much
-        replace(file, path=os.path.join(folder, file.path))  # noqa: PTH118
+        replace(file, path=os.path.join(start, file.path))  # noqa: PTH118
         for file in files.values()
     ]
     absolute.sort(key=lambda file: file.path)
@@ -87,8 +78,8 @@ def _analyse_rest(recorder: Recorder) -> None:
         # Only a report maps paths ([paths] of the configuration); this one has no files.
         _report(recorder.cov, None, include="/")
     rest = sorted(_not_analysed(recorder))
-    # In parts, because a report keeps its large analyses until it ends.
-    for part in filter(None, (rest[start::_PARTS] for start in range(_PARTS))):
+    # In four parts, because a report keeps its large analyses until it ends.
+    for part in filter(None, (rest[start::4] for start in range(4))):
         if recorder.trouble is None:
             _report(recorder.cov, part)
 
@@ -107,9 +98,7 @@ def _report(cov: Coverage, morfs: list[str] | None, include: str | None = None) 
         )
 
 
-def _from_json(
-    cov: Coverage, measured: Iterable[str]
-) -> tuple[dict[str, FileCoverage], dict[str, str]]:
+def _from_json(cov: Coverage) -> tuple[dict[str, FileCoverage], dict[str, str]]:
     """Build files and failures from the public JSON report."""
     failed: dict[str, str] = {}
     report: dict[str, Any] = {}
@@ -119,13 +108,10 @@ def _from_json(
             cov.json_report(outfile=str(outfile), ignore_errors=True)
             report = loads(outfile.read_text("utf-8"))["files"]
     reported = {os.path.realpath(name) for name in report}
-    for path in sorted(cov.get_data().measured_files() or measured):
+    for path in sorted(cov.get_data().measured_files()):
         if os.path.realpath(path) not in reported:
-            try:
+            with contextlib.suppress(Exception), noting_failure(path, failed):
                 cov.analysis2(path)  # an omitted file raises nothing
-            except Exception as error:  # noqa: BLE001  plugins may raise anything
-                if is_reported(path, error):
-                    failed[path] = one_line(error)
     return {name: _from_report(cov, name, file) for name, file in report.items()}, failed
 
 

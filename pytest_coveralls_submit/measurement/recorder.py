@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from array import array
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -48,29 +48,29 @@ class Recorder(contextlib.AbstractContextManager["Recorder"]):
         getattr(self.cov, "__dict__", {}).pop("_analyze", None)
 
     def _record(self, morf: Any, *args: Any, **kwargs: Any) -> Any:
-        try:
+        with noting_failure(str(morf), self.failed):
             analysis = self._analyze(morf, *args, **kwargs)
-        except Exception as error:
-            if is_reported(str(morf), error):
-                self.failed[str(morf)] = one_line(error)
-            raise
         try:
             # pytest-cov 7.1 makes a report for the total before those that were asked for.
             if analysis.filename not in self.files:
                 self.files[analysis.filename] = _from_analysis(analysis)
-        except Exception as error:  # noqa: BLE001  coverage's own report must not notice
-            self.trouble = one_line(error)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            self.trouble = one_line(error)  # coverage's own report must not notice
         return analysis
 
 
-def is_reported(path: str, error: Exception) -> bool:
-    """Tell whether coverage would mention an error.
-
-    It does not where neither a file's name nor its content is Python's.
-    """
-    extension = os.path.splitext(path)[1]  # noqa: PTH122  a name, perhaps of no file
-    is_python = not extension or extension.startswith(".py")
-    return is_python or type(error).__name__ != "NotPython"
+@contextlib.contextmanager
+def noting_failure(path: str, failed: dict[str, str]) -> Iterator[None]:
+    """Note an error that coverage would mention, and raise it."""
+    try:
+        yield
+    except Exception as error:  # plugins may raise anything
+        # coverage is silent if neither the name nor the content of a file is Python's.
+        extension = os.path.splitext(path)[1]  # noqa: PTH122  a name, perhaps of no file
+        is_python = not extension or extension.startswith(".py")
+        if is_python or type(error).__name__ != "NotPython":
+            failed[path] = one_line(error)
+        raise
 
 
 def _from_analysis(analysis: Any) -> FileCoverage:
