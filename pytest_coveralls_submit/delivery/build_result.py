@@ -20,6 +20,7 @@ from .sender import Answer, Call, Policy, send
 
 LONGEST_PAUSE = 15.0  # seconds
 QUESTION_TIMEOUT = 10.0
+OK, FINAL = 200, {*range(300, 500)} - {408, 429}
 PAGE = re.compile(r"/(builds|jobs)/([0-9]{1,20})/?$")
 
 
@@ -44,29 +45,35 @@ def wait_for_build(
     page = PAGE.search(urlsplit(url or "").path)
     if url is None or page is None:
         return BuildResult(url=url or host, percent=None, problem="the server named no build")
-    ask = partial(_ask, env=env, policy=policy)
-    build, problem = _poll(f"{host}/{page[1]}/{page[2]}.json", seconds, ask)
+
+    def ask(path: str, left: float) -> Answer:
+        call = Call(method="GET", url=f"{host}/{path}.json", form="none")
+        # The last question may take a second longer than the time.
+        patience = replace(policy, retries=0, deadline=max(1.0, min(QUESTION_TIMEOUT, left)))
+        return send(call, [], patience, env=env, say=lambda _: None)
+
+    build, problem = _poll(partial(ask, f"{page[1]}/{page[2]}"), seconds)
     percent = _percent(build)
     if percent is not None and page[1] == "jobs" and commit_id(commit):
-        build = _build(ask(f"{host}/builds/{commit_id(commit)}.json", QUESTION_TIMEOUT))
+        build = json_object(ask(f"builds/{commit_id(commit)}", QUESTION_TIMEOUT).text) or {}
         if _percent(build) != percent:  # the commit may have other builds
             build = {}
     change = _in_range(build.get("coverage_change"), -100, 100)
     return BuildResult(url=url, percent=percent, change=change, problem=problem)
 
 
-def _poll(
-    page: str, seconds: float, ask: Callable[[str, float], Answer]
-) -> tuple[dict[str, Any], str]:
+def _poll(ask: Callable[[float], Answer], seconds: float) -> tuple[dict[str, Any], str]:
     """Return a build with a percentage, or the problem."""
     waited, pause = 0.0, 1.0
     while True:
-        answer = ask(page, seconds - waited)
-        if shown := _shown_instead(answer):
-            return {}, f"private builds can only be viewed when logged in (the server sent {shown})"
-        build = _build(answer)
-        if _percent(build) is not None:
+        answer = ask(seconds - waited)
+        build = json_object(answer.text)
+        if build and _percent(build) is not None:
             return build, ""
+        is_page = answer.status == OK and build is None and not answer.ambiguous
+        if is_page or answer.status in FINAL:
+            shown = "a page" if is_page else answer.status
+            return {}, f"private builds can only be viewed when logged in (the server sent {shown})"
         waited += answer.seconds
         if waited >= seconds:
             return {}, "still processing"
@@ -74,25 +81,6 @@ def _poll(
         sleep(pause)
         waited += pause
         pause *= 2
-
-
-def _ask(url: str, seconds: float, *, env: Mapping[str, str], policy: Policy) -> Answer:
-    call = Call(method="GET", url=url, form="none")
-    # The last question may take a second longer than the time.
-    deadline = max(1.0, min(QUESTION_TIMEOUT, seconds))
-    policy = replace(policy, retries=0, deadline=deadline)
-    return send(call, [], policy, env=env, say=lambda _: None)
-
-
-def _build(answer: Answer) -> dict[str, Any]:
-    return (json_object(answer.text) if answer.status == 200 else None) or {}  # noqa: PLR2004
-
-
-def _shown_instead(answer: Answer) -> str:
-    is_page = answer.status == 200 and json_object(answer.text) is None  # noqa: PLR2004
-    if is_page and not answer.ambiguous:
-        return "a page"
-    return str(answer.status) if answer.status in {*range(300, 500)} - {408, 429} else ""
 
 
 def _percent(build: dict[str, Any]) -> float | None:
