@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from json import dumps, loads
@@ -120,12 +121,10 @@ def _messages(blocks: Iterable[bytes]) -> Iterator[tuple[str, Any]]:
     for block in blocks:
         *lines, rest = (rest + block).split(b"\n")
         for line in lines:
-            try:
+            with suppress(ValueError, AttributeError):  # printed by others
                 [(kind, value)] = loads(line).items()
-            except (ValueError, AttributeError):
-                continue
-            if kind in {"answer", "say", "error"}:
-                yield kind, value
+                if kind in {"answer", "say", "error"}:
+                    yield kind, value
 
 
 def _no_result(deadline: float) -> Answer:
@@ -156,20 +155,16 @@ def serve(deadline: float) -> None:
         finally:
             os._exit(0)
 
+    # Its reason is all that the parent can show.
+    sys.excepthook = lambda _, error, __: write("error", one_line(error))
     timer = Timer(deadline + LAST_ANSWER_AFTER, give_up)
     timer.daemon = True
     timer.start()
-    first_line = sys.stdin.buffer.readline()
-    if not first_line:  # the parent was killed
-        return
-    try:
-        asked = loads(first_line)
-        body = sys.stdin.buffer.read()
-        from .transport import deliver
+    asked = loads(sys.stdin.buffer.readline())
+    body = sys.stdin.buffer.read()
+    from .transport import deliver
 
-        policy = Policy(**asked["policy"])
-        policy = replace(policy, deadline=policy.deadline - (monotonic() - started))
-        answer = deliver(Call(**asked["call"]), body, policy, lambda text: write("say", text))
-        write("answer", asdict(answer))
-    except Exception as error:  # noqa: BLE001  its reason is all that the parent can show
-        write("error", one_line(error))
+    policy = Policy(**asked["policy"])
+    policy = replace(policy, deadline=policy.deadline - (monotonic() - started))
+    answer = deliver(Call(**asked["call"]), body, policy, lambda text: write("say", text))
+    write("answer", asdict(answer))
