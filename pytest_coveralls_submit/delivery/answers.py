@@ -102,6 +102,7 @@ class _Refusal:
     facts: RunFacts
     message: str
     is_object: bool
+    status: int  # 422 for a success that is a refusal, 0 without an answer
 
     @property
     def server(self) -> str:
@@ -117,29 +118,21 @@ class _Refusal:
         return f"the token from {self.facts.token_source}"
 
     def has(self, *statuses: int) -> bool:
-        """Tell whether the status is among these; 0 is no answer."""
-        status = self.answer.status or 0
-        if status in SUCCESS and self.is_object:  # and yet a refusal
-            status = 422
-        return status in statuses
+        return self.status in statuses
 
-    def refuses(self, pattern: str) -> bool:
-        """Tell whether the words of a 4xx match."""
+    def says(self, pattern: str) -> bool:
+        """Match the words of a 4xx, or the reason for no answer."""
         words = self.message or self.answer.problem
-        return self.has(*range(400, 500)) and bool(re.search(pattern, words))
-
-    def failed(self, pattern: str) -> bool:
-        """Tell whether the reason for no answer matches."""
-        return self.has(0) and bool(re.search(pattern, self.answer.problem))
+        return self.has(0, *range(400, 500)) and bool(re.search(pattern, words))
 
 
 def _job_rules(it: _Refusal) -> Iterator[Advice]:
     # Each rule that matches yields its name and the advice; the first counts.
     yield from _repository_rules(it)
-    if it.refuses(NOT_ON_TRAVIS):
+    if it.says(NOT_ON_TRAVIS):
         name = "COVERALLS_SERVICE_NAME: travis-pro"
         yield "unknown-to-travis", f"Travis did not return this job; if it is private, set {name}"
-    if it.refuses("already closed"):
+    if it.says("already closed"):
         number = it.facts.service_number
         build = f"build {number}" if number else "a build without a number"
         yield (
@@ -147,10 +140,10 @@ def _job_rules(it: _Refusal) -> Iterator[Advice]:
             f"{build} takes no more jobs: give each job of a matrix parallel = true,",
             "run `finish` after the last of them, and give a build that is run again a new number",
         )
-    if it.refuses("must be unique"):
+    if it.says("must be unique"):
         advice = "copy it again, or start a new build, not a restart"
         yield "already-sent", f"this job was sent before, and {it.token} is wrong: {advice}"
-    if it.refuses("(?i)failed to parse"):
+    if it.says("(?i)failed to parse"):
         other = "it may not be a Coveralls server, or it needs include_source = true"
         advice = "send it again later" if it.is_public else other
         yield "not-parsed", f"{it.server} could not read the job, compressed or plain: {advice}"
@@ -166,31 +159,43 @@ def _job_rules(it: _Refusal) -> Iterator[Advice]:
 
 def _webhook_rules(it: _Refusal) -> Iterator[Advice]:
     yield from _repository_rules(it)
-    if it.refuses("No build matching"):
+    if it.says("No build matching"):
         number = f"the number {it.facts.service_number}"
         advice = f"no job was sent under {number}: it must be the service number of the jobs,"
         yield "no-such-build", advice, "which the header of each test run shows"
-    if it.refuses("closed|done"):
+    if it.says("is closed|already"):
         yield "closed-before", "the build was closed before"
-    if it.refuses("no such path"):
+    if it.says("no such path"):
         yield "no-finish", f"{it.server} cannot close builds; on OpenCov leave `finish` out"
     yield from _common_rules(it)
 
 
 def _repository_rules(it: _Refusal) -> Iterator[Advice]:
-    if it.refuses("(?i)repo was paused|^402"):
+    if it.says("(?i)repo was paused|^402"):
         owner = "its owner has to look at the subscription, or to ask support@coveralls.io"
         yield "paused", f"the repository is paused on {it.server}: {owner}"
-    if it.refuses(f"{WRONG_TOKEN}|{NOT_ON_TRAVIS}") and (mismatch := token_mismatch(it.facts)):
+    if it.says(f"{WRONG_TOKEN}|{NOT_ON_TRAVIS}") and (mismatch := token_mismatch(it.facts)):
         yield "token-mismatch", mismatch
-    if it.refuses(WRONG_TOKEN):
-        yield "wrong-token", *(_github_token(it) if it.facts.has_github_token else _token(it))
+    if it.says(WRONG_TOKEN):
+        yield "wrong-token", *_wrong_token(it)
 
 
-def _token(it: _Refusal) -> Advice:
+def _wrong_token(it: _Refusal) -> Advice:
+    facts = it.facts
+    if facts.has_github_token and facts.token_prefix != "ghs_":  # noqa: S105  a workflow's own
+        return (
+            f"{it.token} is a personal access token without access to the repository:",
+            f"remove it and set {SET_GITHUB_TOKEN}, or use the token from the repository's page",
+        )
+    if facts.has_github_token:
+        return (
+            f"{it.token} gives no access to the repository on {it.server}: add the repository",
+            f"there, set {SET_GITHUB_TOKEN} in this step, or use the token from its page;",
+            "if it worked before, press Sync there, and look at https://www.githubstatus.com",
+        )
     wrong = f"does not belong to a repository on {it.server}:"
     moved = "if the repository was renamed or moved, press Sync in its settings"
-    if it.facts.ci == GITHUB_ACTIONS and it.facts.may_use_github_token and it.is_public:
+    if facts.ci == GITHUB_ACTIONS and facts.may_use_github_token and it.is_public:
         return (
             f"the token {wrong} copy it again from the repository's page, or",
             f'use GITHUB_TOKEN with service name "{GITHUB}"',
@@ -202,27 +207,13 @@ def _token(it: _Refusal) -> Advice:
     )
 
 
-def _github_token(it: _Refusal) -> Advice:
-    if it.facts.token_prefix != "ghs_":  # noqa: S105  that of a workflow's own token
-        return (
-            f"{it.token} is a personal access token without access to the repository:",
-            f"remove it and set {SET_GITHUB_TOKEN}, or use the token from the repository's page",
-        )
-    return (
-        f"{it.token} gives no access to the repository on {it.server}: add the repository there,",
-        f"set {SET_GITHUB_TOKEN} in this step, or use the token from its page;",
-        "if it worked before, press Sync there, and look at https://www.githubstatus.com",
-    )
-
-
 def _common_rules(it: _Refusal) -> Iterator[Advice]:
     if "processing error" in it.message:
         yield "processing-error", f"{it.server} had trouble with this job; {UNAFFECTED}"
-    proxy = it.answer.proxy or "the proxy"
-    if it.has(407) or (it.answer.proxy and it.failed("(?i)proxy|SOCKS")):
-        advice = "http://USER:PASSWORD@HOST:PORT"
-        host = urlsplit(it.facts.host).hostname
-        yield "proxy", f"check the variable of {proxy}: {advice}, or add {host} to NO_PROXY"
+    if it.has(407) or (it.answer.proxy and it.says("(?i)proxy|SOCKS")):
+        variable = f"the variable of {it.answer.proxy or 'the proxy'}"
+        without = f"add {urlsplit(it.facts.host).hostname} to NO_PROXY"
+        yield "proxy", f"check {variable}: http://USER:PASSWORD@HOST:PORT, or {without}"
     yield from _fault_rules(it) if it.has(0) else _status_rules(it)
 
 
@@ -234,8 +225,7 @@ def _status_rules(it: _Refusal) -> Iterator[Advice]:
     if it.has(*range(520, 531)):
         yield "cloudflare", f"Cloudflare cannot reach {it.server}; {UNAFFECTED}"
     if it.has(*range(300, 400)):
-        target = headers.get("location", "another address")
-        advice = f"this one points to {target}: set host to Coveralls' own address"
+        advice = f"this one points to {headers['location']}: set host to Coveralls' own address"
         yield "redirect", f"redirects are not followed, or the token would go along; {advice}"
     if it.has(401, 403) or (it.has(400) and not it.is_object):
         yield "request-refused", f"{it.server} or something in front of it refused the request"
@@ -252,20 +242,20 @@ def _status_rules(it: _Refusal) -> Iterator[Advice]:
 
 
 def _fault_rules(it: _Refusal) -> Iterator[Advice]:
-    if it.failed("certificate.*(expired|not yet valid)"):
+    if it.says("certificate.*(expired|not yet valid)"):
         yield "certificate", f"check this machine's clock, then the certificate of {it.server}"
-    if it.failed("certificate.*(mismatch|not valid for|doesn't match)"):
+    if it.says("certificate.*(mismatch|not valid for|doesn't match)"):
         yield "certificate", "another server answers under this name: check host and proxy"
-    if it.failed("certificate") and it.facts.ca_bundle:
+    if it.says("certificate") and it.facts.ca_bundle:
         yield "certificate", f"add the authority that signed it to {it.facts.ca_bundle}"
-    if it.failed("certificate"):
+    if it.says("certificate"):
         yield "certificate", "set ca_bundle to the PEM file of the authority that signed it"
-    if it.failed("no secure"):
+    if it.says("no secure"):
         advice = "or none of the versions that this Python does: check host"
         yield "no-tls", f"{it.server} does not speak TLS on that port, {advice}"
-    if it.failed("host name|refused|no connection|not HTTP"):
+    if it.says("host name|refused|no connection|not HTTP"):
         yield "no-connection", "check host, network and proxy variables"
-    if it.failed("no answer|no result|reset|closed|connection failed|handed over"):
+    if it.says("no answer|no result|reset|closed|connection failed|handed over"):
         yield "no-answer", f"{it.server} is overloaded or down; {UNAFFECTED}"
 
 
@@ -277,15 +267,17 @@ def _judge(
         said = loads(answer.text)
     # What was cut before could still show most letters of a secret.
     message = redact(_server_words(said), facts.secrets)[:PROBLEM_LIMIT]
-    is_success, is_object = answer.status in SUCCESS, isinstance(said, dict)
-    if is_success and is_object and not said.get("error"):
-        url, jobs = said.get("url"), said.get("jobs")
-        if not isinstance(url, str) or not URL.fullmatch(url):
-            url = None
-        return Verdict(True, url=url, message=message, jobs=jobs if type(jobs) is int else None)
-    if is_success and not is_object and not answer.ambiguous:
+    status, is_object = answer.status or 0, isinstance(said, dict)
+    if status in SUCCESS and is_object:
+        if not said.get("error"):
+            url, jobs = said.get("url"), said.get("jobs")
+            if not isinstance(url, str) or not URL.fullmatch(url):
+                url = None
+            return Verdict(True, url=url, message=message, jobs=jobs if type(jobs) is int else None)
+        status = 422
+    elif status in SUCCESS and not answer.ambiguous:
         message = "with no JSON object in the answer"
-    refusal = _Refusal(answer, facts, message, is_object)
+    refusal = _Refusal(answer, facts, message, is_object, status)
     anchor, *advice = next(rules(refusal), ("",))
     if anchor in OUTAGES and refusal.is_public:
         advice.append("is it down for everybody? https://status.coveralls.io")
@@ -293,9 +285,8 @@ def _judge(
         advice.append(doubt.format(refusal.server))
     if anchor and (link := more_about(anchor)):
         advice.append(link)
-    return Verdict(
-        False, _reason_with_trace(answer, message), tuple(advice), anchor, message=message
-    )
+    reason = _reason_with_trace(answer, message)
+    return Verdict(False, reason, tuple(advice), anchor, message=message)
 
 
 def _server_words(said: Any) -> str:
