@@ -73,8 +73,6 @@ HOPELESS = re.compile(
     "|HANDSHAKE_FAILURE|PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL|NO_CERTIFICATE",
     re.IGNORECASE,
 )
-# The only place of a proxy's answer to CONNECT: http.client, HTTPConnection._tunnel.
-TUNNEL = re.compile(r"Tunnel connection failed: (\d+)")
 
 
 def deliver(call: Call, body: bytes, policy: Policy, say: Callable[[str], None]) -> Answer:
@@ -91,9 +89,8 @@ def deliver(call: Call, body: bytes, policy: Policy, say: Callable[[str], None])
         return Answer(problem=one_line(error))
     while True:
         number += 1
-        answer, is_retriable, retry_after = _attempt(
-            request, policy, max(end - time.monotonic(), 0.1)
-        )
+        left = max(end - time.monotonic(), 0.1)
+        answer, is_retriable, retry_after = _attempt(request, policy, left)
         ambiguous = ambiguous or answer.ambiguous
         wait = max(random.uniform(0, min(8.0, 2.0**number)), retry_after)  # noqa: S311
         how = f"in {wait:.1f} s"
@@ -141,8 +138,11 @@ def _prepare(call: Call, body: bytes) -> requests.PreparedRequest:
 
 def _attempt(request: requests.PreparedRequest, policy: Policy, left: float) -> Attempt:
     timeout = min(policy.connect_timeout, left), min(policy.read_timeout, left)
-    proxies = _proxies(str(request.url))
-    proxy = requests.utils.select_proxy(str(request.url), proxies) or ""
+    url = str(request.url)
+    parts = urlsplit(url)  # plain http is allowed where nobody but this machine can listen
+    is_local = parts.scheme == "http" and is_loopback(parts.hostname or "")
+    proxies = {} if is_local else requests.utils.get_environ_proxies(url)
+    proxy = requests.utils.select_proxy(url, proxies) or ""
     # A bytes body is one send() under the connect time-out; a file is one per block.
     body = io.BytesIO(request.body or b"")  # type: ignore[arg-type]
     sent = request.copy()
@@ -154,20 +154,13 @@ def _attempt(request: requests.PreparedRequest, policy: Policy, left: float) -> 
         with closing(HTTPAdapter()) as adapter:
             to: Any = {"timeout": timeout, "verify": verify, "proxies": proxies}
             with adapter.send(sent, stream=True, **to) as response:
-                attempt = _answered(response, *_bounded_text(response))
+                attempt = _answered(response)
     except (OSError, ValueError, HTTPException, urllib3.exceptions.HTTPError) as error:
         is_begun = body.tell() > 0
         at_proxy = bool(proxy) and not is_begun
         attempt = (_proxy_failed(error) if at_proxy else None) or _failed(error, timeout, is_begun)
     answer = replace(attempt.answer, size=body.tell(), proxy=_shown(proxy))
     return attempt._replace(answer=answer)
-
-
-def _proxies(url: str) -> dict[str, str]:
-    parts = urlsplit(url)  # plain http is allowed where nobody but this machine can listen
-    if parts.scheme == "http" and is_loopback(parts.hostname or ""):
-        return {}
-    return dict(requests.utils.get_environ_proxies(url))
 
 
 def _shown(proxy: str) -> str:
@@ -195,7 +188,8 @@ def _bounded_text(response: requests.Response) -> tuple[str, bool]:
     return content.decode("utf-8", "replace"), is_whole
 
 
-def _answered(response: requests.Response, text: str, is_whole: bool) -> Attempt:
+def _answered(response: requests.Response) -> Attempt:
+    text, is_whole = _bounded_text(response)
     status = response.status_code
     problem = f"{status} {response.reason or ''}".strip()
     headers = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
@@ -251,18 +245,19 @@ def _proxy_failed(error: Exception) -> Attempt | None:
         # Only the words about a missing PySocks cannot hold the password.
         is_socks = isinstance(error, requests.exceptions.InvalidSchema)
         return Attempt(Answer(problem=str(error) if is_socks else "the proxy address is malformed"))
-    answered = TUNNEL.search(words)
+    # The only place of a proxy's answer to CONNECT: http.client, HTTPConnection._tunnel.
+    answered = re.search(r"Tunnel connection failed: (\d+)", words)
     is_final = int(answered[1]) not in RETRIED if answered else HOPELESS.search(words)
     return Attempt(Answer(problem=f"no connection through the proxy: {words}"), not is_final)
 
 
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    seen: set[int] = set()
-    waiting = [error]
+def _causes(error: object) -> Iterator[BaseException]:
+    seen: list[object] = []
+    waiting: list[object] = [error]
     while waiting:
         error = waiting.pop(0)
-        if isinstance(error, BaseException) and id(error) not in seen:
-            seen.add(id(error))
+        if isinstance(error, BaseException) and error not in seen:
+            seen.append(error)
             yield error
-            waiting += [*error.args, getattr(error, "reason", None)]
-            waiting += [error.__cause__, error.__context__]
+            reason = getattr(error, "reason", None)
+            waiting += [*error.args, reason, error.__cause__, error.__context__]
