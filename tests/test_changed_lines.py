@@ -408,7 +408,7 @@ def a_file(
     branches: Sequence[int] = (),
     repository_name: str = "",
 ) -> SourceFile:
-    return SourceFile(name, None, coverage, list(branches), repository_name=repository_name)
+    return SourceFile(name, coverage, list(branches), repository_name=repository_name)
 
 
 def counted(base: Base | str, *files: SourceFile, **settings: Any) -> ChangedLines:

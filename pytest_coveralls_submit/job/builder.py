@@ -39,20 +39,17 @@ def names_in(context: RunContext) -> Names:
 def read_files(coverage: Measurement, names: Names, context: RunContext) -> SourceFiles:
     """Name and read each measured file."""
     include_source = context.settings.include_source
-    reading = read_source_files(
-        coverage.files, names.name_for, names.as_sent, include_source=include_source
-    )
-    in_repository = {file.name: file.repository_name or file.name for file in reading.files}
-    merged = merged_files_notices(context.git, context.identity, in_repository.values())
-    notices = [*reading.notices, *names.notices, *merged]
-    untracked = [sent for sent, name in in_repository.items() if names.is_untracked(name)]
+    found = read_source_files(coverage.files, names, include_source=include_source)
+    in_repository = [file.repository_name for file in found.files]
+    notices = [*found.notices]
+    notices += merged_files_notices(context.git, context.identity, in_repository)
+    untracked = [file.name for file in found.files if names.is_untracked(file.repository_name)]
     if untracked:
         notices.append(
             f"{count_of(len(untracked), 'file')} not in git, so Coveralls cannot show "
             f"{'it' if len(untracked) == 1 else 'them'}: {shorten_list(untracked)}"
         )
-    outside = tuple(path for path in reading.outside if path not in names.ambiguous)
-    return replace(reading, outside=outside, notices=tuple(notices))
+    return replace(found, notices=tuple(notices))
 
 
 def sum_up(
@@ -67,7 +64,7 @@ def sum_up(
     notices = [warning] if warning else []
     notices += coverage.notices
     if files.outside:
-        notices.append(f"left out {count_of(len(files.outside), 'file')} outside the repository")
+        notices.append(f"left out {count_of(files.outside, 'file')} outside the repository")
     if failed:
         counted = count_of(len(failed), "file")
         notices.append(f"left out {counted} that cannot be read or parsed: {shorten_list(failed)}")

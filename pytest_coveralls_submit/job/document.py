@@ -95,7 +95,7 @@ def _has_type(value: Any, kind: Any) -> bool:
 
 def file_totals(job: Job) -> tuple[FileTotal, ...]:
     """Return the covered lines and branches of each file."""
-    return tuple(SourceFile.from_json(file).total for file in job["source_files"])
+    return tuple(SourceFile(**file).total for file in job["source_files"])
 
 
 def total_percent(job: Job) -> float:
@@ -162,13 +162,13 @@ def merge_file(
     """
     merged = {file.name: file for file in files}
     for entry in load_job(path)["source_files"]:
-        file = SourceFile.from_json(entry)
+        file = SourceFile(**entry)
         if checkout is not None:
             file = add_text(file, checkout)
             if file.is_blank:
                 continue
         try:
-            merged[file.name] = merge(merged[file.name], file) if file.name in merged else file
+            merged[file.name] = merge(merged.get(file.name), file)
         except JobError as error:
             raise JobError(escaped(f"{path}: {error}")) from None
     return tuple(merged[name] for name in sorted(merged))

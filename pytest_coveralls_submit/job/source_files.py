@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import tokenize
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,24 +14,19 @@ from typing import Any
 from ..errors import JobError
 from ..measurement.recorder import FileCoverage
 from ..outcome import FileTotal
+from .names import Names
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SourceFile:
     """Hold a source file: https://docs.coveralls.io/api-jobs-endpoint."""
 
     name: str
-    digest: str | None  # MD5 of the file's bytes; another tool may give none
     coverage: list[int | None]  # hits of each line; None: not relevant
-    branches: list[int]  # flat: line, block, branch, hits
+    branches: list[int] = field(default_factory=list)  # flat: line, block, branch, hits
+    source_digest: str | None = None  # MD5 of the file's bytes; another tool may give none
     source: str | None = None
     repository_name: str = field(default="", compare=False)  # before ``base_dir``, ``src_dir``
-
-    @classmethod
-    def from_json(cls, entry: Mapping[str, Any]) -> SourceFile:
-        """Return the source file of a checked entry."""
-        digest, branches = entry.get("source_digest"), entry.get("branches", [])
-        return cls(entry["name"], digest, entry["coverage"], branches, entry.get("source"))
 
     @property
     def is_blank(self) -> bool:
@@ -49,89 +44,86 @@ class SourceFile:
 
     def as_json(self) -> dict[str, Any]:
         """Return the entry to send, without empty fields."""
-        entry = {
-            "name": self.name,
-            "source_digest": self.digest,
-            "coverage": self.coverage,
-            "branches": self.branches or None,
-            "source": self.source,
+        return {
+            name: value
+            for name, value in vars(self).items()
+            if name == "coverage" or (value and name != "repository_name")
         }
-        return {name: value for name, value in entry.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
 class SourceFiles:
     """Hold a job's source files, and the files left out."""
 
-    files: tuple[SourceFile, ...]
-    outside: tuple[str, ...]
+    files: tuple[SourceFile, ...]  # sorted by name
+    outside: int  # number of files that are not of the repository
     unreadable: dict[str, str]  # path -> reason
     notices: tuple[str, ...]
 
 
 def read_source_files(
-    measured: Iterable[FileCoverage],
-    name_of: Callable[[str], str | None],
-    as_sent: Callable[[str], str] = str,
-    *,
-    include_source: bool,
+    measured: Iterable[FileCoverage], names: Names, *, include_source: bool
 ) -> SourceFiles:
     """Return the source files of the measured files.
 
     Args:
         measured: with absolute paths.
-        name_of: path -> name in the repository, None outside of it.
-        as_sent: that name -> the name in the job.
     """
-    entries: dict[str, SourceFile] = {}
-    outside: list[str] = []
+    files: dict[str, SourceFile] = {}
+    outside = 0
     unreadable: dict[str, str] = {}
     notices: list[str] = []
-    for file in measured:
-        in_repository = name_of(file.path)
-        if in_repository is None:
-            outside.append(file.path)
+    for analysis in measured:
+        name = names.name_for(analysis.path)
+        if name is None:
+            outside += analysis.path not in names.ambiguous
             continue
-        name = as_sent(in_repository)
+        sent = names.as_sent(name)
         try:
-            content = Path(file.path).read_bytes()
-            source = _decode(file.path, content) if include_source else None
-            entry = _source_file(name, file, content)
-            entry = replace(entry, source=source, repository_name=in_repository)
+            file = _read(analysis, sent, name, include_source=include_source)
         except (OSError, ValueError, SyntaxError) as error:
-            unreadable[file.path] = str(error)
+            unreadable[analysis.path] = str(error)
             continue
-        if entry.is_blank:
+        if file.is_blank:
             continue
-        last = max(*file.executed[-1:], *file.missing[-1:], 0, 0)
-        if last > len(entry.coverage):
+        last = max(*analysis.executed[-1:], *analysis.missing[-1:], 0, 0)
+        if last > len(file.coverage):
             notices.append(
-                f"{name} was changed after it was measured: it has no line {last} any more"
+                f"{sent} was changed after it was measured: it has no line {last} any more"
             )
         try:
-            entries[name] = merge(entries[name], entry) if name in entries else entry
+            files[sent] = merge(files.get(sent), file)
         except JobError:
-            notices.append(f"{name} was measured twice with different contents; one is sent")
-    files = tuple(entries[name] for name in sorted(entries))
-    return SourceFiles(files, tuple(outside), unreadable, tuple(notices))
+            notices.append(f"{sent} was measured twice with different contents; one is sent")
+    notices += names.notices
+    return SourceFiles(tuple(files[n] for n in sorted(files)), outside, unreadable, tuple(notices))
 
 
-def _source_file(name: str, file: FileCoverage, content: bytes) -> SourceFile:
+def _read(
+    analysis: FileCoverage, name: str, repository_name: str, *, include_source: bool
+) -> SourceFile:
+    content = Path(analysis.path).read_bytes()
     # Of bytes: ended by LF, CR LF or CR only, as coverage.py counts lines.
     lines = len(content.splitlines())
-    hits: list[int | None] = [None] * lines
-    for hit, numbers in enumerate((file.missing, file.executed)):
+    coverage: list[int | None] = [None] * lines
+    for hit, numbers in enumerate((analysis.missing, analysis.executed)):
         for number in numbers:
             if number <= lines:
-                hits[number - 1] = hit
-    digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    return SourceFile(name, digest, hits, _branches(file, lines))
+                coverage[number - 1] = hit
+    return SourceFile(
+        name=name,
+        coverage=coverage,
+        branches=_branches(analysis, lines),
+        source_digest=hashlib.md5(content, usedforsecurity=False).hexdigest(),
+        source=_decode(analysis.path, content) if include_source else None,
+        repository_name=repository_name,
+    )
 
 
-def _branches(file: FileCoverage, lines: int) -> list[int]:
+def _branches(analysis: FileCoverage, lines: int) -> list[int]:
     branches: list[int] = []
     last = index = -1
-    for line, hit in zip(*[iter(file.branches or ())] * 2, strict=True):
+    for line, hit in zip(*[iter(analysis.branches or ())] * 2, strict=True):
         index = index + 1 if line == last else 0
         last = line
         if line <= lines:
@@ -157,12 +149,14 @@ def _decode(path: str, content: bytes) -> str:
     return io.TextIOWrapper(io.BytesIO(content), encoding, errors).read()
 
 
-def merge(one: SourceFile, other: SourceFile) -> SourceFile:
+def merge(one: SourceFile | None, other: SourceFile) -> SourceFile:
     """Return a file with the larger hits of two measurements.
 
     Raises:
         JobError: the two differ in their number of lines.
     """
+    if one is None:
+        return other
     if len(one.coverage) != len(other.coverage):
         raise JobError(
             f"{one.name} has {len(other.coverage)} lines there and {len(one.coverage)} here: "
@@ -171,9 +165,9 @@ def merge(one: SourceFile, other: SourceFile) -> SourceFile:
     pairs = zip(one.coverage, other.coverage, strict=True)
     return replace(
         one,
-        digest=one.digest or other.digest,
         coverage=[max((n for n in pair if n is not None), default=None) for pair in pairs],
         branches=_merged_branches(one.branches, other.branches),
+        source_digest=one.source_digest or other.source_digest,
         source=other.source if one.source is None else one.source,
     )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from array import array
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import coverage
 import pytest
 
+from pytest_coveralls_submit.job.names import Names
 from pytest_coveralls_submit.job.source_files import (
     SourceFile,
     SourceFiles,
@@ -35,12 +35,7 @@ def measured(
 
 def reading(folder: Path, *files: FileCoverage, include_source: bool = False) -> SourceFiles:
     """Read files that are named relative to ``folder``."""
-
-    def name_of(path: str) -> str | None:
-        name = os.path.relpath(path, folder).replace(os.sep, "/")
-        return None if name.startswith("..") else name
-
-    return read_source_files(files, name_of, include_source=include_source)
+    return read_source_files(files, Names(folder), include_source=include_source)
 
 
 def a_file(folder: Path, content: bytes, *analysis: Any, name: str = "a.py") -> FileCoverage:
@@ -91,7 +86,7 @@ def test_each_line_has_what_coverages_json_says_of_it(content: bytes, tmp_path: 
 
     assert [at for at, hit in enumerate(file.coverage, 1) if hit == 1] == said["executed_lines"]
     assert [at for at, hit in enumerate(file.coverage, 1) if hit == 0] == said["missing_lines"]
-    assert file.digest == hashlib.md5(content).hexdigest()
+    assert file.source_digest == hashlib.md5(content).hexdigest()
 
 
 def test_lines_that_the_file_no_longer_has_are_dropped_and_told(tmp_path: Path) -> None:
@@ -171,18 +166,18 @@ def test_a_blank_file_is_left_out_with_source_text_only(tmp_path: Path, content:
 def test_what_cannot_be_read_is_left_out_and_named(tmp_path: Path, include_source: bool) -> None:
     """With source text also Python files that cannot be decoded."""
     good = a_file(tmp_path, b"x = 1\n", [1])
-    gone = [measured(path, [1]) for path in (tmp_path / "gone.py", tmp_path)]
+    gone = measured(tmp_path / "gone.py", [1])
     undecodable = [
         a_file(tmp_path, b"a = '\xe9'\n", [1], name="utf.py"),
         a_file(tmp_path, b"# coding: klingon\na = 1\n", [1], name="klingon.py"),
     ]
 
-    found = reading(tmp_path, *gone, *undecodable, good, include_source=include_source)
+    found = reading(tmp_path, gone, *undecodable, good, include_source=include_source)
 
-    left_out = gone + undecodable if include_source else gone
+    left_out = [gone, *undecodable] if include_source else [gone]
     assert list(found.unreadable) == [file.path for file in left_out]
     assert all(found.unreadable.values())
-    assert len(found.files) == 5 - len(left_out)
+    assert len(found.files) == 4 - len(left_out)
 
 
 def test_a_file_outside_is_counted_and_not_read(tmp_path: Path) -> None:
@@ -190,7 +185,7 @@ def test_a_file_outside_is_counted_and_not_read(tmp_path: Path) -> None:
 
     found = reading(tmp_path / "top", outside)
 
-    assert (found.files, found.outside, found.unreadable) == ((), (outside.path,), {})
+    assert (found.files, found.outside, found.unreadable) == ((), 1, {})
 
 
 # -- twice under one name ----------------------------------------------------------------------
@@ -199,12 +194,13 @@ def test_a_file_outside_is_counted_and_not_read(tmp_path: Path) -> None:
 def test_a_file_that_was_measured_twice_gets_the_larger_hits(tmp_path: Path) -> None:
     """In place and as an installed copy."""
     text = b"if a:\n    b\nc\n"
+    (tmp_path / "site-packages").mkdir()
     files = [
         a_file(tmp_path, text, [1, 3], [2], [1, 0, 1, 1]),
-        a_file(tmp_path, text, [1, 2], [3], [1, 1, 1, 0], name="installed.py"),
+        a_file(tmp_path, text, [1, 2], [3], [1, 1, 1, 0], name="site-packages/a.py"),
     ]
 
-    found = read_source_files(files, lambda _: "pkg/a.py", include_source=False)
+    found = reading(tmp_path, *files)
 
     assert only(found).coverage == [1, 1, 1]
     assert only(found).branches == [1, 0, 0, 1, 1, 0, 1, 1]
@@ -212,20 +208,21 @@ def test_a_file_that_was_measured_twice_gets_the_larger_hits(tmp_path: Path) -> 
 
 
 def test_of_two_files_with_different_lengths_the_first_is_sent(tmp_path: Path) -> None:
+    (tmp_path / "build").mkdir()
     files = [
         a_file(tmp_path, b"a\nb\n", [1], [2]),
-        a_file(tmp_path, b"a\n", [1], name="installed.py"),
+        a_file(tmp_path, b"a\n", [1], name="build/a.py"),
     ]
 
-    found = read_source_files(files, lambda _: "pkg/a.py", include_source=False)
+    found = read_source_files(files, Names(tmp_path, base_dir="build"), include_source=False)
 
     assert only(found).coverage == [1, 0]
-    assert found.notices == ("pkg/a.py was measured twice with different contents; one is sent",)
+    assert found.notices == ("a.py was measured twice with different contents; one is sent",)
 
 
 def entry(**changes: Any) -> SourceFile:
     """Return a file of three lines."""
-    fields = {"name": "a.js", "digest": None, "coverage": [1, None, 0], "branches": [], **changes}
+    fields = {"name": "a.js", "coverage": [1, None, 0], **changes}
     return SourceFile(**fields)
 
 
@@ -234,8 +231,8 @@ def entry(**changes: Any) -> SourceFile:
     [
         ({"coverage": [None, None, 0]}, {"coverage": [None, 0, 1]}, {"coverage": [None, 0, 1]}),
         ({"coverage": [3, 0, 0]}, {"coverage": [2, None, 7]}, {"coverage": [3, 0, 7]}),
-        ({"digest": "0" * 32}, {"digest": "1" * 32}, {"digest": "0" * 32}),
-        ({}, {"digest": "1" * 32, "source": "a\n"}, {"digest": "1" * 32, "source": "a\n"}),
+        ({"source_digest": "0"}, {"source_digest": "1"}, {"source_digest": "0"}),
+        ({}, {"source_digest": "1", "source": "a\n"}, {"source_digest": "1", "source": "a\n"}),
         ({"branches": [1, 0, 0, 1]}, {}, {"branches": [1, 0, 0, 1]}),
         (
             {"branches": [1, 0, 0, 2, 1, 0, 1, 0, 2, 0, 0, 0]},

@@ -8,6 +8,7 @@ from typing import Any
 
 import coverage
 
+from pytest_coveralls_submit.job.names import Names
 from pytest_coveralls_submit.job.source_files import read_source_files
 from pytest_coveralls_submit.measurement.measure import Measurement, measure
 from pytest_coveralls_submit.measurement.recorder import Recorder
@@ -179,9 +180,7 @@ class Project:
     def quadruples(self, found: Measurement, name: str) -> list[tuple[int, int, int, int]]:
         """The branches of a module as they are sent."""
         files = [file for file in found.files if file.path == str(self.folder / f"{name}.py")]
-        (entry,) = read_source_files(
-            files, lambda path: Path(path).name, include_source=False
-        ).files
+        (entry,) = read_source_files(files, Names(self.folder), include_source=False).files
         flat = entry.branches
         return list(zip(flat[::4], flat[1::4], flat[2::4], flat[3::4], strict=True))
 
