@@ -131,9 +131,8 @@ def _refs(branch: str | None) -> tuple[str, ...]:
 def _fork_point(repository: Repository, *names: str) -> str | None:
     """Return where HEAD left the first name that exists."""
     for name in names:
-        done = repository.run("merge-base", "HEAD", name)
-        if done.stdout:
-            return done.stdout.decode().strip()
+        if commit := repository.output("merge-base", "HEAD", name):
+            return commit
     return None
 
 

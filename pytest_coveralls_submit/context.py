@@ -14,7 +14,7 @@ from .changed_lines import Base, find_base
 from .ci.detect import Build, detect
 from .delivery.answers import RunFacts, token_mismatch
 from .job.identity import build_identity, flag_name
-from .job.tested_commit import find_tested_commit, other_commit_notices, without_other_commit
+from .job.tested_commit import find_tested_commit, of_tested_commit
 from .outcome import NotSent
 from .secret import Environment, Secret
 from .settings.table import Settings
@@ -85,13 +85,8 @@ def make_context(
     token, withheld = choose_token(settings, build.service_name, env)
     flag = flag_name(settings, build, env)
     found = find_tested_commit(git.read((start, root), env), build, settings.commit_sha)
-    notices = (
-        *settings.notices,
-        *build.problems,
-        *other_commit_notices(build, found),
-        *_token_in_git(settings, found),
-    )
-    build = without_other_commit(build, found)
+    build, other = of_tested_commit(build, found)
+    notices = (*settings.notices, *build.problems, *other, *_token_in_git(settings, found))
     started = time.time()
     run_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started))
     identity = build_identity(settings, build, found, token, flag=flag, run_at=run_at)

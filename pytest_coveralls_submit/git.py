@@ -45,7 +45,6 @@ _ENVIRONMENT = {
 }
 # All others are dropped: hooks and tests leave GIT_DIR, GIT_INDEX_FILE and their like behind.
 _KEPT = {"GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_SYSTEM", "GIT_EXEC_PATH"}
-_PARENT = re.compile(rb"^parent ([0-9a-f]{40,64})$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +77,13 @@ class Repository:
             limit=limit,
         )
 
+    def output(self, *arguments: str) -> str:
+        """Run git and return the text it prints, stripped."""
+        return self.run(*arguments).stdout.decode("utf-8", "replace").strip()
+
     def resolve(self, name: str) -> str | None:
         """Return the id of a commit by any name."""
-        found = self.run("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
-        return found.stdout.decode().strip() if found.status == 0 else None
+        return self.output("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}") or None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -215,8 +217,8 @@ def parents_of(repository: Repository, commit: str) -> list[str]:
 
     A checkout of depth 1 hides these from every command but `cat-file`.
     """
-    header, _, _ = repository.run("cat-file", "commit", commit).stdout.partition(b"\n\n")
-    return [parent.decode() for parent in _PARENT.findall(header)]
+    header, _, _ = repository.output("cat-file", "commit", commit).partition("\n\n")
+    return re.findall("^parent ([0-9a-f]{40,64})$", header, re.MULTILINE)
 
 
 def changed_between(repository: Repository, old: str, new: str) -> frozenset[str]:

@@ -41,47 +41,31 @@ def find_tested_commit(git: Git, build: Build, commit_sha: str | None = None) ->
         return replace(git, head=Commit(id=named or head), problem=message_of(error))
 
 
-def without_other_commit(build: Build, git: Git) -> Build:
-    """Return the build without the facts of an untested commit."""
+def of_tested_commit(build: Build, git: Git) -> tuple[Build, tuple[str, ...]]:
+    """Return the build without facts of another commit, and notices."""
     if not git.is_other or git.head is None:
-        return build
-    is_own_branch = git.branch is not None and git.branch == build.service_branch
-    unknown: dict[str, Any] = dict.fromkeys(COMMIT_DETAILS)
-    return replace(
-        build,
-        commit_sha=git.head.id,
-        merge_sha=None,
-        diff_base_sha=None,
-        service_branch=git.branch,
-        tag=None,
-        service_pull_request=build.service_pull_request if is_own_branch else None,
-        target_branch=build.target_branch if is_own_branch else None,
-        **unknown,
-    )
-
-
-def other_commit_notices(build: Build, git: Git) -> tuple[str, ...]:
-    """Return a notice where another commit was tested."""
-    if not git.is_other or git.head is None:
-        return ()
+        return build, ()
     here, named = git.checked_out or "", build.commit_sha or build.merge_sha or ""
     branch = f" (branch {git.branch})" if git.branch else " (no branch)"
     notice = (
         f"the checkout is at commit {here[:7]}, but {build.service_name} names {named[:7]}: "
         f"coverage is filed under {git.head.id[:7]}{branch}"
     )
-    return (notice,)
+    unknown = ["merge_sha", "diff_base_sha", "tag", *COMMIT_DETAILS]
+    if git.branch is None or git.branch != build.service_branch:
+        unknown += ["service_pull_request", "target_branch"]
+    values: dict[str, Any] = dict.fromkeys(unknown)
+    values |= {"commit_sha": git.head.id, "service_branch": git.branch}
+    return replace(build, **values), (notice,)
 
 
 def merged_files_notices(
     git: Git, identity: Mapping[str, Any], names: Iterable[str]
 ) -> tuple[str, ...]:
     """Return a notice of measured files that a merge changed."""
-    head, merge = identity.get("commit_sha"), git.checked_out
-    is_pull_request = "service_pull_request" in identity
-    if not (is_pull_request and git.repository and head and merge) or head == merge:
+    if not ("service_pull_request" in identity and git.repository and git.head and git.checked_out):
         return ()
-    merged = changed_between(git.repository, head, merge).intersection(names)
+    merged = changed_between(git.repository, git.head.id, git.checked_out).intersection(names)
     notice = (
         "the tests ran on a merge; Coveralls shows the lines of the head commit, which differs "
         f"in: {shorten_list(merged)}"
@@ -102,11 +86,8 @@ def _as_named(
     if head.startswith(base):
         base = head
     elif not is_final:
-        below = _commit_below(repository, git, head, base, build)
-        if below is None:
-            return None
-        base = below
-    return base if named else _head_of_merge(repository, base, build)
+        base = _commit_below(repository, git, head, base, build)
+    return base if named or base is None else _head_of_merge(repository, base, build)
 
 
 def _head_of_merge(repository: Repository, merge: str, build: Build) -> str:
@@ -140,41 +121,30 @@ def _commit_below(
     """
     if repository.resolve(base) == head:  # some services name an annotated tag
         return head
-    for is_below, (commit, parents) in enumerate(_first_parents(repository)):
+    listed = repository.output("rev-list", "--first-parent", f"-n{_OWN_COMMITS}", "HEAD", "--")
+    for commit in listed.split():
         # Only a pull request is tested as a merge.
-        is_merge = build.service_pull_request is not None and len(parents) > 1
-        for found in (commit, *(parents if is_merge else [])):
+        parents = parents_of(repository, commit) if build.service_pull_request else []
+        for found in (commit, *(parents if len(parents) > 1 else [])):
             if found.startswith(base):
-                return found if not is_below or _was_made_here(repository, git, build) else None
+                return found if commit == head or _was_made_here(repository, git, build) else None
     return None
 
 
-def _first_parents(repository: Repository) -> list[tuple[str, list[str]]]:
-    """Return ids and parents of HEAD and the commits below.
-
-    Unlike all other formats `raw` shows also the parents that a shallow clone lacks.
-    """
-    options = ("--first-parent", f"-n{_OWN_COMMITS}", "--format=raw", "--no-show-signature")
-    printed = repository.run("log", *options, "HEAD", "--").stdout.decode("utf-8", "replace")
-    found = re.findall(r"^commit (\w+)\ntree .*((?:\nparent \w+)*)", printed, re.MULTILINE)
-    return [(commit, parents.split()[1::2]) for commit, parents in found]
-
-
 def _was_made_here(repository: Repository, git: Git, build: Build) -> bool:
-    """Tell whether HEAD was made, not checked out."""
+    """Tell if HEAD was made, not checked out."""
     branches = {build.service_branch, build.target_branch}
     if git.branch and build.service_branch and git.branch not in branches:
         return False
-    last = repository.run("log", "--walk-reflogs", "-n1", "--format=%gs", "HEAD", "--")
-    return _CHECKED_OUT.match(last.stdout.decode("utf-8", "replace").strip()) is None
+    last = repository.output("log", "--walk-reflogs", "-n1", "--format=%gs", "HEAD", "--")
+    return _CHECKED_OUT.match(last) is None
 
 
 def _other_commit(repository: Repository, git: Git, head: str) -> tuple[str, str | None]:
     """Return the commit that is checked out, and its branch."""
-    listed = repository.run(
+    refs = repository.output(
         "for-each-ref", "--points-at=HEAD", "--format=%(refname:lstrip=2)", "refs/remotes"
-    )
-    refs = listed.stdout.decode("utf-8", "replace").split()
+    ).split()
     pull_requests = set(filter(_PULL_REQUEST_REF.search, refs))
     parents = parents_of(repository, head)
     if len(parents) > 1 and any(ref.endswith("/merge") for ref in pull_requests):

@@ -12,11 +12,7 @@ from pytest_coveralls_submit import git
 from pytest_coveralls_submit.ci.detect import Build
 from pytest_coveralls_submit.git import Git
 from pytest_coveralls_submit.job.identity import build_identity
-from pytest_coveralls_submit.job.tested_commit import (
-    find_tested_commit,
-    other_commit_notices,
-    without_other_commit,
-)
+from pytest_coveralls_submit.job.tested_commit import find_tested_commit, of_tested_commit
 from pytest_coveralls_submit.settings.table import Settings
 
 ABSENT = "1234567890" * 4
@@ -95,7 +91,7 @@ def test_a_commit_that_the_user_or_event_names_was_tested(
 @pytest.mark.parametrize("kind", ["no git", "no repository", "a git that hangs"])
 @posix
 def test_without_git_the_ci_service_is_believed(
-    repository: Checkout, tmp_path: Path, kind: str
+    repository: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     env, directory = repository.env, repository.path
     if kind == "no git":
@@ -103,7 +99,8 @@ def test_without_git_the_ci_service_is_believed(
     elif kind == "no repository":
         directory = tmp_path
     else:
-        script = f'case "$*" in *" --format=raw "*) exit 1;; esac\nexec {GIT} "$@"'
+        monkeypatch.setattr(git, "CALL_TIMEOUT", 0.5)
+        script = f'case "$*" in *" log "*) sleep 600;; esac\nexec {GIT} "$@"'
         env = fake_git(tmp_path / "bin", script)
     said = build(commit_sha=repository.git("rev-parse", "HEAD"))
     found = find_tested_commit(git.read([directory], env), said)
@@ -227,13 +224,12 @@ def test_another_branch_is_filed_under_its_own_name(repository: Checkout, is_abs
 
     found = repository.find(said)
 
-    assert found.is_other
-    assert without_other_commit(said, found) == build(commit_sha=other, service_branch="release")
-    (notice,) = other_commit_notices(said, found)
-    assert notice == (
+    notice = (
         f"the checkout is at commit {other[:7]}, but github-actions names {named[:7]}: "
         f"coverage is filed under {other[:7]} (branch release)"
     )
+    made = build(commit_sha=other, service_branch="release")
+    assert of_tested_commit(said, found) == (made, (notice,))
 
 
 def test_a_descendant_that_was_checked_out_is_another_commit(
@@ -259,7 +255,8 @@ def test_newer_commits_of_the_same_branch_stay_with_the_pull_request(
     repository.commit("newer")
     repository.git("checkout", "--quiet", "-B", "topic")
     said = build(commit_sha=ABSENT, service_branch="topic", service_pull_request="7")
-    assert without_other_commit(said, repository.find(said)).service_pull_request == "7"
+    made, _ = of_tested_commit(said, repository.find(said))
+    assert (made.service_pull_request, made.service_branch) == ("7", "topic")
 
 
 def test_the_merge_of_a_pull_request_that_a_comment_asked_for_is_its_head(
