@@ -8,7 +8,7 @@ import pytest_coveralls_submit
 # `python -m` looks for modules in the current directory first: an `argparse.py` there, perhaps of a
 # pull request, would run with the token in reach. Both modules above are already loaded, and
 # `__future__` is not.
-if __name__ == "__main__" and not getattr(sys.flags, "safe_path", False):
+if __name__ == "__main__":
     try:
         _home = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))  # noqa: PTH120
         if os.path.realpath(sys.path[0]) == os.path.realpath("") != _home:

@@ -30,7 +30,6 @@ from .text import escaped, one_line
 COMMANDS = {"finish": finish, "report": report, "send": send}
 # Keys of an ini file that need other plugins, or import modules that are not installed here.
 NEUTRAL = ("addopts=", "filterwarnings=", "minversion=", "required_plugins=", "testpaths=")
-PYTEST_VARIABLES = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,21 +37,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a Windows console may know 200 characters only
             stream.reconfigure(errors="backslashreplace")
-    words = sys.argv[1:] if arguments is None else arguments
-    options = _parse(words)
+    options = _parse(sys.argv[1:] if arguments is None else arguments)
     console: Console | None = None
     try:
         console = _open_console(options)
         return int(options.run(console))
-    except CoverallsError as error:
+    except SettingsError as error:
         return _fail(str(error), USAGE)
+    except CoverallsError as error:
+        return _fail(f"failed: {error}", REFUSED)
     except KeyboardInterrupt:
         return _fail("interrupted", INTERRUPTED)
     except Exception as error:  # noqa: BLE001  a traceback could show a secret
-        secrets = console.context.secrets if console is not None else ()
         # Before the settings are read it is not known what must not be shown.
-        text = one_line(error) if console is not None else type(error).__name__
-        return _fail(redact(f"failed: internal error: {text}", secrets), REFUSED)
+        text = redact(one_line(error), console.context.secrets) if console else type(error).__name__
+        return _fail(f"failed: internal error: {text}", REFUSED)
 
 
 def _fail(text: str, status: int) -> int:
@@ -74,12 +73,9 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     parser = _parser()
     options, unknown = parser.parse_known_args(words)
     if unknown:
-        flag = unknown[0].partition("=")[0]
-        known = [flag for option in OPTIONS.values() for flag, _ in option.arguments()]
-        close = difflib.get_close_matches(flag, known, n=1) if flag.startswith("--") else []
-        hint = f"; did you mean {close[0]}?" if close else "; see --help"
-        count = "1 argument" if len(unknown) == 1 else f"{len(unknown)} arguments"
-        parser.error(f"{count} not understood{hint}")
+        flags, typed = [option.flag for option in OPTIONS.values()], unknown[0].partition("=")[0]
+        close = difflib.get_close_matches(typed, flags, n=1)
+        parser.error(f"unknown argument; {f'did you mean {close[0]}?' if close else 'see --help'}")
     return options
 
 
@@ -99,30 +95,19 @@ def _parser() -> argparse.ArgumentParser:
         subparser.add_argument("-v", "--verbose", action="count", default=0, help="say more")
         group = subparser.add_argument_group("settings, as for pytest --coveralls")
         for option in OPTIONS.values():
-            for flag, keywords in option.arguments():
-                group.add_argument(flag, **keywords)
+            group.add_argument(option.flag, **option.keywords())
     return parser
 
 
 def _open_console(options: argparse.Namespace) -> Console:
-    """Read the settings and detect the CI service.
-
-    Raises:
-        SettingsError: a setting cannot be used.
-    """
-    try:
-        start = Path.cwd()
-    except FileNotFoundError:
-        raise SettingsError("the current directory is gone: change to another") from None
-    env = Environment(os.environ)
+    env, start = Environment(os.environ), Path.cwd()
     # Under workflow_run an artifact of a fork may be here.
     reads_files = env.get("GITHUB_EVENT_NAME") != "workflow_run"
     config = _read_configuration([] if reads_files else ["-c", os.devnull, f"--rootdir={start}"])
     settings = gather(config, options, env, reads_files=reads_files)
     with_base = options.command == "report"
-    return Console(
-        options, make_context(settings, env, start, config.rootpath, with_base=with_base)
-    )
+    context = make_context(settings, env, start, config.rootpath, with_base=with_base)
+    return Console(options, context)
 
 
 class _ConfigReader:
@@ -136,28 +121,15 @@ class _ConfigReader:
 
 
 def _read_configuration(arguments: Sequence[str]) -> pytest.Config:
-    """Return pytest's configuration for the current directory.
-
-    Raises:
-        SettingsError: pytest cannot read its ini file, and has printed the reason.
-    """
     reader = _ConfigReader()
-    before = dict(os.environ)
-    for name in PYTEST_VARIABLES:
-        os.environ.pop(name, None)
-    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     words = ["--noconftest", "-p", "pytest_coveralls_submit.plugin", "-p", "no:cacheprovider"]
     words += ["-p", "no:python_path", "-s", "--no-coveralls"]  # capturing would need a file
     words += [word for key in NEUTRAL for word in ("-o", key)]
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS"):
+            patch.delenv(name, raising=False)
+        patch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
         pytest.main([*words, *arguments], plugins=[reader])
-    except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001  pytest lets some through
-        raise SettingsError(
-            f"pytest cannot read its configuration here: {one_line(error)}"
-        ) from None
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-    if reader.config is None:
+    if reader.config is None:  # pytest has printed the reason
         raise SettingsError("pytest cannot read its configuration here")
     return reader.config

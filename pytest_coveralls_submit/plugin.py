@@ -5,16 +5,17 @@ Loaded in every pytest run, so everything else is imported once it is switched o
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 from argparse import SUPPRESS
 from collections.abc import Generator, Mapping
-from typing import TYPE_CHECKING, Any
+from itertools import dropwhile
+from typing import Any
 
 import pytest
 
-if TYPE_CHECKING:
-    from .errors import CoverallsError
-
+FAILED = "coveralls_failed_session"
 MEASURES = pytest.StashKey[bool]()  # whether the plugin made pytest-cov measure
 ENVIRONMENT = pytest.StashKey[Mapping[str, str]]()
 """The environment when pytest loaded the plugin, before plugins and conftests change it."""
@@ -43,10 +44,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--no-coveralls", action="store_false", dest="coveralls", help="do not submit")
     parser.addini("coveralls", "submit coverage to Coveralls", default=None)
     for option in OPTIONS.values():
-        for flag, keywords in option.arguments():
-            is_shown = option.in_help and flag == option.flag
-            group.addoption(flag, **keywords if is_shown else {**keywords, "help": SUPPRESS})
-        if "ini" in option.accepted_from:
+        hidden = {} if option.in_help else {"help": SUPPRESS}
+        group.addoption(option.flag, **option.keywords() | hidden)
+        if option.in_files:
             parser.addini(option.ini, "" if option.in_help else option.help, default=None)
 
 
@@ -61,55 +61,61 @@ def pytest_load_initial_conftests(
     early_config.stash[ENVIRONMENT] = _loaded_in
     options = early_config.known_args_namespace
     if _is_on(early_config, options):
-        from . import partial_run
+        from . import child_process  # noqa: F401  before a conftest.py changes what it needs
 
-        if partial_run.outer_session() is None:
-            from . import child_process  # noqa: F401  before a conftest.py changes what it needs
         if _should_measure(early_config, options):
             options.cov_source = [True]
             early_config.stash[MEASURES] = True
     result = yield
-    _take_back_warning(options, args)
+    if getattr(options, "no_cov_should_warn", False):
+        # pytest-cov takes our flags after --no-cov for its own.
+        after = dropwhile(lambda word: word != "--no-cov", map(str, args))
+        options.no_cov_should_warn = any(re.match("--cov(?!eralls)", word) for word in after)
     return result
 
 
+def _is_on(config: pytest.Config, options: Any) -> bool:
+    """Tell if flag or ini file switch the plugin on; cheap if they do not."""
+    if options.coveralls is not None:
+        return bool(options.coveralls)
+    from .settings.table import ini_text
+
+    if ini_text(config, "coveralls"):
+        from .settings.sources import is_switched_on
+
+        with _guarded(config):
+            return is_switched_on(config)
+    return False
+
+
+@contextlib.contextmanager
+def _guarded(config: pytest.Config) -> Generator[None, None, None]:
+    """Make a usage error of ours pytest's, and a line of any other."""
+    from .errors import CoverallsError
+    from .text import escaped
+
+    try:
+        yield
+    except CoverallsError as error:
+        raise pytest.UsageError(escaped(f"coveralls: {error}")) from None
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt from None  # our frames have seen the environment
+    except Exception as error:  # noqa: BLE001  no exception of ours reaches pytest
+        config.pluginmanager.register(FailedSession(error), FAILED)
+
+
 def _should_measure(config: pytest.Config, options: Any) -> bool:
-    asked = getattr(options, "cov_source", None)
-    is_off = getattr(options, "no_cov", False) or getattr(options, "collectonly", False)
-    if asked is None or asked or is_off:
+    if getattr(options, "cov_source", None) != [] or options.no_cov or options.collectonly:
         return False
     from . import partial_run
+    from .errors import CoverallsError
 
     if partial_run.outer_session() is not None:
         return partial_run.is_measuring_worker()
-    try:
+    # A variable may still change: pytest_configure meets the error again, and reports it.
+    with _guarded(config), contextlib.suppress(CoverallsError):
         return _leads_to_a_job(config, options)
-    except Exception:  # noqa: BLE001  pytest_configure meets it again, and reports it
-        return False
-
-
-def _is_on(config: pytest.Config, options: Any) -> bool:
-    """Tell whether flag or ini file switch the plugin on; cheap if they do not."""
-    if options.coveralls is not None:
-        return bool(options.coveralls)
-    try:
-        if not config.getini("coveralls"):
-            return False
-    except (TypeError, ValueError, pytest.UsageError):  # a boolean of pytest 9's native TOML
-        pass
-    from .errors import CoverallsError
-    from .settings.sources import is_switched_on
-
-    try:
-        return is_switched_on(config)
-    except CoverallsError as error:
-        raise _usage_error(error) from None
-
-
-def _usage_error(error: CoverallsError) -> pytest.UsageError:
-    from .text import escaped
-
-    return pytest.UsageError(escaped(f"coveralls: {error}"))
+    return False
 
 
 def _leads_to_a_job(config: pytest.Config, options: Any) -> bool:
@@ -126,16 +132,6 @@ def _leads_to_a_job(config: pytest.Config, options: Any) -> bool:
     return is_wanted and current() is None
 
 
-def _take_back_warning(options: Any, args: list[str]) -> None:
-    """Undo pytest-cov's warning of options after ``--no-cov``, if it took ours for its own."""
-    if getattr(options, "no_cov_should_warn", False):
-        words = [str(word) for word in args]
-        after = words[words.index("--no-cov") + 1 :] if "--no-cov" in words else words
-        options.no_cov_should_warn = any(
-            word.startswith("--cov") and not word.startswith("--coveralls") for word in after
-        )
-
-
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Register a session where this process is the one that sends.
@@ -150,32 +146,23 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):
         if options.coveralls or partial_run.outer_session() is not None:
             partial_run.enter_worker()
-    else:
-        _register_session(config)
+    elif not config.pluginmanager.has_plugin(FAILED):
+        with _guarded(config):
+            _register_session(config)
 
 
 def _register_session(config: pytest.Config) -> None:
     from .context import make_context
-    from .errors import CoverallsError
     from .partial_run import outer_session
     from .session import CoverallsSession
     from .settings.sources import effective_environment, gather
 
-    try:
-        env = effective_environment(config.stash.get(ENVIRONMENT, _loaded_in))
-        settings = gather(config, config.option, env)
-        start, root = config.invocation_params.dir, config.rootpath
-        context = make_context(settings, env, start, root, with_base=outer_session() is None)
-        measures = config.stash.get(MEASURES, False)
-        session = CoverallsSession(config, context, measures=measures)
-    except CoverallsError as error:
-        raise _usage_error(error) from None
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt from None  # our frames have seen the environment
-    except Exception as error:  # noqa: BLE001  no exception of ours reaches pytest
-        config.pluginmanager.register(FailedSession(error), "coveralls_failed_session")
-    else:
-        config.pluginmanager.register(session, "coveralls_session")
+    env = effective_environment(config.stash.get(ENVIRONMENT, _loaded_in))
+    settings = gather(config, config.option, env)
+    start, root = config.invocation_params.dir, config.rootpath
+    context = make_context(settings, env, start, root, with_base=outer_session() is None)
+    session = CoverallsSession(config, context, measures=config.stash.get(MEASURES, False))
+    config.pluginmanager.register(session, "coveralls_session")
 
 
 class FailedSession:

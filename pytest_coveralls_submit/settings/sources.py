@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -15,7 +14,7 @@ import pytest
 from ..errors import SettingsError
 from ..secret import Environment, Secret, redact
 from ..text import is_loopback
-from .table import BOOLEAN, OPTIONS, SHORTEST_TOKEN, TOKEN, Parser, Settings
+from .table import BOOLEAN, OPTIONS, SHORTEST_TOKEN, TOKEN, Parser, Settings, ini_text
 
 YML = ".coveralls.yml"
 # Keys that coverage-reporter and coveralls-python use.
@@ -40,9 +39,10 @@ class Origin(NamedTuple):
     file: Path | None = None
 
     def __str__(self) -> str:
-        if self.kind == "token file" and self.file:
-            return f"{self.name} ({self.file.name})"
-        return f"{self.name} in {self.file.name}" if self.file else self.name
+        if self.file is None:
+            return self.name
+        form = "{} ({})" if self.kind == "token file" else "{} in {}"
+        return form.format(self.name, self.file.name)
 
 
 class RawValue(NamedTuple):
@@ -65,51 +65,37 @@ def effective_environment(snapshot: Mapping[str, str]) -> Environment:
 
 
 def is_switched_on(config: pytest.Config) -> bool:
-    """Tell whether the ini key ``coveralls`` switches the plugin on.
-
-    Raises:
-        SettingsError: the value is not a boolean.
-    """
+    """Return the boolean of the ini key ``coveralls``, or raise SettingsError."""
     origin = Origin("ini", "coveralls", config.inipath)
-    raw = RawValue(_ini_text(config, "coveralls"), origin, config.rootpath)
-    return bool(raw.text) and bool(_parse_value(raw, BOOLEAN))
-
-
-_GATHERED = pytest.StashKey[tuple[dict[str, str], Settings | None]]()
+    return bool(_parse(RawValue(ini_text(config, "coveralls"), origin, config.rootpath), BOOLEAN))
 
 
 def gather(
     config: pytest.Config, options: Any, env: Mapping[str, str], *, reads_files: bool = True
 ) -> Settings:
-    """Return the settings of all sources, read anew if our variables changed.
+    """Return the settings of all sources.
 
     Args:
         options: a namespace with the flags' values.
-        reads_files: whether the ini file and ``.coveralls.yml`` count.
+        reads_files: if the ini file and ``.coveralls.yml`` count.
 
     Raises:
         SettingsError: a value cannot be used.
     """
-    variables = {name: env[name] for name in env if name.startswith(PREFIX)}
-    gathered_from, settings = config.stash.get(_GATHERED, ({}, None))
-    if settings is not None and gathered_from == variables:
-        return settings
     start = config.invocation_params.dir
     layers = [_from_flags(options, start), from_variables(env, start)]
     notices: list[str] = []
     if reads_files:
         from_yml, notices = read_yml(config.rootpath)
         layers += [_from_ini(config, options), from_yml]
-    settings = resolve(*layers, notices=[*notices, *_unknown_variables(env)])
-    config.stash[_GATHERED] = variables, settings
-    return settings
+    return resolve(*layers, notices=[*notices, *_unknown_variables(env)])
 
 
 def _from_flags(options: Any, folder: Path) -> dict[str, RawValue]:
     return {
-        name: RawValue(text, Origin("flag", option.flag), folder)
+        name: RawValue(str(value), Origin("flag", option.flag), folder)
         for name, option in OPTIONS.items()
-        if (text := getattr(options, option.ini, None)) is not None
+        if (value := getattr(options, option.ini, None)) is not None
     }
 
 
@@ -127,26 +113,12 @@ def _from_ini(config: pytest.Config, options: Any) -> dict[str, RawValue]:
     overrides = {word.partition("=")[0] for word in getattr(options, "override_ini", None) or ()}
     found = {}
     for name, option in OPTIONS.items():
-        origin = Origin("ini", option.ini, config.inipath)
-        if option.ini in overrides:
-            origin = Origin("flag", f"-o {option.ini}")
-        if "ini" in option.accepted_from:
-            found[name] = RawValue(_ini_text(config, option.ini), origin, config.rootpath)
+        if option.in_files:
+            origin = Origin("ini", option.ini, config.inipath)
+            if option.ini in overrides:
+                origin = Origin("flag", f"-o {option.ini}")
+            found[name] = RawValue(ini_text(config, option.ini), origin, config.rootpath)
     return found
-
-
-def _ini_text(config: pytest.Config, key: str) -> str:
-    # pytest 9's native TOML has numbers, booleans and lists, and getini refuses them.
-    try:
-        value = config.getini(key)
-    except (TypeError, ValueError, pytest.UsageError):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pytest 9 has another name for it
-            value = config.inicfg.get(key)
-        value = getattr(value, "value", value)
-    if isinstance(value, list):
-        value = "\n".join(map(str, value))
-    return "" if value is None else str(value)
 
 
 def _unknown_variables(env: Mapping[str, str]) -> Iterator[str]:
@@ -180,24 +152,23 @@ def read_yml(root: Path) -> tuple[dict[str, RawValue], list[str]]:
         import yaml
     except ImportError:
         return {}, [f"{YML} is ignored: pip install pytest-coveralls-submit[yaml]"]
+    text = _read(path)
     try:
         # BaseLoader makes only texts, lists and dicts.
-        return _from_yml(yaml.load(_content(path), Loader=yaml.BaseLoader), path)  # noqa: S506
+        return _from_yml(yaml.load(text, Loader=yaml.BaseLoader) or {}, path)  # noqa: S506
     except yaml.YAMLError as error:
         # Its message quotes the line, which may hold the token.
         mark = getattr(error, "problem_mark", None)
         problem = "it is not valid YAML" + (f", see line {mark.line + 1}" if mark else "")
-    except (OSError, ValueError) as error:
-        problem = _reason(error)
+    except ValueError as error:
+        problem = str(error)
     raise SettingsError(f"{path} cannot be read: {problem}")
 
 
 def _from_yml(values: Any, path: Path) -> tuple[dict[str, RawValue], list[str]]:
-    if values in (None, *NULLS):
-        return {}, []
     if not isinstance(values, dict):
         raise ValueError("it does not hold keys and values")  # noqa: TRY004  as all of these
-    names = [name for name, option in OPTIONS.items() if "yml" in option.accepted_from]
+    names = [name for name, option in OPTIONS.items() if option.in_files]
     found, notices = {}, []
     for key, value in values.items():
         members = value if isinstance(value, list) else [value]
@@ -223,24 +194,24 @@ def resolve(*layers: Mapping[str, RawValue], notices: Iterable[str] = ()) -> Set
         for name, raw in layer.items():
             if name not in found and _counts(name, raw, told):
                 found[name] = raw
-    token, file = found.get("repo_token"), found.get("repo_token_file")
+    file, token = found.get("repo_token_file"), found.get("repo_token")
     if file is not None and (token is None or token.origin.kind != "variable"):
         path = file.folder / file.text.strip()
-        if not os.path.exists(path):  # noqa: PTH110  as below
-            # The text may be the token itself: it is not quoted.
+        if os.path.exists(path):  # noqa: PTH110  as below
+            origin = Origin("token file", str(file.origin), path)
+            raw = RawValue(_read(path, f"{file.origin}: "), origin, path.parent)
+            if _counts("repo_token", raw, told):
+                found["repo_token"] = raw
+        else:  # its name may be the token itself, and is not quoted
             told.append(f"{file.origin} names a file that does not exist, so it gives no token")
-        elif _counts("repo_token", raw := _in_token_file(path, file.origin), told):
-            found["repo_token"] = raw
-    tokens = [
-        Secret(raw.text.strip()) for name, raw in found.items() if OPTIONS[name].parser is TOKEN
-    ]
+    secrets = [Secret(found[name].text.strip()) for name in found if OPTIONS[name].parser is TOKEN]
     try:
-        values = {name: _value(name, raw) for name, raw in found.items()}
-        origins = {name: raw.origin for name, raw in found.items()}
-        settings = Settings(values, origins, tuple(told))
+        settings = Settings({name: _value(name, raw) for name, raw in found.items()})
+        settings.origins = {name: raw.origin for name, raw in found.items()}
+        settings.notices = tuple(told)
         _check_transport_security(settings)
     except SettingsError as error:
-        raise SettingsError(redact(str(error), tokens)) from None
+        raise SettingsError(redact(str(error), secrets)) from None
     return settings
 
 
@@ -252,33 +223,23 @@ def _counts(name: str, raw: RawValue, notices: list[str]) -> bool:
     return bool(text)
 
 
-def _in_token_file(path: Path, named_by: Origin) -> RawValue:
+def _read(path: Path, prefix: str = "") -> str:
     try:
-        text = _content(path)
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"{named_by}: {path} cannot be read: {_reason(error)}") from None
-    return RawValue(text, Origin("token file", str(named_by), path), path.parent)
-
-
-def _content(path: Path) -> str:
-    if not path.is_file():
-        raise ValueError("it is not a regular file")
-    with path.open("rb") as file:
-        content = file.read(MAX_FILE + 1)
-    if len(content) > MAX_FILE:
-        raise ValueError(f"it is larger than {MAX_FILE // 1024} KiB")
-    try:
-        return content.decode("utf-8-sig")
+        if not path.is_file():
+            problem = "it is not a regular file"
+        elif path.stat().st_size > MAX_FILE:
+            problem = f"it is larger than {MAX_FILE // 1024} KiB"
+        else:
+            return path.read_text("utf-8-sig")
     except UnicodeDecodeError:
-        raise ValueError("it is not UTF-8") from None
-
-
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error)
+        problem = "it is not UTF-8"
+    except OSError as error:
+        problem = error.strerror or str(error)
+    raise SettingsError(f"{prefix}{path} cannot be read: {problem}")
 
 
 def _value(name: str, raw: RawValue) -> Any:
-    value = _parse_value(raw, OPTIONS[name].parser)
+    value = _parse(raw, OPTIONS[name].parser)
     if isinstance(value, Path):
         value = raw.folder / value
     elif isinstance(value, tuple):
@@ -288,7 +249,7 @@ def _value(name: str, raw: RawValue) -> Any:
     return value
 
 
-def _parse_value(raw: RawValue, parser: Parser) -> Any:
+def _parse(raw: RawValue, parser: Parser) -> Any:
     text = raw.text.strip()
     try:
         return parser.parse(text)
@@ -301,10 +262,8 @@ def _parse_value(raw: RawValue, parser: Parser) -> Any:
 
 def _problem_with_file(name: str, value: Any) -> str:
     if name == "save":
-        if value.name == "-":
-            return "expected a file name, not standard output"
-        if value.is_dir():
-            return f"{value} is a directory; expected a file name"
+        if value.name == "-" or value.is_dir():
+            return "expected a file name, not a directory or standard output"
         return "" if value.parent.is_dir() else f"there is no directory {value.parent}"
     if name not in {"ca_bundle", "merge"}:
         return ""

@@ -7,142 +7,128 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Iterator, Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
 
 if TYPE_CHECKING:
     from ..secret import Secret
     from .sources import Origin
 
 COVERALLS = "https://coveralls.io"
-EVERYWHERE = ("flag", "variable", "ini", "yml")
 DAY = 86400
 SHORTEST_TOKEN = 8
-TRUE, FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+BOOLEANS = {
+    **dict.fromkeys(("1", "true", "yes", "on"), True),
+    **dict.fromkeys(("0", "false", "no", "off"), False),
+}
 
 
 class Parser:
     """Turn a text into a value.
 
     Args:
-        parse: raises ValueError for a text that is not accepted.
-        accepts: these texts in words.
+        convert: returns None or raises ValueError for a text that is not accepted.
+        accepts: the accepted texts in words.
     """
 
     # A NamedTuple would cost half a millisecond of every run of pytest.
-    def __init__(self, parse: Callable[[str], Any], accepts: str, metavar: str) -> None:
-        self.parse, self.accepts, self.metavar = parse, accepts, metavar
+    def __init__(self, convert: Callable[[str], Any], accepts: str, metavar: str) -> None:
+        self.convert, self.accepts, self.metavar = convert, accepts, metavar
+
+    def parse(self, text: str) -> Any:
+        """Return the value of a text, or raise ValueError."""
+        value = self.convert(text)
+        if value is None:
+            raise ValueError(self.accepts)
+        return value
 
 
-def _parse_text(text: str) -> str:
-    text.encode()  # raises ValueError for a lone surrogate, which no job can hold
-    return text
-
-
-def _parse_boolean(text: str) -> bool:
-    if text.lower() not in TRUE + FALSE:
-        raise ValueError
-    return text.lower() in TRUE
-
-
-def _parse_base_url(text: str) -> str:
+def _base_url(text: str) -> str | None:
     from urllib.parse import urlsplit
 
     parts = urlsplit(text if "://" in text else f"https://{text}")
     unwanted = "@" in parts.netloc or parts.query or parts.fragment
-    if parts.scheme not in {"http", "https"} or not parts.hostname or unwanted:
-        raise ValueError
-    if not re.fullmatch(r"[A-Za-z0-9._:-]+", parts.hostname) or re.search(r"\s|\\", text):
-        raise ValueError
+    if parts.scheme not in {"http", "https"} or unwanted or re.search(r"\s|\\", text):
+        return None
+    if not re.fullmatch(r"[A-Za-z0-9._:-]+", parts.hostname or ""):
+        return None
     _ = parts.port  # raises ValueError if it is not a number
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
 
 
-def _parse_link(text: str) -> str:
+def _link(text: str) -> str | None:
     from ..text import public_url
 
     address, mark, query = text.partition("?")
-    return _required(public_url(address) if "@" not in query else None) + mark + query
+    address = "" if "@" in query else public_url(address)
+    return address + mark + query if address else None
 
 
-def _parse_pull_request(text: str) -> str:
+def _pull_request(text: str) -> str | None:
     from ..text import pull_request_number
 
-    return _required(pull_request_number(text))
+    return pull_request_number(text)
 
 
-def _parse_commit(text: str) -> str:
+def _commit(text: str) -> str | None:
     from ..text import commit_id
 
-    return _required(commit_id(text))
+    return commit_id(text)
 
 
-def _required(text: str | None) -> str:
-    if not text:
-        raise ValueError
-    return text
-
-
-def _parse_time(text: str) -> str:
+def _time(text: str) -> str | None:
     from datetime import datetime
 
     # RFC 3339, or as in https://docs.coveralls.io/api-jobs-endpoint: "2013-02-18 00:52:48 -0800"
     iso = re.sub(r" ?([+-]\d\d)(\d\d)$", r"\1:\2", re.sub("[Zz]$", "+00:00", text))
-    if datetime.fromisoformat(iso).tzinfo is None:
-        raise ValueError
-    return text
+    return text if datetime.fromisoformat(iso).tzinfo else None
 
 
-def _number_from(least: float, most: float, convert: Callable[[str], Any] = float) -> Any:
-    def parse(text: str) -> Any:
-        number = convert(text)
-        if not least <= number <= most:  # also refuses "nan" and "inf"
-            raise ValueError
-        return number
+def _number(least: float, most: float, kind: Callable[[str], Any] = float) -> Callable[[str], Any]:
+    def convert(text: str) -> Any:
+        number = kind(text)
+        return number if least <= number <= most else None  # also refuses "nan" and "inf"
 
-    return parse
+    return convert
 
 
 def _one_of(*words: str) -> Parser:
-    def parse(text: str) -> str:
-        if text.lower() not in words:
-            raise ValueError
-        return text.lower()
-
-    return Parser(parse, ", ".join(words[:-1]) + f" or {words[-1]}", "WORD")
+    accepts = ", ".join(words[:-1]) + f" or {words[-1]}"
+    return Parser(lambda text: text.lower() if text.lower() in words else None, accepts, "WORD")
 
 
-def _parse_paths(text: str) -> tuple[Path, ...]:
+def _paths(text: str) -> tuple[Path, ...]:
     return tuple(Path(part.strip()) for part in re.split("[,\n]", text) if part.strip())
 
 
-def _parse_token(text: str) -> Secret:
+def _token(text: str) -> Secret | None:
     from ..secret import Secret
 
     # A header, a URL and a line of a log can hold it.
-    if not re.fullmatch(f"[!-~]{{{SHORTEST_TOKEN},4096}}", text):
-        raise ValueError
-    return Secret(text)
+    return Secret(text) if re.fullmatch(f"[!-~]{{{SHORTEST_TOKEN},4096}}", text) else None
 
 
-TEXT = Parser(_parse_text, "any text", "TEXT")
-BOOLEAN = Parser(_parse_boolean, "1/true/yes/on or 0/false/no/off", "BOOL")
-BASE_URL = Parser(_parse_base_url, "a URL like https://coveralls.example.com or a host name", "URL")
-LINK = Parser(_parse_link, "the URL of a page, without user and password", "URL")
-PULL_REQUEST = Parser(_parse_pull_request, "a number, or a path or URL that ends in one", "NUMBER")
-COMMIT = Parser(_parse_commit, "a commit id of 7 to 64 hexadecimal digits", "SHA")
-TIME = Parser(_parse_time, "a time like 2026-02-18T00:52:48+01:00", "TIME")
-SECONDS = Parser(_number_from(0.001, DAY), "a number of seconds above 0", "SECONDS")
-WAIT = Parser(_number_from(0, DAY), "a number of seconds from 0 to 86400", "SECONDS")
+TEXT = Parser(str, "any text", "TEXT")
+BOOLEAN = Parser(lambda text: BOOLEANS.get(text.lower()), "1/true/yes/on or 0/false/no/off", "BOOL")
+BASE_URL = Parser(_base_url, "a URL like https://coveralls.example.com or a host name", "URL")
+LINK = Parser(_link, "the URL of a page, without user and password", "URL")
+PULL_REQUEST = Parser(_pull_request, "a number, or a path or URL that ends in one", "NUMBER")
+COMMIT = Parser(_commit, "a commit id of 7 to 64 hexadecimal digits", "SHA")
+TIME = Parser(_time, "a time like 2026-02-18T00:52:48+01:00", "TIME")
+SECONDS = Parser(_number(0.001, DAY), "a number of seconds above 0", "SECONDS")
+WAIT = Parser(_number(0, DAY), "a number of seconds from 0 to 86400", "SECONDS")
 PERCENT = Parser(
-    lambda text: _number_from(0, 100)(text.removesuffix("%")), "a number from 0 to 100", "PERCENT"
+    lambda text: _number(0, 100)(text.removesuffix("%")), "a number from 0 to 100", "PERCENT"
 )
-RETRIES = Parser(_number_from(0, 10, int), "a whole number from 0 to 10", "COUNT")
+RETRIES = Parser(_number(0, 10, int), "a whole number from 0 to 10", "COUNT")
 PATH = Parser(Path, "a file name", "PATH")
-PATHS = Parser(_parse_paths, "file names separated by commas", "PATHS")
-TOKEN = Parser(_parse_token, "one line of 8 to 4,096 visible ASCII characters", "TOKEN")
+PATHS = Parser(_paths, "file names separated by commas", "PATHS")
+TOKEN = Parser(_token, "one line of 8 to 4,096 visible ASCII characters", "TOKEN")
 
 
 class Option:
@@ -150,7 +136,7 @@ class Option:
 
     Args:
         also: another variable.
-        accepted_from: see ``Origin.kind``.
+        in_files: whether the ini file and ``.coveralls.yml`` may hold it.
         in_help: whether ``pytest --help`` describes its flag.
     """
 
@@ -161,30 +147,25 @@ class Option:
         default: Any = None,
         *,
         also: str = "",
-        accepted_from: tuple[str, ...] = EVERYWHERE,
+        in_files: bool = True,
         in_help: bool = False,
     ) -> None:
         self.parser, self.help, self.default = parser, help, default
-        self.also, self.accepted_from, self.in_help = also, accepted_from, in_help
+        self.also, self.in_files, self.in_help = also, in_files, in_help
 
     def __set_name__(self, _: type, name: str) -> None:
-        self.name = name
+        self.name, self.ini = name, f"coveralls_{name}"
         self.flag = "--coveralls-" + name.replace("_", "-")
-        self.ini = f"coveralls_{name}"
-        own = f"COVERALLS_{name.upper()}"
-        self.variables = tuple(filter(None, (own, self.also)))  # the strongest first
+        self.variables = tuple(filter(None, (self.ini.upper(), self.also)))  # the strongest first
 
-    def arguments(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield its flags with their keywords for argparse."""
-        if "flag" not in self.accepted_from:
-            yield self.flag, {"dest": self.ini, "type": self._refuse, "help": argparse.SUPPRESS}
-        elif self.parser is BOOLEAN:
-            constant = {"dest": self.ini, "action": "store_const"}
-            yield self.flag, {**constant, "const": "true", "help": self.help}
-            no = self.flag.replace("--", "--no-", 1)
-            yield no, {**constant, "const": "false", "help": f"the opposite of {self.flag}"}
-        else:
-            yield self.flag, {"dest": self.ini, "metavar": self.parser.metavar, "help": self.help}
+    def keywords(self) -> dict[str, Any]:
+        """Return the keywords of its flag for argparse."""
+        common = {"dest": self.ini, "help": self.help}
+        if self.parser is TOKEN:
+            return {**common, "type": self._refuse, "help": argparse.SUPPRESS}
+        if self.parser is BOOLEAN:
+            return {**common, "action": argparse.BooleanOptionalAction}
+        return {**common, "metavar": self.parser.metavar}
 
     def _refuse(self, _: str) -> NoReturn:
         # argparse and pytest would quote a secret on the command line.
@@ -202,16 +183,11 @@ class Settings:
     """Hold the value of each setting, else its default."""
 
     # A dataclass of forty fields would cost each run of pytest 8 ms.
-    def __init__(
-        self,
-        values: Mapping[str, Any] | None = None,
-        origins: Mapping[str, Origin] | None = None,
-        notices: tuple[str, ...] = (),
-    ) -> None:
+    def __init__(self, values: Mapping[str, Any] | None = None) -> None:
         vars(self).update({name: option.default for name, option in OPTIONS.items()})
         vars(self).update(values or {})
-        self.origins: Mapping[str, Origin] = origins or {}
-        self.notices = notices
+        self.origins: Mapping[str, Origin] = {}
+        self.notices: tuple[str, ...] = ()
 
     @property
     def secrets(self) -> tuple[Secret, ...]:
@@ -221,12 +197,7 @@ class Settings:
     host: str = described_row(
         BASE_URL, "URL of Coveralls or Coveralls Enterprise", COVERALLS, also="COVERALLS_ENDPOINT"
     )
-    repo_token: Secret | None = row(
-        TOKEN,
-        "secret token of the repository",
-        also="COVERALLS_TOKEN",
-        accepted_from=("variable", "ini", "yml"),
-    )
+    repo_token: Secret | None = row(TOKEN, "secret token of the repository", also="COVERALLS_TOKEN")
     repo_token_file: Path | None = described_row(PATH, "file that holds the token")
     service_name: str | None = row(TEXT, "name of the CI service; detected")
     service_number: str | None = row(TEXT, "number of the build; detected")
@@ -276,11 +247,23 @@ class Settings:
     annotate: bool = described_row(BOOLEAN, "GitHub Actions: mark missed changed lines", False)
     wait: float = described_row(WAIT, "seconds to wait for the result of the build", 0.0)
     gitlab_status: bool = row(BOOLEAN, "give the commit on GitLab a status", False)
-    gitlab_token: Secret | None = row(
-        TOKEN, "GitLab token that may set a status", accepted_from=("variable",)
-    )
+    gitlab_token: Secret | None = row(TOKEN, "GitLab token that may set a status", in_files=False)
 
 
 OPTIONS: Mapping[str, Option] = {
     name: option for name, option in vars(Settings).items() if isinstance(option, Option)
 }
+
+
+def ini_text(config: pytest.Config, key: str) -> str:
+    """Return the text of a key in pytest's ini file."""
+    try:
+        value = config.getini(key)
+    except (TypeError, pytest.UsageError):  # pytest 9's native TOML: a number, boolean or list
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pytest 9 has another name for it
+            value = config.inicfg[key]
+        value = getattr(value, "value", value)
+    if isinstance(value, list):
+        value = "\n".join(map(str, value))
+    return "" if value is None else str(value).strip()

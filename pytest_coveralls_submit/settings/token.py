@@ -37,7 +37,14 @@ def choose_token(
     settings: Settings, service_name: str | None, env: Mapping[str, str]
 ) -> tuple[Token | None, str | None]:
     """Return the token for the host, or the reason to withhold it."""
-    token = _find_token(settings, service_name, env)
+    of_github, token = env.get(GITHUB_VARIABLE, "").strip(), None
+    if settings.repo_token is not None:
+        text = settings.repo_token.reveal()
+        is_github = text == of_github or bool(GITHUB_PREFIX.match(text))
+        token = Token(settings.repo_token, str(settings.origins["repo_token"]), is_github)
+    elif service_name == GITHUB_ACTIONS:
+        with contextlib.suppress(ValueError):
+            token = Token(TOKEN.parse(of_github), GITHUB_VARIABLE, is_github=True)
     if token is None or not token.is_github:
         return token, None
     withheld = why_github_token_stays(settings, env, token.origin)
@@ -60,17 +67,3 @@ def why_github_token_stays(
     if is_of_coveralls or server in {"", "https://github.com"}:
         return None
     return f"GITHUB_TOKEN belongs to {server} and is not valid elsewhere; set COVERALLS_REPO_TOKEN"
-
-
-def _find_token(
-    settings: Settings, service_name: str | None, env: Mapping[str, str]
-) -> Token | None:
-    if settings.repo_token is not None:
-        text = settings.repo_token.reveal()
-        is_github = bool(GITHUB_PREFIX.match(text)) or text == env.get(GITHUB_VARIABLE, "").strip()
-        return Token(settings.repo_token, str(settings.origins["repo_token"]), is_github)
-    if service_name == GITHUB_ACTIONS:
-        with contextlib.suppress(ValueError):
-            secret = TOKEN.parse(env.get(GITHUB_VARIABLE, "").strip())
-            return Token(secret, GITHUB_VARIABLE, is_github=True)
-    return None

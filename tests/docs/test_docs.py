@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import shutil
@@ -70,7 +71,10 @@ def test_the_tables_are_the_codes(page: str) -> None:
 def test_the_flags_and_variables_that_the_docs_name_exist() -> None:
     """What a user copies is accepted."""
     ours = "\n".join(FOR_USERS.values()).replace("COVERALLS_FOO", "")
-    flags = {flag for option in OPTIONS.values() for flag, _ in option.arguments()}
+    parser = argparse.ArgumentParser()
+    for option in OPTIONS.values():
+        parser.add_argument(option.flag, **option.keywords())
+    flags = set(parser._option_string_actions)
     named = set(re.findall(r"\bCOVERALLS_[A-Z][A-Z_]*[A-Z]\b", ours))
 
     assert set(re.findall(r"--(?:no-)?coveralls-[a-z-]+", ours)) <= flags

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from pytest_coveralls_submit.ci.services import SERVICES, Cell, Service
-from pytest_coveralls_submit.settings.table import OPTIONS, Option
+from pytest_coveralls_submit.settings.table import OPTIONS, TOKEN, Option
 
 ROOT = Path(__file__).parents[2]
 ROW = re.compile(r"^\| `([^`]+)` \|.*$", re.MULTILINE)
@@ -27,8 +27,8 @@ def shown(default: object) -> str:
 def setting_row(option: Option) -> str:
     """Return a setting as a row of its table."""
     also = [f"`{option.also}`"] if option.also else []
-    if "flag" not in option.accepted_from:
-        also.append("no flag" if "ini" in option.accepted_from else "variable only")
+    if option.parser is TOKEN:
+        also.append("no flag" if option.in_files else "variable only")
     cells = (
         f"`{option.name}`",
         ", ".join(also),
