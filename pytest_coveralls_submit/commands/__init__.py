@@ -27,9 +27,14 @@ class Console:
     options: argparse.Namespace
     context: RunContext
 
+    def print(self, *lines: str, stream: TextIO | None = None) -> None:
+        """Print lines without the secrets."""
+        for line in lines:
+            print_line(redact(line, self.context.secrets), stream)
+
     def say(self, text: str, stream: TextIO | None = None) -> None:
-        """Print a line."""
-        print_line(redact(PREFIX + escaped(text), self.context.secrets), stream)
+        """Print a text from outside, with our prefix."""
+        self.print(PREFIX + escaped(text), stream=stream)
 
     def report(
         self, outcome: Outcome, *, known: Collection[str] = (), is_trusted: bool = True
@@ -43,9 +48,7 @@ class Console:
         context, shown = self.context, redacted(outcome, self.context.secrets)
         annotate = context.settings.annotate
         commands = pages(shown, context.env, annotate=annotate, is_trusted=is_trusted)
-        lines = closing_lines(shown, self.options.verbose, context.start, known)
-        for line in (*lines, *commands):
-            print_line(redact(line, context.secrets))
+        self.print(*closing_lines(shown, self.options.verbose, context.start, known), *commands)
 
 
 def print_line(text: str, stream: TextIO | None = None) -> None:
@@ -67,6 +70,7 @@ def exit_status(outcome: Outcome, context: RunContext) -> int:
     """Return the exit status for a job that was to be sent."""
     if isinstance(outcome, Interrupted):
         return INTERRUPTED
-    if isinstance(outcome, NotSent) and context.token is None and outcome.remedy:
-        return REFUSED if context.settings.strict else ACCEPTED
-    return ACCEPTED if isinstance(outcome, Built) else REFUSED
+    is_fine = isinstance(outcome, Built)
+    if isinstance(outcome, NotSent) and outcome.remedy:  # it is the remedy for a missing token
+        is_fine = not context.settings.strict
+    return ACCEPTED if is_fine and not outcome.shortfall else REFUSED

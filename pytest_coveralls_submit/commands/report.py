@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..changed_lines import count_changed_lines, needs_counting
-from ..commands import REFUSED, Console, exit_status, print_line
+from ..commands import Console, exit_status
 from ..context import RunContext, startup_problems, why_no_job
 from ..errors import JobError, MeasurementError
 from ..job.builder import build_job, names_in, read_files, sum_up
@@ -37,12 +37,9 @@ def run(console: Console) -> int:
     problems: tuple[str, ...] = ()
     if why_no_job(context) is None:
         problems = tuple(startup_problems(context))
-        for line in header(context, problems):
-            print_line(line)
+        console.print(*header(context, problems))
     outcome = _submit(console, context)
     console.report(outcome, known=problems)
-    if outcome.shortfall:
-        return REFUSED
     return exit_status(outcome, context)
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
 
 from ..commands import ACCEPTED, INTERRUPTED, REFUSED, USAGE, Console, exit_status
-from ..context import startup_warnings
+from ..context import RunContext, startup_warnings
 from ..errors import JobError
 from ..job.document import Job, load_job, tested_commit, total_percent
 from ..job.outbox import jobs_in
@@ -55,7 +54,7 @@ def _send(console: Console, path: Path) -> int:
     try:
         job = load_job(path)
         status = REFUSED
-        job = _identified(job, path, console)
+        job = _identified(job, path, console.context)
     except JobError as error:
         console.say(str(error), sys.stderr)
         return status
@@ -66,23 +65,25 @@ def _send(console: Console, path: Path) -> int:
     return exit_status(outcome, console.context)
 
 
-def _identified(job: Job, path: Path, console: Console) -> Job:
+def _identified(job: Job, path: Path, context: RunContext) -> Job:
     """Return the job with all fields that say who built what.
 
     The file of another tool may hold source files alone; then the job is of this checkout. Flags
     win over the file; variables, perhaps of another job, do not.
-
-    Raises:
-        JobError: the file is not of the commit that a trusted event names.
     """
-    context = console.context
     here = {**context.identity, "source_files": job["source_files"]}
     if context.build.is_workflow_run:
-        return _of_the_event(job, path, console, here)
+        _check_commit(job, path, context)
     if job.keys() == {"source_files"}:
         return here
-    identity = {**job, **{name: here[name] for name in _flags(console) & here.keys()}}
+    flags = {name for name, origin in context.settings.origins.items() if origin.kind == "flag"}
+    if context.build.is_workflow_run:
+        of_file = set(FROM_FILE) - flags
+        own = {name: value for name, value in here.items() if name not in of_file}
+        return {**own, **{name: job[name] for name in of_file & job.keys()}}
+    identity = {**job, **{name: here[name] for name in flags & here.keys()}}
     if identity.get("service_name") in {GITHUB_ACTIONS, GITHUB_SERVICE} and context.token:
+        # The job may have been built with a token of the other kind.
         is_github = context.token.is_github
         identity["service_name"] = GITHUB_SERVICE if is_github else GITHUB_ACTIONS
         repo_name = context.settings.repo_name or context.build.repo_name
@@ -91,33 +92,13 @@ def _identified(job: Job, path: Path, console: Console) -> Job:
     return identity
 
 
-def _of_the_event(job: Job, path: Path, console: Console, here: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields by GitHub's ``workflow_run`` event, not by the file.
-
-    The file comes from a run that may be a fork's: it could name another commit, or ``main``.
-    """
-    settings, build = console.context.settings, console.context.build
-    commit = settings.commit_sha or build.commit_sha
-    if commit is None:
-        raise JobError(
-            f"{path} is not sent: the event of this workflow_run names no commit to compare it with"
-        )
-    if job.keys() == {"source_files"}:
-        return here
-    of_file = commit_id(tested_commit(job))
-    if of_file != commit:
-        source = settings.origins.get("commit_sha", "the run that started this workflow")
+def _check_commit(job: Job, path: Path, context: RunContext) -> None:
+    """Raise JobError if a file, perhaps a fork's, is not of the event's commit."""
+    commit = context.settings.commit_sha or context.build.commit_sha
+    of_file = commit if job.keys() == {"source_files"} else commit_id(tested_commit(job))
+    if commit is None or of_file != commit:
+        source = context.settings.origins.get("commit_sha", "the run that started this workflow")
         raise JobError(
             f"{path} is not sent: it is of commit {of_file or 'unknown'}, but {source} is of "
-            f"{commit}"
+            f"{commit or 'an unknown one'}"
         )
-    for name in set(FROM_FILE) - _flags(console):
-        here.pop(name, None)
-        if name in job:
-            here[name] = job[name]
-    return here
-
-
-def _flags(console: Console) -> set[str]:
-    origins = console.context.settings.origins
-    return {name for name, origin in origins.items() if origin.kind == "flag"}

@@ -285,8 +285,8 @@ def test_the_event_says_who_built_what(follows: Command, server: StandIn) -> Non
         (EVENT, {"commit_sha": OTHER}, f"it is of commit {OTHER}, but the run that"),
         (EVENT, {"git": {"head": {"id": OTHER}}}, f"it is of commit {OTHER}, but the run that"),
         (EVENT, {"service_number": "4242"}, "it is of commit unknown, but the run that"),
-        ({}, {"commit_sha": HEAD}, "the event of this workflow_run names no commit"),
-        ([], {}, "the event of this workflow_run names no commit"),
+        ({}, {"commit_sha": HEAD}, f"it is of commit {HEAD}, but the run that"),
+        ([], {}, "it is of commit unknown, but the run that"),
     ],
 )
 def test_a_file_of_another_commit_is_refused(
