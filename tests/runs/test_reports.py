@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from running import NAMES, NO_TOKEN, SPREADS, Runner, only_job
+from running import NAMES, Runner, needs_xdist, only_job
 
 pytestmark = pytest.mark.slow
 
@@ -35,18 +35,18 @@ def write():
 atexit.register(write)
 """
 SEVERAL = (
-    *("--cov-report=term-missing", "--cov-report=xml:out/coverage.xml", "--cov-branch"),
+    *("--cov", "--cov-report=term-missing", "--cov-report=xml:out/coverage.xml", "--cov-branch"),
     *("--cov-report=html:out/html", "--cov-report=json:out/coverage.json"),
-    "--cov-report=lcov:out/coverage.lcov",
+    *("--cov-report=lcov:out/coverage.lcov", "--cov-fail-under=99.5"),
 )
-REPORTS = [
-    pytest.param(("--cov-report=",), id="none"),
-    pytest.param(SEVERAL, id="several"),
-    pytest.param(
-        ("--cov-report=term:skip-covered", "--cov-fail-under=99.5", "--coveralls-on-failure=skip"),
-        id="fail-under",
-    ),
+WITHOUT = ("--cov", "--cov-report=")
+RUNS = [
+    pytest.param(WITHOUT, (*WITHOUT, "--coveralls"), 0, id="without a report"),
+    pytest.param(SEVERAL, (*SEVERAL, "--coveralls"), 1, id="several reports"),
+    pytest.param(("--cov",), ("--coveralls",), 0, id="alone"),
+    pytest.param(("--cov", "-n1"), ("--coveralls", "-n1"), 0, id="xdist", marks=needs_xdist),
 ]
+"""Arguments without the plugin, with it, and the exit status."""
 # When a report was made, in the words of each kind; and what html calls a state of its data.
 TIMES = re.compile(
     rb'timestamp="\d+"|"timestamp": ?"[^"]*"'
@@ -93,46 +93,18 @@ def counting(run: Runner) -> Runner:
     return run
 
 
-@pytest.mark.parametrize("asked", REPORTS)
+@pytest.mark.parametrize(("without", "arguments", "status"), RUNS)
 def test_a_report_is_the_same_and_no_file_is_analysed_more_often(
-    counting: Runner, asked: tuple[str, ...]
+    counting: Runner, without: tuple[str, ...], arguments: tuple[str, ...], status: int
 ) -> None:
     """Byte for byte but for times; without a report each file is analysed once."""
-    plain = reports(counting, "--cov", *asked)
+    plain = reports(counting, *without)
     before = analyses(counting)
-    ours = reports(counting, "--cov", *asked, "--coveralls")
+    ours = reports(counting, *arguments)
 
     assert ours == plain
-    assert plain[0] == ("--cov-fail-under=99.5" in asked)
-    assert bool(plain[2]) == ("--cov-branch" in asked)
-    assert bool(plain[1]) == (asked != ("--cov-report=",))
+    assert plain[0] == status
+    assert bool(plain[1]) == (without != WITHOUT)
+    assert bool(plain[2]) == (without == SEVERAL)
     assert len(only_job(counting)["source_files"]) == len(NAMES)
     assert analyses(counting) == (before or Counter(NAMES))
-
-
-@pytest.mark.parametrize("spread", SPREADS)
-def test_coveralls_alone_analyses_no_more_than_cov(
-    counting: Runner, spread: tuple[str, ...]
-) -> None:
-    """Under xdist the controller does, and no worker."""
-    reports(counting, *spread, "--cov")
-    before = analyses(counting)
-    status, printed, _ = reports(counting, *spread, "--coveralls")
-
-    assert status == 0
-    assert any(line.startswith("TOTAL") for line in printed)
-    assert len(only_job(counting)["source_files"]) == len(NAMES)
-    assert analyses(counting) == before
-    assert before.keys() == set(NAMES)
-
-
-def test_nothing_is_analysed_for_nothing(counting: Runner) -> None:
-    """Without a token nothing is measured, and what is measured for others is theirs."""
-    counting.env |= NO_TOKEN
-
-    reports(counting, "--coveralls")
-    assert analyses(counting) == Counter()
-
-    reports(counting, "--coveralls", "--cov", "--cov-report=")
-    assert set(analyses(counting).values()) <= {1}
-    assert counting.server.requests == []

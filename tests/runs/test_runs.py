@@ -11,6 +11,7 @@ from typing import Any
 
 import coverage
 import pytest
+from inner import Inner
 from running import AUTOLOAD, NAMES, Runner, needs_xdist, only_job, told, write
 from standin import Job
 
@@ -20,11 +21,6 @@ pytestmark = pytest.mark.slow
 def names(job: Job) -> list[str]:
     """Return the names of a job's source files, in their order."""
     return [file["name"] for file in job["source_files"]]
-
-
-def total(output: str) -> list[str]:
-    """Return pytest-cov's sum: statements, missed, perhaps branches, percent."""
-    return next(line.split() for line in output.splitlines() if line.startswith("TOTAL"))
 
 
 def coverage_json(run: Runner) -> tuple[dict[str, Any], str]:
@@ -64,9 +60,6 @@ def sent_branches(file: dict[str, Any]) -> tuple[Counter[int], Counter[int]]:
     return Counter(flat[0::4]), taken
 
 
-# --- as it is installed ----------------------------------------------------------------------
-
-
 def test_one_flag_measures_and_submits_one_job(run: Runner) -> None:
     """The installed plugin is found by pytest; ``--coveralls`` alone measures and sends."""
     result = run("--coveralls", env=AUTOLOAD)
@@ -85,22 +78,6 @@ def test_nothing_is_printed_and_left_unless_it_is_switched_on(run: Runner) -> No
     assert run.server.requests == []
     assert not (run.folder / ".coverage").exists()
     assert not (run.folder / ".pytest_cache/d/coveralls").exists()
-
-
-# --- measuring -------------------------------------------------------------------------------
-
-
-def test_it_measures_what_cov_measures(run: Runner) -> None:
-    """``--coveralls`` alone has the numbers of ``--cov`` alone, and leaves the same data."""
-    plain = run("-p", "no:coveralls_submit", "--cov")
-    report, _ = coverage_json(run)
-    result = run("--coveralls")
-
-    assert result.returncode == plain.returncode == 0
-    assert total(result.stdout) == total(plain.stdout)
-    assert coverage_json(run)[0] == report
-    files = {file["name"]: file["coverage"] for file in only_job(run)["source_files"]}
-    assert files == {name: lines_of(report[name], len(files[name])) for name in NAMES}
 
 
 @pytest.mark.parametrize(
@@ -139,17 +116,13 @@ def test_the_job_is_what_coverage_reports_line_by_line(
     assert f" {percent}% covered -> " in told(result.stdout)[-1]
 
 
-def test_an_empty_job_is_sent_where_it_is_allowed(run: Runner, tmp_path: Path) -> None:
-    """``allow_empty`` sends a job without files even where pytest-cov has no data."""
-    (tmp_path / "elsewhere").mkdir()
+def test_an_empty_job_is_sent_where_it_is_allowed(inner: Inner) -> None:
+    inner.measured[0].erase()
 
-    result = run(f"--cov={tmp_path / 'elsewhere'}", "--coveralls", "--coveralls-allow-empty")
+    inner("--coveralls", "--coveralls-allow-empty")
 
-    assert result.returncode == 0, result.stdout
-    assert only_job(run)["source_files"] == []
+    assert [job["source_files"] for job in inner.server.jobs] == [[]]
 
-
-# --- the process around it -------------------------------------------------------------------
 
 WATCH = """
 import pytest, threading
@@ -173,19 +146,6 @@ def test_nothing_of_ours_warns_and_no_thread_is_left(run: Runner) -> None:
     assert "Exception ignored" not in result.stdout
     assert "\nTHREADS []\n" in result.stdout
     assert len(run.server.jobs) == 1
-
-
-def test_a_terminal_of_few_letters_shows_a_branch_of_others(run: Runner) -> None:
-    """What the terminal cannot show is escaped there, and whole in the job."""
-    env = {"PYTHONIOENCODING": "cp1252", "CI_BRANCH": "t\u0159pic/\u65e5"}
-
-    result = run("--coveralls", env=env)
-
-    assert only_job(run)["service_branch"] == env["CI_BRANCH"]
-    assert "(branch t\\u0159pic/\\u65e5, commit " in told(result.stdout)[0]
-
-
-# --- the demonstration -----------------------------------------------------------------------
 
 
 @needs_xdist
