@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import json
 import platform
-import re
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-from git_repository import Repository
-from running import CI, NAMES, Runner, only_job, told
+from git_repository import Repository, needs_git
+from inner import Inner
+from running import CI, NAMES, NO_TOKEN, Runner, only_job, told, write
 from standin import COVERALLS_TOKEN
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, needs_git]
 
-GITHUB_TOKEN = "ghs_" + "made0up0" * 4
 PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 SYSTEM = {"linux": "linux", "darwin": "macos", "win32": "windows"}[sys.platform]
-
+NOWHERE = dict.fromkeys(CI, "")
 GITHUB = {
+    **NOWHERE,
     "CI": "true",
     "GITHUB_ACTIONS": "true",
     "GITHUB_EVENT_NAME": "push",
@@ -36,98 +35,76 @@ GITHUB = {
 }
 
 
-@pytest.fixture
-def nowhere(run: Runner) -> Runner:
-    """The runner on no CI service at all."""
-    for name in CI:
-        del run.env[name]
-    return run
-
-
-@pytest.fixture
-def github(nowhere: Runner) -> Runner:
-    """The runner on GitHub Actions, for a push."""
-    nowhere.env |= {**GITHUB, "GITHUB_SHA": git(nowhere.folder, "rev-parse", "HEAD")}
-    return nowhere
-
-
-def git(folder: Path, *arguments: str) -> str:
-    """Run git and return what it printed."""
-    return Repository(folder, init=False).git(*arguments)
-
-
-# --- services --------------------------------------------------------------------------------
-
-
-def test_a_push_on_github_with_a_coveralls_token(github: Runner, tmp_path: Path) -> None:
+def test_a_push_on_github_with_a_coveralls_token(run: Runner, tmp_path: Path) -> None:
     """The service is ``github-actions``, the number the run's; header, summary, output say so."""
-    head = github.env["GITHUB_SHA"]
-    files = {name: tmp_path / name.lower() for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")}
-    for path in files.values():
+    head = Repository(run.folder, init=False).git("rev-parse", "HEAD")
+    output, summary = tmp_path / "output", tmp_path / "summary.md"
+    for path in (output, summary):
         path.write_text("before\n")
+    files = {"GITHUB_OUTPUT": str(output), "GITHUB_STEP_SUMMARY": str(summary)}
+    legs = {"TOX_ENV_NAME": "py-cov", "CI_NODE_INDEX": "2"}
     template = "{python}/{os}/{arch}/{toxenv}/{job}/{node_index}"
-    variables = {"TOX_ENV_NAME": "py-cov", "CI_NODE_INDEX": "2"}
-    variables |= {name: str(path) for name, path in files.items()}
 
-    result = github("--coveralls", f"--coveralls-flag-name={template}", env=variables)
+    words = ("--coveralls", f"--coveralls-flag-name={template}")
+    result = run(*words, env={**GITHUB, "GITHUB_SHA": head, **files, **legs})
 
     assert result.returncode == 0, result.stdout
+    assert "::warning" not in result.stdout
     flag = f"{PYTHON}/{SYSTEM}/{platform.machine().lower()}/py-cov/tests/2"
     assert told(result.stdout)[0] == (
-        f"coveralls: {github.server.url} as github-actions #9001 "
+        f"coveralls: {run.server.url} as github-actions #9001 "
         f"(branch topic/y, commit {head[:7]}, flag {flag}, token from COVERALLS_REPO_TOKEN)"
     )
-    job = only_job(github)
-    assert job["repo_token"] == COVERALLS_TOKEN
-    assert job["service_name"] == "github-actions"
-    assert job["service_number"] == "9001"
-    assert job["service_attempt"] == "2"
-    assert job["service_build_url"] == "https://github.com/octo/sample/actions/runs/9001"
-    assert job["service_branch"] == job["git"]["branch"] == "topic/y"
-    assert job["commit_sha"] == job["git"]["head"]["id"] == head
-    assert job["flag_name"] == flag
-    assert {"repo_name", "service_pull_request", "parallel"}.isdisjoint(job)
-    url = f"{github.server.url}/jobs/105971882"
-    output = files["GITHUB_OUTPUT"].read_text()
-    assert output.startswith(f"before\ncoveralls-url={url}\ncovered-percent=")
-    summary = files["GITHUB_STEP_SUMMARY"].read_text()
-    assert summary.startswith("before\n")
-    assert url in summary
-    rows = [line.split("|")[1].strip() for line in summary.splitlines() if ".py" in line]
+    job = only_job(run)
+    assert job["git"]["head"]["id"] == head
+    assert job["git"]["branch"] == "topic/y"
+    del job["git"], job["source_files"], job["run_at"], job["service_job_id"]
+    build = "https://github.com/octo/sample/actions/runs/9001"
+    assert job == {
+        "repo_token": COVERALLS_TOKEN,
+        "service_name": "github-actions",
+        "service_number": "9001",
+        "service_attempt": "2",
+        "service_build_url": build,
+        "service_job_url": build,
+        "service_branch": "topic/y",
+        "commit_sha": head,
+        "flag_name": flag,
+    }
+    url = f"{run.server.url}/jobs/105971882"
+    assert output.read_text().startswith(f"before\ncoveralls-url={url}\ncovered-percent=")
+    page = summary.read_text()
+    assert page.startswith("before\n")
+    assert url in page
+    rows = [line.split("|")[1].strip() for line in page.splitlines() if ".py" in line]
     assert rows[:2] == ["sample/report.py", "sample/water.py"]
-    assert "::warning" not in result.stdout
 
 
-def test_a_push_on_github_with_githubs_own_token(github: Runner) -> None:
-    """The service is ``github`` and the repository is named, for the token does not name it."""
-    tokens = {"COVERALLS_REPO_TOKEN": "", "GITHUB_TOKEN": GITHUB_TOKEN}
-
-    result = github("--coveralls", env=tokens)
-
-    assert result.returncode == 0, result.stdout
-    job = only_job(github)
-    assert job["repo_token"] == GITHUB_TOKEN
-    assert (job["service_name"], job["repo_name"]) == ("github", "octo/sample")
-    assert "flag_name" not in job
-    assert told(result.stdout)[0].endswith(", token from GITHUB_TOKEN)")
-    assert GITHUB_TOKEN not in result.stdout
+PLANT = "def plant(name):\n    if name:\n        return name\n    return 'fallow'\n"
+TEST = "from sample.plants import plant\n\n\ndef test_plant():\n    assert plant('bean')\n"
 
 
-def test_a_pull_request_on_github_is_its_head_and_not_the_merge(
-    github: Runner, tmp_path: Path
+def test_a_pull_request_is_its_head_compared_with_what_it_goes_into(
+    run: Runner, tmp_path: Path
 ) -> None:
-    """A checkout of depth 1 of the merge: head commit and source branch, without its author."""
-    origin, head = github.folder, github.env["GITHUB_SHA"]
-    git(origin, "checkout", "--quiet", "-b", "main", "HEAD~1")
-    commit(origin, "On main")
-    git(origin, "merge", "--quiet", "--no-ff", "--message=Merge topic/y into main", "topic/y")
-    merge = git(origin, "rev-parse", "HEAD")
-    git(origin, "update-ref", "refs/pull/7/merge", merge)
-    github.folder = tmp_path / "checkout"
-    Repository(origin, init=False).checkout_merge(github.folder, depth=1)
+    """At ``fetch-depth: 2``; what came into the target meanwhile is nobody's change here."""
+    origin = Repository(run.folder, init=False)
+    origin.git("branch", "main")
+    write(run, "sample/plants.py", PLANT)
+    write(run, "tests/test_plants.py", TEST)
+    head = origin.commit_all("A plant has a name")
+    origin.git("checkout", "--quiet", "main")
+    older = origin.git("rev-parse", "HEAD")
+    write(run, "sample/tools.py", "def dig():\n    return 1\n")
+    origin.commit_all("Tools")
+    origin.git("merge", "--quiet", "--no-ff", "--message", "synthetic", "topic/y")
+    merge = origin.git("rev-parse", "HEAD")
+    origin.git("update-ref", "refs/pull/7/merge", merge)
+    run.folder = origin.checkout_merge(tmp_path / "checkout", 2).path
+    # The base of the event is that of when the pull request was opened.
+    request = {"number": 7, "head": {"sha": head, "ref": "topic/y"}, "base": {"sha": older}}
     event = tmp_path / "event.json"
-    pull = {"number": 7, "head": {"sha": head, "ref": "topic/y"}, "base": {"ref": "main"}}
-    event.write_text(json.dumps({"number": 7, "pull_request": pull}))
+    event.write_text(json.dumps({"number": 7, "pull_request": request}))
     variables = {
         "GITHUB_BASE_REF": "main",
         "GITHUB_EVENT_NAME": "pull_request",
@@ -137,39 +114,40 @@ def test_a_pull_request_on_github_is_its_head_and_not_the_merge(
         "GITHUB_SHA": merge,
     }
 
-    result = github("--coveralls", env=variables)
+    words = ("--cov", "--cov-branch", "--cov-report=", "--coveralls", "-v")
+    result = run(*words, env=GITHUB | variables)
 
     assert result.returncode == 0, result.stdout
-    job = only_job(github)
-    assert job["commit_sha"] == job["git"]["head"]["id"] == head != merge
-    assert job["service_branch"] == job["git"]["branch"] == "topic/y"
-    assert job["service_pull_request"] == "7"
-    assert "Merge topic/y" not in json.dumps(job)
-    assert f"(branch topic/y, commit {head[:7]}, " in told(result.stdout)[0]
+    notice = "the tests ran on a merge; Coveralls shows the lines of the head commit, which differs"
+    assert told(result.stdout)[2:5] == [
+        "coveralls: changed lines: 3 of 4 covered (75.00%); missed: sample/plants.py:4",
+        "coveralls: partly covered: sample/plants.py:2",
+        f"coveralls: {notice} in: sample/tools.py",
+    ]
+    job = only_job(run)
+    assert (job["service_branch"], job["service_pull_request"]) == ("topic/y", "7")
+    assert job["commit_sha"] == job["git"]["head"]["id"] == head
+    assert "synthetic" not in json.dumps(job)
 
 
-def test_on_a_desk_the_job_is_what_git_says(nowhere: Runner, tmp_path: Path) -> None:
+def test_on_a_desk_the_job_is_what_git_says(run: Runner) -> None:
     """Without a CI service there is neither service nor number, and all that git knows."""
+    repository = Repository(run.folder, init=False)
     token = "https://x-access-token:hush@github.com/octo/other.git?a=hush#hush"
-    git(nowhere.folder, "remote", "add", "other", token)
-    line = "Roberta Söderberg <roberta@example.org> <bert@example.org>\n"
-    (nowhere.folder / ".mailmap").write_text(line, "utf-8")
-    (nowhere.folder / "sample/new.py").write_text("x = 1\n")
-    (tmp_path / "outside").mkdir()
-    (tmp_path / "outside/far.py").write_text("x = 1\n")
+    repository.git("remote", "add", "other", token)
 
-    result = nowhere("--cov=sample", f"--cov={tmp_path / 'outside'}", "--coveralls", "-v")
+    result = run("--coveralls", "-v", env=NOWHERE)
 
     assert result.returncode == 0, result.stdout
-    job = only_job(nowhere)
+    job = only_job(run)
     assert {name for name in job if name.startswith("service_")} == {"service_branch"}
     people = {
-        **{f"{role}_name": "Roberta Söderberg" for role in ("author", "committer")},
-        **{f"{role}_email": "roberta@example.org" for role in ("author", "committer")},
+        **{f"{role}_name": "Bert Söderberg" for role in ("author", "committer")},
+        **{f"{role}_email": "bert@example.org" for role in ("author", "committer")},
     }
     message = "Water the garden\n\nLitres a day, by plant and temperature."
     assert job["git"] == {
-        "head": {"id": git(nowhere.folder, "rev-parse", "HEAD"), "message": message, **people},
+        "head": {"id": repository.git("rev-parse", "HEAD"), "message": message, **people},
         "branch": "topic/y",
         "remotes": [
             {"name": "origin", "url": "https://github.com/octo/sample.git"},
@@ -177,135 +155,43 @@ def test_on_a_desk_the_job_is_what_git_says(nowhere: Runner, tmp_path: Path) -> 
         ],
     }
     assert "hush" not in json.dumps(job) + result.stdout
-    # Coveralls cannot show what git does not track, and what lies outside has no name.
-    assert [file["name"] for file in job["source_files"]] == sorted([*NAMES, "sample/new.py"])
-    (notice,) = [line for line in told(result.stdout) if "not in git" in line]
-    assert notice.endswith(": sample/new.py")
-    assert "coveralls: left out 1 file outside the repository" in result.stdout
-
-
-# --- which commit was tested -----------------------------------------------------------------
-
-
-def dry(run: Runner, *arguments: str, **env: str) -> tuple[dict[str, Any], list[str]]:
-    """Run the tests without sending; return the job and what was printed."""
-    file = run.folder.parent / "job.json"
-    file.unlink(missing_ok=True)
-    result = run(
-        "--coveralls", "--coveralls-dry-run", f"--coveralls-save={file}", *arguments, env=env
-    )
-    assert result.returncode == 0, result.stdout
-    return json.loads(file.read_text()), told(result.stdout)
-
-
-def commit(folder: Path, message: str, file: str = "notes.txt") -> str:
-    """Commit a change of a file; return the commit's id."""
-    with (folder / file).open("a") as opened:
-        opened.write(f"# {message}\n")
-    git(folder, "add", file)
-    git(folder, "commit", "--quiet", "--message", message)
-    return git(folder, "rev-parse", "HEAD")
-
-
-def of_another_commit(lines: list[str]) -> list[str]:
-    """Return the notices that another commit was tested than the CI service names."""
-    return [line for line in lines if "the checkout is at commit" in line]
-
-
-def test_a_run_that_checks_out_another_commit_is_filed_under_it(github: Runner) -> None:
-    """A schedule names the default branch, whatever it checks out."""
-    head = github.env["GITHUB_SHA"]
-    git(github.folder, "checkout", "--quiet", "-b", "release", "HEAD~1")
-    other = commit(github.folder, "a fix")
-
-    job, lines = dry(github, GITHUB_EVENT_NAME="schedule", GITHUB_EVENT_PATH="")
-
-    assert job["commit_sha"] == job["git"]["head"]["id"] == other
-    assert job["service_branch"] == "release"
-    (notice,) = of_another_commit(lines)
-    assert other[:7] in notice
-    assert head[:7] in notice
-
-
-def with_submodule(run: Runner, name: str) -> str:
-    """Add a submodule that holds `notes.txt` and `pytest.ini`; return the id of its commit."""
-    inner = run.folder.parent / "inner"
-    inner.mkdir()
-    git(inner, "init", "--quiet", "-b", "main")
-    (inner / "pytest.ini").write_text("[pytest]\n")
-    (inner / "thing.py").write_text("x = 1\n")
-    (inner / "test_thing.py").write_text("import thing\ndef test(): assert thing.x\n")
-    git(inner, "add", ".")
-    commit(inner, "inner")
-    add = ("submodule", "--quiet", "add", inner.as_uri(), name)
-    git(run.folder, "-c", "protocol.file.allow=always", *add)
-    return git(run.folder / name, "rev-parse", "HEAD")
-
-
-def test_a_submodules_tests_are_filed_under_its_commit(github: Runner) -> None:
-    """Its names mean nothing in the commit of the superproject."""
-    inner = with_submodule(github, "libs")
-    outer = commit(github.folder, "add a submodule", ".gitmodules")
-    github.folder /= "libs"
-    git(github.folder, "checkout", "--quiet", "--detach")
-
-    job, lines = dry(github, "--cov=thing", GITHUB_SHA=outer)
-
-    assert job["commit_sha"] == job["git"]["head"]["id"] == inner
-    assert [file["name"] for file in job["source_files"]] == ["thing.py"]
-    assert len(of_another_commit(lines)) == 1
-
-
-def test_the_repository_is_that_of_the_directory_where_pytest_starts(github: Runner) -> None:
-    """Pytest takes the folder of `-c` for its root directory."""
-    with_submodule(github, "ci")
-    outer = commit(github.folder, "add a submodule", ".gitmodules")
-
-    job, _ = dry(github, "--cov=sample", "-c", "ci/pytest.ini", "tests", GITHUB_SHA=outer)
-
-    assert job["commit_sha"] == outer
     assert [file["name"] for file in job["source_files"]] == NAMES
 
 
-def test_a_pull_request_names_measured_files_that_its_merge_changed(
-    github: Runner, tmp_path: Path
-) -> None:
-    """Coveralls shows the lines of the head commit."""
-    head = github.env["GITHUB_SHA"]
-    git(github.folder, "checkout", "--quiet", "-b", "main", "HEAD~1")
-    commit(github.folder, "on main", "sample/beds.py")
-    commit(github.folder, "on main, too", "notes.txt")
-    git(github.folder, "merge", "--quiet", "--no-ff", "--no-edit", "topic/y")
-    merge = git(github.folder, "rev-parse", "HEAD")
-    git(github.folder, "checkout", "--quiet", "--detach")
+def test_another_commit_than_the_services_is_filed_as_it_is(inner: Inner) -> None:
+    """As of a submodule, whose names mean nothing in the commit of the superproject."""
+    head = Repository(inner.folder).commit_all()
+    inner.env(**GITHUB, GITHUB_SHA="f" * 40)
 
-    variables = {"GITHUB_REF": "refs/pull/5/merge", "GITHUB_HEAD_REF": "topic/y"}
-    job, lines = dry(github, **variables, GITHUB_EVENT_NAME="pull_request", GITHUB_SHA=merge)
+    run = inner("--coveralls")
 
-    assert job["commit_sha"] == head
-    (notice,) = [line for line in lines if "differ" in line]
-    assert notice.endswith(": sample/beds.py")
+    (job,) = inner.server.jobs
+    assert job["commit_sha"] == job["git"]["head"]["id"] == head
+    assert job["service_branch"] == "main"
+    assert sum("the checkout is at commit" in line for line in run.lines) == 1
 
 
-# --- no token --------------------------------------------------------------------------------
+def test_the_repository_is_that_of_the_directory_where_pytest_starts(inner: Inner) -> None:
+    """Pytest takes the folder of `-c` for its root directory."""
+    head = Repository(inner.folder).commit_all("the project")
+    other = Repository(inner.folder / "ci")
+    (other.path / "pytest.ini").write_text("[pytest]\n")
+    other.commit_all("its tools")
+
+    inner("--coveralls", "-c", "ci/pytest.ini")
+
+    (job,) = inner.server.jobs
+    assert job["git"]["head"]["id"] == head
+    assert [file["name"] for file in job["source_files"]] == ["garden.py"]
 
 
-def test_a_pull_request_from_a_fork_gets_one_neutral_line(github: Runner) -> None:
+def test_a_pull_request_from_a_fork_gets_one_neutral_line(inner: Inner) -> None:
     """A fork has no secrets: that is nobody's fault, and the run is not affected."""
-    variables = {
-        "COVERALLS_REPO_TOKEN": "",
-        "GITHUB_EVENT_NAME": "pull_request",
-        "GITHUB_HEAD_REF": "topic/y",
-        "GITHUB_REF": "refs/pull/5/merge",
-    }
+    inner.env(**NO_TOKEN, CI_PULL_REQUEST="5")
 
-    result = github("--coveralls", env=variables)
+    run = inner("--coveralls")
 
-    assert result.returncode == 0, result.stdout
-    lines = [line for line in told(result.stdout) if "forks and Dependabot get no secrets" in line]
-    assert len(lines) == 1, result.stdout
-    assert lines[0].startswith("coveralls: not sent: no token: ")
-    assert lines[0] == told(result.stdout)[-1]
-    assert told(result.stdout)[0].endswith(", no token)")
-    assert not re.search("(?i)fail|error|warn", "".join(told(result.stdout)))
-    assert github.server.requests == []
+    assert run.status == 0
+    assert run.header.endswith(", no token)")
+    remedy = "pull requests from forks and Dependabot get no secrets"
+    assert run.lines == [f"not sent: no token: {remedy}"]
