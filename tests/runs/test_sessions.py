@@ -16,11 +16,11 @@ from pathlib import Path
 import pytest
 from faulty import Faulty
 from git_repository import posix
+from inner import Inner
 from running import (
     AUTOLOAD,
     NAMES,
     PATIENCE,
-    SPREADS,
     Runner,
     add_to_ini,
     ended,
@@ -41,31 +41,33 @@ pytestmark = pytest.mark.slow
 RED = "def test_red():\n    assert False\n"
 CRASH = "import os\ndef test_crash():\n    os._exit(3)\n"
 
-# -- as without the plugin -----------------------------------------------------------------------
 
-ON_XDIST = ("--cov", "--cov-report=", "-n2")
-
-
+@needs_xdist
 @pytest.mark.parametrize(
     ("text", "arguments", "status", "said"),
-    [
-        pytest.param(RED, ("--cov", "--no-cov-on-fail"), 1, "tests failed", id="no-cov-on-fail"),
-        pytest.param(RED, (*ON_XDIST, "-x"), 2, "stopp.+ 1 f", id="xdist -x", marks=needs_xdist),
-        pytest.param(CRASH, ON_XDIST, 1, "worker crashed", id="xdist crash", marks=needs_xdist),
-    ],
+    [(RED, ("-x",), 2, "stopp.+ 1 f"), (CRASH, (), 1, "a worker crashed")],
+    ids=["stopped", "crashed"],
 )
-def test_nothing_is_sent_of_a_session_that_did_not_end_well(
+def test_nothing_is_sent_of_a_session_that_did_not_end_well_on_xdist(
     run: Runner, text: str, arguments: Sequence[str], status: int, said: str
 ) -> None:
     write(run, "tests/test_a.py", text)
 
-    result = run(*arguments, "--coveralls")
+    result = run("--cov", "--cov-report=", "-n1", *arguments, "--coveralls")
 
     assert result.returncode == status, result.stdout
     assert run.server.requests == []
     assert kept(run) == []
     (reason,) = [line for line in told(result.stdout) if line.startswith("coveralls: not sent: ")]
     assert re.search(said, reason)
+
+
+def test_no_cov_on_fail_sends_nothing_of_failed_tests(inner: Inner) -> None:
+    inner.pytester.makepyfile(test_garden=RED)
+
+    run = inner("-p", "pytest_cov", "--cov", "--no-cov-on-fail", "--coveralls")
+
+    assert (run.status, run.lines) == (1, ["not sent: tests failed (on_failure = skip)"])
 
 
 SUITE = """
@@ -124,9 +126,6 @@ def test_workers_behind_a_launcher_measure_and_an_ini_files_markers_are_no_part(
     assert [line[:26] for line in told(result.stdout)[1:]] == ["coveralls: sent 5 files, 7"]
 
 
-# -- more than one process -----------------------------------------------------------------------
-
-
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 def test_a_forked_child_that_comes_to_the_end_sends_nothing(run: Runner) -> None:
     write(
@@ -165,12 +164,16 @@ NESTED = {
 }
 
 
-@pytest.mark.parametrize("spread", SPREADS)
+@pytest.mark.parametrize(
+    ("spread", "kinds"),
+    [
+        pytest.param((), list(NESTED), id="plain"),
+        pytest.param(("-n1",), ["subprocess"], id="worker", marks=needs_xdist),
+    ],
+)
 def test_a_run_inside_a_run_sends_and_measures_nothing(
-    run: Runner, spread: tuple[str, ...]
+    run: Runner, spread: tuple[str, ...], kinds: list[str]
 ) -> None:
-    """Nor does one inside a worker, which itself is measured."""
-    kinds = ["subprocess"] if spread else list(NESTED)
     write(run, "conftest.py", "pytest_plugins = 'pytester'\n")
     write(run, "inner/test_inner.py", "def test_inner():\n    pass\n")
     for kind in kinds:
@@ -206,9 +209,6 @@ def test_a_loop_sends_nothing(run: Runner) -> None:
     assert told(output.decode())[-1] == said
     assert run.server.requests == []
     assert kept(run) == []
-
-
-# -- signals -------------------------------------------------------------------------------------
 
 
 @posix

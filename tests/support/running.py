@@ -36,11 +36,6 @@ BOOT = (
 needs_xdist = pytest.mark.skipif(
     importlib.util.find_spec("xdist") is None, reason="xdist is missing"
 )
-SPREADS = (
-    pytest.param((), id="plain"),
-    pytest.param(("-n2",), id="xdist", marks=needs_xdist),
-)
-"""Arguments that run the tests in this process, and in two others."""
 
 
 def to(server: StandIn) -> dict[str, str]:
