@@ -8,15 +8,14 @@ import subprocess
 import sys
 import venv
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from running import Runner
 from standin import StandIn
 
-# In one process of xdist, with ``--dist loadgroup``: the download and the installs are shared.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("layouts")]
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = "pytest_coveralls_submit"
@@ -26,6 +25,7 @@ SHADOWS = (
 )
 PLUGINS = ("-p", "pytest_cov", "-p", "pytest_coveralls_submit.plugin")
 """The interpreter itself may have others, which import after the tests."""
+PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "-q")
 SHOUT = "import os\nos.write(2, b'IMPORTED FROM THE PROJECT\\n')\nos._exit(9)\n"
 TEST = "import many.one, many.two\n\ndef test_all():\n    pass\n"
 
@@ -33,53 +33,37 @@ TEST = "import many.one, many.two\n\ndef test_all():\n    pass\n"
 def call(*words: str | Path, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> str:
     """Run a program that has to succeed, and return what it printed."""
     ended = subprocess.run(
-        [str(word) for word in words],
+        list(map(str, words)),
         cwd=cwd,
-        env={**os.environ, **(env or {})},
-        capture_output=True,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
         timeout=300,
         check=False,
     )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert ended.returncode == 0, ended.stdout
     return ended.stdout
 
 
-@pytest.fixture(scope="session")
-def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with our wheel and those of all that it needs; downloaded once."""
-    folder = tmp_path_factory.mktemp("wheels")
-    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "-q")
-    call(*pip, "wheel", "--wheel-dir", folder, ROOT, "hatchling", "editables")
-    return folder
-
-
-@dataclass
-class Place:
-    """An interpreter with the packages somewhere."""
+class Place(NamedTuple):
+    """An interpreter with the packages somewhere, and the variables that it needs."""
 
     python: Path
-    env: dict[str, str] = field(default_factory=dict)
+    env: dict[str, str]
 
-    def pip(self, wheels: Path, *words: str | Path) -> None:
+    def pip_install(self, wheels: Path, *words: str | Path) -> None:
         """Install from the shared download, by the pip that runs the tests."""
-        pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", self.python)
-        index = ("-q", "install", "--no-compile", "--no-index", "--find-links", wheels)
-        call(*pip, *index, *words, env=self.env)
+        index = ("--no-compile", "--no-index", "--find-links", wheels)
+        call(
+            *PIP, "--python", self.python, "install", *index, *words, env={**os.environ, **self.env}
+        )
 
 
 def bare(folder: Path) -> Place:
     """Make an empty virtual environment."""
     venv.create(folder, with_pip=False, symlinks=os.name != "nt")
-    scripts = "Scripts" if os.name == "nt" else "bin"
-    return Place(folder / scripts / "python")
-
-
-def in_venv(folder: Path, wheels: Path) -> Place:
-    """Install as most do."""
-    place = bare(folder / "venv")
-    place.pip(wheels, "pytest-coveralls-submit")
-    return place
+    return Place(folder / ("Scripts" if os.name == "nt" else "bin") / "python", {})
 
 
 def in_user_site(folder: Path, wheels: Path) -> Place:
@@ -87,14 +71,14 @@ def in_user_site(folder: Path, wheels: Path) -> Place:
     name = "python.exe" if os.name == "nt" else "bin/python3"
     env = {"PYTHONUSERBASE": str(folder / "base"), "PIP_BREAK_SYSTEM_PACKAGES": "1"}
     place = Place(Path(sys.base_prefix) / name, env)
-    place.pip(wheels, "--user", "--ignore-installed", "pytest-coveralls-submit")
+    place.pip_install(wheels, "--user", "--ignore-installed", "pytest-coveralls-submit")
     return place
 
 
 def in_target(folder: Path, wheels: Path) -> Place:
     """Install with ``--target`` into a folder that PYTHONPATH names."""
     place = bare(folder / "venv")
-    place.pip(wheels, "--target", folder / "lib", "pytest-coveralls-submit")
+    place.pip_install(wheels, "--target", folder / "lib", "pytest-coveralls-submit")
     place.env["PYTHONPATH"] = str(folder / "lib")
     return place
 
@@ -102,23 +86,14 @@ def in_target(folder: Path, wheels: Path) -> Place:
 def editable(folder: Path, wheels: Path) -> Place:
     """Install a checkout that has modules of its own beside the package."""
     place, checkout = bare(folder / "venv"), folder / "checkout"
-    checkout.mkdir()
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, checkout)
     for name in (PACKAGE, ".ci"):
         shutil.copytree(ROOT / name, checkout / name)
-    (checkout / "urllib3.py").write_text(SHOUT)
-    (checkout / "certifi.py").write_text(SHOUT)
-    place.pip(wheels, "--editable", checkout)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, checkout)
+    for name in ("urllib3", "certifi"):
+        (checkout / f"{name}.py").write_text(SHOUT)
+    place.pip_install(wheels, "--editable", checkout)
     return place
-
-
-LAYOUTS = {
-    "virtual environment": in_venv,
-    "user site": in_user_site,
-    "target": in_target,
-    "editable": editable,
-}
 
 
 def make_project(folder: Path) -> None:
@@ -132,42 +107,30 @@ def make_project(folder: Path) -> None:
         (folder / f"tests/{name}.py").write_text(SHOUT)
 
 
-PYTEST = (
-    *("pytest", "--coveralls", "-p", "no:cacheprovider", "-o", "pythonpath=.", *PLUGINS),
-    *("--cov=many", "--cov-report=", "-v", "tests"),
-)
+def run_pytest(place: Place, project: Path, server: StandIn) -> str:
+    """Run pytest there and return what it printed."""
+    words = ("--coveralls", "--cov=many", "--cov-report=", "-o", "pythonpath=.", "-v", "tests")
+    env = {**Runner(project, server).env, **place.env}
+    return call(place.python, "-m", "pytest", *PLUGINS, *words, env=env, cwd=project)
 
 
-def run(place: Place, folder: Path, server: StandIn) -> tuple[int, str]:
-    """Run pytest there; the exit status, and what was printed."""
-    ended = subprocess.run(
-        [place.python, "-m", *PYTEST],
-        cwd=folder,
-        env={**Runner(folder, server).env, **place.env},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert "IMPORTED FROM THE PROJECT" not in ended.stdout
-    return ended.returncode, ended.stdout
-
-
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_a_job_is_sent_from_wherever_pip_put_it(
-    tmp_path: Path, wheels: Path, server: StandIn, layout: str
-) -> None:
+def test_a_job_is_sent_from_wherever_pip_put_it(tmp_path: Path, server: StandIn) -> None:
     """The process that sends finds what this one has found.
 
-    Modules named like what they need lie beside the tests; not in the current directory, from
-    which `python -m pytest` imports even before there is a plugin.
+    All other tests run in a virtual environment. Modules named like what they need lie beside the
+    tests; not in the current directory, from which `python -m pytest` imports even before there is
+    a plugin.
     """
-    place = LAYOUTS[layout](tmp_path, wheels)
-    make_project(tmp_path / "project")
-    status, printed = run(place, tmp_path / "project", server)
+    wheels, project = tmp_path / "wheels", tmp_path / "project"
+    call(*PIP, "wheel", "--wheel-dir", wheels, ROOT, "hatchling", "editables")
+    make_project(project)
 
-    assert status == 0, printed
-    assert "coveralls: sent 3 files, 100.00% covered" in printed
-    (job,) = server.jobs
-    assert job["source_files"][0]["name"] == "many/__init__.py"
+    for layout in (in_user_site, in_target, editable):
+        server.jobs.clear()
+        place = layout(tmp_path / layout.__name__, wheels)
+        printed = run_pytest(place, project, server)
+
+        assert "IMPORTED FROM THE PROJECT" not in printed
+        assert "coveralls: sent 3 files, 100.00% covered" in printed, printed
+        (job,) = server.jobs
+        assert job["source_files"][0]["name"] == "many/__init__.py"
