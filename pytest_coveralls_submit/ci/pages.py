@@ -30,7 +30,7 @@ def pages(
 
     Args:
         outcome: with no secret in it.
-        annotate: whether to mark the missed changed lines.
+        annotate: mark the missed changed lines.
         is_trusted: False for a job from a file: later steps get no figures of it.
     """
     commands: list[str] = []
@@ -46,19 +46,16 @@ def pages(
     return commands
 
 
+def _runs_on(variable: str, env: Mapping[str, str]) -> bool:
+    return env.get(variable, "").strip().lower() not in {"", "false"}
+
+
 def _problems(outcome: Outcome) -> Iterator[tuple[str, str]]:
     """Yield the level and the text of each problem."""
     if isinstance(outcome, Failed):
         yield "warning", outcome.reason
     if outcome.shortfall:
         yield "error", outcome.shortfall
-
-
-def _runs_on(variable: str, env: Mapping[str, str]) -> bool:
-    return env.get(variable, "").strip().lower() not in {"", "false"}
-
-
-# https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands
 
 
 def _write_github_files(outcome: Outcome, env: Mapping[str, str], *, is_trusted: bool) -> None:
@@ -68,42 +65,38 @@ def _write_github_files(outcome: Outcome, env: Mapping[str, str], *, is_trusted:
         outputs["coveralls-url"] = quote(outcome.url, safe=":/?#[]@!*+,=%~")
     if outcome.percent is not None and is_trusted:
         outputs["covered-percent"] = percentage(outcome.percent)
-    if outcome.changed is not None and is_trusted:
-        outputs["changed-covered"] = str(outcome.changed.covered)
-        outputs["changed-total"] = str(outcome.changed.total)
-        outputs["changed-percent"] = percentage(outcome.changed.percent)
+    if (changed := outcome.changed) is not None and is_trusted:
+        outputs["changed-covered"] = str(changed.covered)
+        outputs["changed-total"] = str(changed.total)
+        outputs["changed-percent"] = percentage(changed.percent)
     lines = (f"{name}={escaped(value)}\n" for name, value in outputs.items())
-    _append(env.get("GITHUB_OUTPUT"), "".join(lines))
-    _append(env.get("GITHUB_STEP_SUMMARY"), _markdown(outcome))
-
-
-def _append(path: str | None, text: str) -> None:
-    if path and text:
-        with suppress(OSError), Path(path).open("a", encoding="utf-8") as file:
-            file.write(text)
+    texts = {"GITHUB_OUTPUT": "".join(lines), "GITHUB_STEP_SUMMARY": _markdown(outcome)}
+    for variable, text in texts.items():
+        if text and (path := env.get(variable)):
+            with suppress(OSError), Path(path).open("a", encoding="utf-8") as file:
+                file.write(text)
 
 
 def _github_commands(outcome: Outcome, *, annotate: bool) -> Iterator[str]:
+    # https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands
     for level, text in _problems(outcome):
         yield f"::{level} title=Coveralls::{_github_message(text)}"
-    if annotate and outcome.changed is not None:
-        missed = [(file, *lines) for file in outcome.changed.files for lines in file.missed]
-        # GitHub drops further ones of a step (actions/toolkit#734).
-        for file, first, last in missed[:10]:
-            name = _github_message(file.repository_name or file.name)
-            name = name.replace(":", "%3A").replace(",", "%2C")
-            text = f"not covered by tests: {line_range(first, last)}"
-            yield f"::notice file={name},line={first},endLine={last},title=Coveralls::{text}"
+    changed = outcome.changed.files if annotate and outcome.changed is not None else ()
+    missed = [(file, *lines) for file in changed for lines in file.missed]
+    # GitHub drops further ones of a step (actions/toolkit#734).
+    for file, first, last in missed[:10]:
+        name = _github_message(file.repository_name or file.name)
+        name = name.replace(":", "%3A").replace(",", "%2C")
+        text = f"not covered by tests: {line_range(first, last)}"
+        yield f"::notice file={name},line={first},endLine={last},title=Coveralls::{text}"
 
 
 def _github_message(text: str) -> str:
     return escaped(text).replace("%", "%25")
 
 
-# https://learn.microsoft.com/azure/devops/pipelines/scripts/logging-commands
-
-
 def _azure_commands(outcome: Outcome, env: Mapping[str, str]) -> Iterator[str]:
+    # https://learn.microsoft.com/azure/devops/pipelines/scripts/logging-commands
     for level, text in _problems(outcome):
         yield f"##vso[task.logissue type={level}]{_azure_message(f'Coveralls: {text}')}"
     if page := _markdown(outcome):
@@ -119,36 +112,32 @@ def _azure_message(text: str) -> str:
     return escaped(text).replace("%", "%AZP25")
 
 
-# https://www.jetbrains.com/help/teamcity/service-messages.html
-
-
 def _teamcity_messages(outcome: Outcome) -> Iterator[str]:
+    # https://www.jetbrains.com/help/teamcity/service-messages.html
     for level, text in _problems(outcome):
-        escaped_text = _teamcity_value(f"Coveralls: {text}")
-        yield f"##teamcity[message text='{escaped_text}' status='{level.upper()}']"
+        message = _teamcity_value(f"Coveralls: {text}")
+        yield f"##teamcity[message text='{message}' status='{level.upper()}']"
     if isinstance(outcome, Built) and outcome.files:
         # https://www.jetbrains.com/help/teamcity/custom-chart.html
-        covered = sum(file.covered_lines for file in outcome.files)
-        total = sum(file.lines for file in outcome.files)
-        for key, value in (("CodeCoverageAbsLCovered", covered), ("CodeCoverageAbsLTotal", total)):
+        statistics = {
+            "CodeCoverageAbsLCovered": sum(file.covered_lines for file in outcome.files),
+            "CodeCoverageAbsLTotal": sum(file.lines for file in outcome.files),
+        }
+        for key, value in statistics.items():
             yield f"##teamcity[buildStatisticValue key='{key}' value='{value}']"
 
 
 def _teamcity_value(text: str) -> str:
     def code(letter: re.Match[str]) -> str:
-        if letter[0].isascii():
-            return f"|{letter[0]}"
-        return re.sub("....", r"|0x\g<0>", letter[0].encode("utf-16-be").hex())
+        units = letter[0].encode("utf-16-be").hex()
+        return f"|{letter[0]}" if letter[0].isascii() else re.sub("....", r"|0x\g<0>", units)
 
     return re.sub(r"[|'\[\]]|[^ -~]", code, escaped(text))
 
 
-# https://buildkite.com/docs/agent/cli/reference/annotate
-
-
 def _annotate_buildkite(outcome: Outcome, env: Mapping[str, str]) -> None:
-    page = _markdown(outcome)
-    if not page:
+    # https://buildkite.com/docs/agent/cli/reference/annotate
+    if not (page := _markdown(outcome)):
         return
     styles = ["info", *(level for level, _ in _problems(outcome))]
     # Another job's annotation of the same context would be replaced.
@@ -157,9 +146,6 @@ def _annotate_buildkite(outcome: Outcome, env: Mapping[str, str]) -> None:
     with suppress(ProcessError):
         agent = child_process.find_program("buildkite-agent", env)
         child_process.run([agent, *command], env=env, seconds=10.0, limit=65_536)
-
-
-# --- a page of Markdown, for the services that show one -------------------------------------------
 
 
 def _markdown(outcome: Outcome) -> str:
