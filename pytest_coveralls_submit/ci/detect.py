@@ -119,7 +119,8 @@ def _first(
     rows: _Rows, column: str, *, push: bool = False, clean: _Cleaner | None = None
 ) -> str | None:
     """Return the first usable value of a column."""
-    tidy, clean = _TIDY.get(column, _plain), clean or _CLEANERS.get(column, str)
+    tidy = _message if column == "message" else _plain
+    clean = clean or _CLEANERS.get(column, str)
     for service, env in rows:
         for cell in service.cells(column):
             text = _filled(cell.template, env, tidy) if push or not cell.unless_pull_request else ""
@@ -161,17 +162,6 @@ def _plain(value: str) -> str:
     return public_url(text) if "://" in text else text
 
 
-def _in_link(value: str) -> str:
-    """Return a value as a part of a link."""
-    text = _plain(value)
-    if "@" in text:  # the part before it may be secret
-        return ""
-    return quote(text, safe=":/%[]!$&'()*+,;=~" if "://" in text else "/=")
-
-
-_TIDY = {"message": _message, "service_build_url": _in_link, "service_job_url": _in_link}
-"""How the variables of a field are cleaned, else as one line of text."""
-
 # https://git-scm.com/docs/git-check-ref-format
 _NO_REF = re.compile(r"[\s~^:?*\[\\]|\.\.|@\{|//|^[/-]|/$")
 _TAG_PREFIX = re.compile(r"^(?:refs/tags/|(?:refs/heads/|origin/)?tags/)")
@@ -212,7 +202,9 @@ def _repo_name(text: str) -> str | None:
 
 
 def _link(text: str) -> str | None:
-    return re.sub("(?<!:)//+", "/", text) if re.match(r"https?://[^/]", text) else None
+    if "@" in text or not re.match(r"https?://[^/]", text):  # what stands before @ may be secret
+        return None
+    return quote(re.sub("(?<!:)//+", "/", text), safe=":/?#%[]!$&'()*+,;=~")
 
 
 def _remote(text: str) -> str | None:

@@ -30,23 +30,18 @@ class Service:
 
     Args:
         documented_at: by the owner of the service, else where the variables were read.
-        when: how to recognise it. Alternatives; each names the variables that must be set, or
-            NAME=value, between spaces. Without any the row always fits.
+        when: how to recognise it. Alternatives with ``|`` between them; each names the variables
+            that must be set, or NAME=value. A blank one always fits.
         ignored: variables that mean something else to the generic row, between spaces.
         columns: for fields of a `Build` one template, or a tuple of them that is tried in order.
             Names like ``event.a.b`` are taken from GitHub's event.
     """
 
     def __init__(
-        self,
-        *,
-        documented_at: str,
-        when: str | tuple[str, ...] = "",
-        ignored: str = "",
-        **columns: Column,
+        self, *, documented_at: str, when: str = "", ignored: str = "", **columns: Column
     ) -> None:
         self.documented_at = documented_at
-        self.when = (when,) if isinstance(when, str) else when
+        self.when = when.split("|")
         self.ignored = ignored.split()
         self._columns = columns
 
@@ -82,8 +77,7 @@ def _actions(when: str, documented_at: str, page: Column) -> Service:
     return Service(
         when=when,
         documented_at=documented_at,
-        # A run that follows another one stands for it: the first one has measured.
-        service_number=("{event.workflow_run.id}", "{GITHUB_RUN_ID}"),
+        service_number=("{event.workflow_run.id}", "{GITHUB_RUN_ID}"),  # of the run that measured
         # Legs of a matrix share GITHUB_JOB; those that run at the same time have other runners.
         service_job_id=("{GITHUB_JOB}-{RUNNER_NAME}", "{GITHUB_JOB}"),
         service_pull_request=("{event.pull_request.number}", Cell("{GITHUB_REF}", _PULL_REF)),
@@ -162,8 +156,7 @@ SERVICES = {
     "gitlab-ci": Service(
         when="GITLAB_CI",
         documented_at="gitlabhq/gitlabhq: doc/ci/variables/predefined_variables.md",
-        # The number within the project, as the official coverage-reporter sends it.
-        service_number=("{CI_PIPELINE_IID}", "{CI_PIPELINE_ID}"),
+        service_number=("{CI_PIPELINE_IID}", "{CI_PIPELINE_ID}"),  # as coverage-reporter sends it
         service_job_id=("{CI_JOB_ID}", "{CI_BUILD_ID}"),
         service_pull_request=("{CI_MERGE_REQUEST_IID}", "{CI_EXTERNAL_PULL_REQUEST_IID}"),
         service_branch=(
@@ -197,8 +190,7 @@ SERVICES = {
     "circleci": Service(
         when="CIRCLECI",
         documented_at="circleci/circleci-docs: docs/reference/modules/ROOT/pages/variables.adoc",
-        # CIRCLE_BUILD_NUM is the number of a job, not one that jobs share.
-        service_number="{CIRCLE_WORKFLOW_ID}",
+        service_number="{CIRCLE_WORKFLOW_ID}",  # CIRCLE_BUILD_NUM is the number of a job
         service_job_id=(
             "{CIRCLE_WORKFLOW_JOB_ID}-{CIRCLE_NODE_INDEX}",
             "{CIRCLE_BUILD_NUM}-{CIRCLE_NODE_INDEX}",
@@ -237,7 +229,7 @@ SERVICES = {
         job_name="{TRAVIS_JOB_NAME}",
     ),
     "jenkins": Service(
-        when=("JENKINS_URL", "JENKINS_HOME"),
+        when="JENKINS_URL | JENKINS_HOME",
         documented_at="jenkinsci/jenkins: CoreEnvironmentContributor; branch-api-plugin: "
         "BranchNameContributor; git-plugin and ghprb-plugin: README; gitlab-plugin: README",
         # The identity for commits yet to be made, not that of the tested commit.
@@ -261,8 +253,7 @@ SERVICES = {
             "{gitlabSourceBranch}",
             "{BRANCH_NAME}",
             _push("{GIT_LOCAL_BRANCH}"),
-            # The git plugin puts `detached` there for a tag or a commit.
-            _push("{GIT_BRANCH}", "(?!detached$)(.+)"),
+            _push("{GIT_BRANCH}", "(?!detached$)(.+)"),  # detached: a tag or a commit
         ),
         target_branch=("{CHANGE_TARGET}", "{ghprbTargetBranch}", "{gitlabTargetBranch}"),
         tag="{TAG_NAME}",
@@ -272,8 +263,7 @@ SERVICES = {
             Cell("{BRANCH_NAME} {GIT_COMMIT}", r"[PM]R-[0-9]+-head (\S+)"),
             _push("{GIT_COMMIT}"),
         ),
-        # The branch sources fetch a pull request's head as refs/remotes/origin/PR-12.
-        head_ref="{BRANCH_NAME}",
+        head_ref="{BRANCH_NAME}",  # a pull request's head is fetched as origin/PR-12
         service_build_url="{BUILD_URL}",
         service_job_url="{BUILD_URL}",
         # With several remotes the git plugin numbers its variables.
@@ -343,8 +333,7 @@ SERVICES = {
     "appveyor": Service(
         when="APPVEYOR",
         documented_at="appveyor/website: src/docs/environment-variables.md",
-        # The official coverage-reporter sends the version, not the id.
-        service_number="{APPVEYOR_BUILD_VERSION}",
+        service_number="{APPVEYOR_BUILD_VERSION}",  # not the id, as coverage-reporter sends it
         service_job_id="{APPVEYOR_JOB_ID}",
         service_job_number="{APPVEYOR_JOB_NUMBER}",
         service_pull_request="{APPVEYOR_PULL_REQUEST_NUMBER}",
@@ -403,7 +392,7 @@ SERVICES = {
         node_index="{HARNESS_NODE_INDEX}",
     ),
     "woodpecker": Service(
-        when=("CI=woodpecker", "CI_SYSTEM_NAME=woodpecker"),
+        when="CI=woodpecker | CI_SYSTEM_NAME=woodpecker",
         documented_at="woodpecker-ci/woodpecker: docs/docs/20-usage/50-environment.md",
         ignored="CI_COMMIT_MESSAGE",  # of a pull request its title
         service_number="{CI_PIPELINE_NUMBER}",
@@ -443,9 +432,8 @@ SERVICES = {
         repo_name="{DRONE_REPO}",
         job_name=("{DRONE_STAGE_NAME}", "{DRONE_STEP_NAME}"),
     ),
-    # Branch and pull request are in no variable by themselves: docs/services.md.
     "teamcity": Service(
-        when="TEAMCITY_VERSION",
+        when="TEAMCITY_VERSION",  # branch and pull request are in no variable: docs/services.md
         documented_at="JetBrains/teamcity-documentation: topics/predefined-build-parameters.md",
         service_number="{BUILD_NUMBER}",
         service_job_id="{TEAMCITY_BUILDCONF_NAME}-{BUILD_NUMBER}",
@@ -455,7 +443,7 @@ SERVICES = {
         job_name="{TEAMCITY_BUILDCONF_NAME}",
     ),
     "aws-codebuild": Service(
-        when=("CODEBUILD_BUILD_ID", "CODEBUILD_CI"),
+        when="CODEBUILD_BUILD_ID | CODEBUILD_CI",
         documented_at="https://docs.aws.amazon.com/codebuild/latest/userguide/build-env-ref-env-vars.html",
         service_number=(
             # The builds of a batch have no documented number in common, only the commit.
@@ -484,12 +472,11 @@ SERVICES = {
         job_name="{CODEBUILD_BATCH_BUILD_IDENTIFIER}",
     ),
     "Codefresh": Service(
-        when=("CF_BUILD_ID", "CF_BUILD_URL"),
+        when="CF_BUILD_ID | CF_BUILD_URL",
         documented_at="https://codefresh.io/docs/docs/pipelines/variables/",
         service_number="{CF_BUILD_ID}",
         service_job_id="{CF_BUILD_ID}-{CF_STEP_NAME}",
-        # CF_PULL_REQUEST_ID is the provider's own id, not the number that users see.
-        service_pull_request="{CF_PULL_REQUEST_NUMBER}",
+        service_pull_request="{CF_PULL_REQUEST_NUMBER}",  # CF_PULL_REQUEST_ID is another one
         service_branch="{CF_BRANCH}",
         target_branch="{CF_PULL_REQUEST_TARGET}",
         tag="{CF_RELEASE_TAG}",
@@ -516,7 +503,7 @@ SERVICES = {
         node_index="{BITRISE_IO_PARALLEL_INDEX}",
     ),
     "xcode-cloud": Service(
-        when=("CI_XCODE_CLOUD", "CI_XCODE_PROJECT"),
+        when="CI_XCODE_CLOUD | CI_XCODE_PROJECT",
         documented_at="https://developer.apple.com/documentation/xcode/environment-variable-reference",
         service_number="{CI_BUILD_NUMBER}",
         service_job_id=("{CI_BUILD_ID}-{CI_XCODEBUILD_ACTION}", "{CI_BUILD_ID}"),
@@ -561,9 +548,8 @@ SERVICES = {
         service_attempt="{RWX_TASK_ATTEMPT_NUMBER}",
         repo_name="{RWX_GIT_REPOSITORY_NAME}",
     ),
-    # One's own server: a build has no number, and nothing that its jobs share.
     "surf": Service(
-        when="SURF_SHA1",
+        when="SURF_SHA1",  # one's own server: a build has no number
         documented_at="surf-build/surf: README.md",
         service_pull_request="{SURF_PR_NUM}",
         service_branch="{SURF_REF}",
@@ -609,12 +595,10 @@ SERVICES = {
         when="GO_PIPELINE_NAME GO_PIPELINE_COUNTER",
         documented_at="https://docs.gocd.org/current/faq/dev_use_current_revision_in_build.html; "
         "gocd/gocd: ScmMaterial, GitMaterial",
-        # Each pipeline counts for itself, and a repository may have several.
-        service_number="{GO_PIPELINE_NAME}-{GO_PIPELINE_COUNTER}",
+        service_number="{GO_PIPELINE_NAME}-{GO_PIPELINE_COUNTER}",  # each pipeline counts
         service_job_id="{GO_PIPELINE_NAME}-{GO_PIPELINE_COUNTER}-{GO_STAGE_NAME}-{GO_STAGE_COUNTER}"
         "-{GO_JOB_NAME}",
-        # So called for a material without a name; with one the name follows.
-        service_branch="{GO_MATERIAL_BRANCH}",
+        service_branch="{GO_MATERIAL_BRANCH}",  # the name of a material would follow
         commit_sha="{GO_REVISION}",
         service_build_url="{GO_SERVER_URL}/pipelines/{GO_PIPELINE_NAME}/{GO_PIPELINE_COUNTER}"
         "/{GO_STAGE_NAME}/{GO_STAGE_COUNTER}",
@@ -650,8 +634,7 @@ SERVICES = {
     "sourcehut": Service(
         when="CI_NAME=sourcehut",
         documented_at="https://man.sr.ht/builds.sr.ht/, https://man.sr.ht/builds.sr.ht/manifest.md",
-        # Each manifest of a push is a build by itself, with nothing in common.
-        service_number="{JOB_ID}",
+        service_number="{JOB_ID}",  # each manifest of a push is a build by itself
         service_branch="{GIT_REF}",
         service_build_url="{JOB_URL}",
     ),
@@ -672,8 +655,7 @@ SERVICES = {
     "bamboo": Service(
         when="bamboo_buildResultKey",
         documented_at="https://confluence.atlassian.com/bamboo/bamboo-variables-289277087.html",
-        # The key of the plan is a plan branch's own; each counts its builds.
-        service_number="{bamboo_planKey}-{bamboo_buildNumber}",
+        service_number="{bamboo_planKey}-{bamboo_buildNumber}",  # each plan branch has a key
         service_job_id="{bamboo_buildResultKey}",
         service_pull_request="{bamboo_repository_pr_key}",
         service_branch=(
@@ -696,11 +678,8 @@ SERVICES = {
     ),
     "google-cloud-build": Service(
         # The environment has only the substitutions that the user maps.
-        when=(
-            "BUILDER_OUTPUT",
-            "BUILD_ID PROJECT_ID TRIGGER_NAME",
-            "BUILD_ID PROJECT_ID PROJECT_NUMBER LOCATION",
-        ),
+        when="BUILDER_OUTPUT | BUILD_ID PROJECT_ID TRIGGER_NAME | "
+        "BUILD_ID PROJECT_ID PROJECT_NUMBER LOCATION",
         documented_at="https://cloud.google.com/build/docs/configuring-builds/substitute-variable-values",
         service_number="{BUILD_ID}",
         service_pull_request="{_PR_NUMBER}",
