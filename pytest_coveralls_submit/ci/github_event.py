@@ -64,7 +64,7 @@ def _with_run_before(event: dict[str, Any], run: dict[str, Any]) -> dict[str, An
 
 
 def _names_the_base(env: Mapping[str, str]) -> bool:
-    """Tell whether GITHUB_SHA and GITHUB_REF are the target's."""
+    """Tell if GITHUB_SHA and GITHUB_REF are the target's."""
     if env.get("GITHUB_EVENT_NAME", "").strip() in {"pull_request_target", "workflow_run"}:
         return True
     is_pull_request = bool(env.get("GITHUB_HEAD_REF", "").strip())
@@ -76,7 +76,5 @@ def _dig(document: object, path: str) -> str | None:
     """Return the text or number at ``a.b.c`` as text."""
     for key in path.split("."):
         document = document.get(key) if isinstance(document, dict) else None
-    if isinstance(document, int) and not isinstance(document, bool):
-        # Python refuses to write an integer of thousands of digits; no id has more than twenty.
-        return str(document) if abs(document) < 10**20 else None
-    return document if isinstance(document, str) else None
+    is_value = isinstance(document, int | str) and not isinstance(document, bool)
+    return str(document) if is_value else None
