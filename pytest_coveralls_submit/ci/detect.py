@@ -58,7 +58,6 @@ class Build:
 
 
 _FROM_ROWS = {field.name for field in fields(Build)} - {"service_name", "merge_sha", "problems"}
-_OF_PULL_REQUESTS = ("target_branch", "head_ref", "diff_base_sha")
 
 
 def detect(env: Mapping[str, str]) -> Build:
@@ -104,7 +103,7 @@ def _values(rows: _Rows) -> dict[str, Any]:
     if values["tag"] is None:
         values["tag"] = _first(rows, "service_branch", push=push, clean=_tag_of_ref)
     if number is None:
-        values.update(dict.fromkeys(_OF_PULL_REQUESTS))
+        values.update(dict.fromkeys(("target_branch", "head_ref", "diff_base_sha")))
     else:
         clean = partial(_branch, pull_request=number)
         values["service_branch"] = _first(rows, "service_branch", clean=clean)
@@ -198,7 +197,9 @@ def _identifier(text: str) -> str | None:
 
 
 def _repo_name(text: str) -> str | None:
-    return text if re.fullmatch(r"[\w.-]+(?:/[\w.-]+)+", text) else None
+    """Return ``owner/repo`` out of a name or an address."""
+    name = re.sub(r"^(?:[a-z][\w+.-]*://[^/]+/+|[^/:]+:)|(?:\.git)?/?$", "", text)
+    return name if re.fullmatch(r"[\w.-]+(?:/[\w.-]+)+", name) else None
 
 
 def _link(text: str) -> str | None:

@@ -57,7 +57,6 @@ class Service:
         return {name for cell in cells for name, _ in PLACEHOLDER.findall(cell.template)}
 
 
-_REPO_OF_URL = r"(?:[a-z][\w+.-]*://[^/]+/+|[^/:]+:)(.+?)(?:\.git)?/?"
 _PULL_REF = r"refs/pull/([0-9]+)(?:/.+)?"
 
 
@@ -267,11 +266,7 @@ SERVICES = {
         service_build_url="{BUILD_URL}",
         service_job_url="{BUILD_URL}",
         # With several remotes the git plugin numbers its variables.
-        repo_name=(
-            "{ghprbGhRepository}",
-            Cell("{GIT_URL}", _REPO_OF_URL),
-            Cell("{GIT_URL_1}", _REPO_OF_URL),
-        ),
+        repo_name=("{ghprbGhRepository}", "{GIT_URL}", "{GIT_URL_1}"),
         job_name=(Cell("{JOB_NAME}", ".*/([^/]*=[^/]*)"), "{STAGE_NAME}", "{JOB_NAME}"),
     ),
     "Azure Pipelines": Service(
@@ -326,7 +321,7 @@ SERVICES = {
         service_build_url="{BUILDKITE_BUILD_URL}",
         service_job_url="{BUILDKITE_BUILD_URL}#{BUILDKITE_JOB_ID}",
         service_attempt="{BUILDKITE_RETRY_COUNT}",
-        repo_name=Cell("{BUILDKITE_REPO}", _REPO_OF_URL),
+        repo_name="{BUILDKITE_REPO}",
         job_name=("{BUILDKITE_LABEL}", "{BUILDKITE_STEP_KEY}"),
         node_index="{BUILDKITE_PARALLEL_JOB}",
     ),
@@ -468,7 +463,7 @@ SERVICES = {
         tag=Cell("{CODEBUILD_WEBHOOK_TRIGGER}", "tag/(.+)"),
         commit_sha="{CODEBUILD_RESOLVED_SOURCE_VERSION}",
         service_build_url="{CODEBUILD_PUBLIC_BUILD_URL}",
-        repo_name=Cell("{CODEBUILD_SOURCE_REPO_URL}", _REPO_OF_URL),
+        repo_name="{CODEBUILD_SOURCE_REPO_URL}",
         job_name="{CODEBUILD_BATCH_BUILD_IDENTIFIER}",
     ),
     "Codefresh": Service(
@@ -523,7 +518,7 @@ SERVICES = {
         service_branch=("{HEAD}", "{BRANCH}"),
         commit_sha="{COMMIT_REF}",
         service_build_url="https://app.netlify.com/sites/{SITE_NAME}/deploys/{DEPLOY_ID}",
-        repo_name=Cell("{REPOSITORY_URL}", _REPO_OF_URL),
+        repo_name="{REPOSITORY_URL}",
     ),
     "vercel": Service(
         when="VERCEL",
@@ -604,7 +599,7 @@ SERVICES = {
         "/{GO_STAGE_NAME}/{GO_STAGE_COUNTER}",
         service_job_url="{GO_SERVER_URL}/tab/build/detail/{GO_PIPELINE_NAME}/{GO_PIPELINE_COUNTER}"
         "/{GO_STAGE_NAME}/{GO_STAGE_COUNTER}/{GO_JOB_NAME}",
-        repo_name=Cell("{GO_MATERIAL_URL}", _REPO_OF_URL),
+        repo_name="{GO_MATERIAL_URL}",
         job_name="{GO_JOB_NAME}",
     ),
     "heroku-ci": Service(
@@ -666,7 +661,7 @@ SERVICES = {
         commit_sha="{bamboo_planRepository_revision}",
         service_build_url=("{bamboo_resultsUrl}", "{bamboo_buildResultsUrl}"),
         service_job_url=("{bamboo_buildResultsUrl}", "{bamboo_resultsUrl}"),
-        repo_name=Cell("{bamboo_planRepository_repositoryUrl}", _REPO_OF_URL),
+        repo_name="{bamboo_planRepository_repositoryUrl}",
         job_name="{bamboo_shortJobName}",
     ),
     "cloudflare-workers": Service(
