@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..text import message_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -27,12 +29,10 @@ def github_event(
 
 
 def _read(path: str) -> tuple[dict[str, Any], tuple[str, ...]]:
-    if not path:
-        return {}, ()
     try:
-        event = json.loads(Path(path).read_bytes())
+        event = json.loads(Path(path).read_bytes()) if path else {}
     except (OSError, ValueError, RecursionError) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        reason = getattr(error, "strerror", None) or message_of(error)
         return {}, (f"the file {path!r} cannot be read: {reason}",)
     if not isinstance(event, dict):
         return {}, (f"the file {path!r} holds no JSON object",)
@@ -65,11 +65,10 @@ def _with_run_before(event: dict[str, Any], run: dict[str, Any]) -> dict[str, An
 
 def _names_the_base(env: Mapping[str, str]) -> bool:
     """Tell if GITHUB_SHA and GITHUB_REF are the target's."""
-    if env.get("GITHUB_EVENT_NAME", "").strip() in {"pull_request_target", "workflow_run"}:
-        return True
-    is_pull_request = bool(env.get("GITHUB_HEAD_REF", "").strip())
-    ref = env.get("GITHUB_REF", "").strip()
-    return is_pull_request and ref.startswith(("refs/heads/", "refs/tags/"))
+    variables = ("GITHUB_EVENT_NAME", "GITHUB_HEAD_REF", "GITHUB_REF")
+    event, head, ref = (env.get(name, "").strip() for name in variables)
+    is_base = head != "" and ref.startswith(("refs/heads/", "refs/tags/"))
+    return is_base or event in {"pull_request_target", "workflow_run"}
 
 
 def _dig(document: object, path: str) -> str | None:

@@ -141,7 +141,7 @@ def _annotate_buildkite(outcome: Outcome, env: Mapping[str, str]) -> None:
         return
     styles = ["info", *(level for level, _ in _problems(outcome))]
     # Another job's annotation of the same context would be replaced.
-    context = "-".join(filter(None, ("coveralls", env.get("BUILDKITE_JOB_ID"))))
+    context = f"coveralls-{env.get('BUILDKITE_JOB_ID', '')}"
     command = ["annotate", "--style", styles[-1], "--context", context, page]
     with suppress(ProcessError):
         agent = child_process.find_program("buildkite-agent", env)
