@@ -9,7 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from .job.source_files import SourceFile
     from .settings.table import Settings
 
-_DIFF_LIMIT = 64 * 1024 * 1024  # bytes read of a diff or a list of untracked files
-_DIFF_TIMEOUT = 10.0  # seconds
 # The changed lines of a file, ascending from 1; git's id of its new content, None if untracked.
 Change = tuple[list[range], str | None]
 # They overrule the user's configuration of git.
@@ -60,7 +58,7 @@ def find_base(settings: Settings, build: Build, git: Git) -> Base | str:
     if not (settings.changed_lines or settings.annotate or is_gated):
         return ""
     repository = git.repository
-    if repository is None or git.problem:  # it may take 5 seconds a call
+    if repository is None or git.problem:  # it may take 10 seconds a call
         return ""
     is_pull_request = bool(settings.service_pull_request or build.service_pull_request)
     named = {"compare_sha": settings.compare_sha, "compare_ref": settings.compare_ref}
@@ -210,11 +208,10 @@ def read_changes(base: Base) -> dict[str, Change]:
     Raises:
         ProcessError: git failed, took too long or printed too much.
     """
-    repository = replace(base.repository, seconds=_DIFF_TIMEOUT)
     command = ["diff-index", *_DIFF_OPTIONS, base.commit]
     if base.head is not None:
         command = ["diff-tree", *_DIFF_OPTIONS, base.commit, base.head]
-    done = repository.run(*command, "--", limit=_DIFF_LIMIT)
+    done = base.repository.run(*command, "--")
     if done.status != 0:
         raise ProcessError(
             "git could not compare the commits; a partial clone (`filter`) lacks their files"
@@ -222,7 +219,7 @@ def read_changes(base: Base) -> dict[str, Change]:
     changed = _parse_diff(done.stdout)
     if base.head is None:
         words = ("ls-files", "-z", "--others", "--exclude-standard")
-        untracked = repository.run(*words, limit=_DIFF_LIMIT).stdout.split(b"\0")
+        untracked = base.repository.run(*words).stdout.split(b"\0")
         every_line = [range(1, sys.maxsize)]
         changed |= {os.fsdecode(name): (every_line, None) for name in untracked if name}
     return changed

@@ -17,18 +17,11 @@ from . import child_process
 from .errors import ProcessError
 from .text import message_of, public_url
 
-CALL_TIMEOUT = 5.0  # seconds
-MAX_OUTPUT = 4 * 1024 * 1024  # bytes read from a call about commits or configuration
-_LISTED = 64 * 1024 * 1024  # bytes read from the list of files: some 800,000 names
-_LONGEST = 64 * 1024  # characters that are kept of a value
-_SHA1_DIGITS = 40
+CALL_TIMEOUT = 10.0  # seconds
+MAX_OUTPUT = 64 * 1024 * 1024  # bytes: some 800,000 names
 
 # https://git-scm.com/docs/git-log: %aN and its like honour .mailmap, %B is the whole message.
 _FORMAT = "%H%x00%aN%x00%aE%x00%cN%x00%cE%x00%B"  # the fields of a `Commit`
-# The second line is missing where a branch is called HEAD.
-_HEAD = re.compile(
-    rb"(?P<head>[0-9a-f]{40,64})\n(?:(?:HEAD|refs/heads/(?P<branch>[^\n]+)|refs/[^\n]+)\n)?"
-)
 _OPTIONS = (
     "--no-pager",
     "--literal-pathspecs",
@@ -54,28 +47,18 @@ class Repository:
     top: Path
     program: str  # absolute path of git
     env: Mapping[str, str] = field(repr=False)  # git's whole environment
-    seconds: float  # for each call
 
     @classmethod
     def at(cls, top: Path, env: Mapping[str, str]) -> Repository:
         """Find git for a repository; see `child_process.find_program` for errors."""
-        kept = {
-            name: value
-            for name, value in env.items()
-            if name in _KEPT or not name.startswith("GIT_")
-        }
         program = child_process.find_program("git", env, not_below=top)
-        own = _ENVIRONMENT | {"GIT_DIR": str(top / ".git")}
-        return cls(top, program, kept | own, CALL_TIMEOUT)
+        kept = {n: text for n, text in env.items() if n in _KEPT or not n.startswith("GIT_")}
+        return cls(top, program, {**kept, **_ENVIRONMENT, "GIT_DIR": str(top / ".git")})
 
-    def run(self, *arguments: str, limit: int = MAX_OUTPUT) -> child_process.Completed:
+    def run(self, *arguments: str) -> child_process.Completed:
         """Run git at the top level; see `child_process.run` for errors."""
-        return child_process.run(
-            [self.program, "-C", str(self.top), *_OPTIONS, *arguments],
-            env=self.env,
-            seconds=self.seconds,
-            limit=limit,
-        )
+        command = [self.program, "-C", str(self.top), *_OPTIONS, *arguments]
+        return child_process.run(command, env=self.env, seconds=CALL_TIMEOUT, limit=MAX_OUTPUT)
 
     def output(self, *arguments: str) -> str:
         """Run git and return the text it prints, stripped."""
@@ -102,14 +85,6 @@ COMMIT_DETAILS = tuple(field.name for field in fields(Commit) if field.name != "
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Remote:
-    """Hold a remote."""
-
-    name: str
-    url: str  # without credentials, query and fragment
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Git:
     """Hold the facts about the checkout."""
 
@@ -117,9 +92,9 @@ class Git:
     repository: Repository | None = field(default=None, compare=False, repr=False)
     checked_out: str | None = None  # id of HEAD
     branch: str | None = None  # None when HEAD is detached
-    remotes: tuple[Remote, ...] = ()  # in the order of the configuration
+    remotes: Mapping[str, str] = field(default_factory=dict)  # name -> URL without credentials
     head: Commit | None = None  # the commit that was tested, see `job.tested_commit`
-    is_other: bool = False  # whether that is another commit than the CI service names
+    is_other: bool = False  # that is another commit than the CI service names
     problem: str | None = None  # why facts are missing, in one line
 
 
@@ -171,45 +146,40 @@ def _head(repository: Repository) -> tuple[str, str | None]:
 
     `--abbrev-ref` would print `heads/x` if a tag has the branch's name, and `HEAD` when detached.
     """
-    printed = repository.run("rev-parse", "HEAD", "--symbolic-full-name", "HEAD").stdout
-    facts = _HEAD.fullmatch(printed)
-    if facts is not None:
-        return facts["head"].decode(), _decoded(facts["branch"] or b"")
-    if printed == b"HEAD\n":
+    printed = repository.output("rev-parse", "HEAD", "--symbolic-full-name", "HEAD")
+    if printed == "HEAD":
         raise ProcessError("no commit yet")
-    raise ProcessError(f"git cannot read the repository in {repository.top}")
+    # There is no second line where a branch is called HEAD.
+    facts = re.fullmatch("([0-9a-f]{40,64})(?:\n(?:refs/heads/(.+)|.+))?", printed)
+    if facts is None:
+        raise ProcessError(f"git cannot read the repository in {repository.top}")
+    return facts[1], facts[2]
 
 
-def _remotes(repository: Repository) -> tuple[Remote, ...]:
+def _remotes(repository: Repository) -> dict[str, str]:
     """Return the first URL of each remote, as configured.
 
     `git remote` would apply `url.*.insteadOf`, which can put a token into a clean URL.
     """
-    printed = repository.run("config", "-z", "--get-regexp", r"^remote\..*\.url$").stdout
-    remotes: dict[str, Remote] = {}
-    for entry in printed.split(b"\0"):
-        key, _, value = entry.partition(b"\n")
-        name = _decoded(key[len(b"remote.") : -len(b".url")])
-        url = public_url(value.decode("utf-8", "replace"))
+    remotes: dict[str, str] = {}
+    printed = repository.output("config", "-z", "--get-regexp", r"^remote\..*\.url$")
+    for entry in printed.split("\0"):
+        key, _, value = entry.partition("\n")
+        name, url = key[len("remote.") : -len(".url")], public_url(value)
         if name and url:
-            remotes.setdefault(name, Remote(name=name, url=url))
-    return tuple(remotes.values())
+            remotes.setdefault(name, url)
+    return remotes
 
 
 def read_commit(repository: Repository, commit: str) -> Commit:
     """Read a commit; its id alone where it is missing."""
     options = ("--no-walk=unsorted", "--ignore-missing", "--encoding=UTF-8", f"--format={_FORMAT}")
-    printed = repository.run("log", *options, commit, "--").stdout
-    known, *values = [*printed.split(b"\0"), b"", b"", b"", b"", b""][:6]
+    known, *values = repository.output("log", *options, commit, "--").split("\0")
     # A branch may be named like an abbreviated id.
-    if not known.startswith(commit.encode()):
+    if not known.startswith(commit):
         return Commit(id=commit)
-    details = zip(COMMIT_DETAILS, map(_decoded, values), strict=True)
-    return Commit(id=known.decode(), **dict(details))
-
-
-def _decoded(printed: bytes) -> str | None:
-    return printed.decode("utf-8", "replace").strip()[:_LONGEST].strip() or None
+    details = (value.strip() or None for value in values)
+    return Commit(id=known, **dict(zip(COMMIT_DETAILS, details, strict=False)))
 
 
 def parents_of(repository: Repository, commit: str) -> list[str]:
@@ -239,14 +209,14 @@ def name_if_tracked(path: Path, git: Git) -> str | None:
     """Return the name of a file in git, if tracked."""
     if git.repository is None:
         return None
-    words = ("ls-files", "-z", "--error-unmatch", "--", os.path.realpath(path))
-    names = _names(git.repository, *words)
+    real = os.path.realpath(path)
+    names = _names(git.repository, "ls-files", "-z", "--error-unmatch", "--", real)
     return names[0] if names else None
 
 
 def _names(repository: Repository, *arguments: str) -> list[str] | None:
     try:
-        listed = repository.run(*arguments, limit=_LISTED)
+        listed = repository.run(*arguments)
     except ProcessError:
         return None
     # As os.fsdecode does: a name that is not UTF-8 still equals the one the file system gives.
@@ -260,7 +230,7 @@ def is_content(path: Path, blob: str) -> bool:
     Line ends may be LF or CRLF; the hash is that of
     https://git-scm.com/book/en/v2/Git-Internals-Git-Objects
     """
-    algorithm = "sha1" if len(blob) == _SHA1_DIGITS else "sha256"
+    algorithm = "sha1" if len(blob) == 40 else "sha256"  # noqa: PLR2004
     try:
         content = path.read_bytes()
     except OSError:

@@ -6,7 +6,6 @@ import platform
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from ..ci.detect import Build
@@ -62,9 +61,10 @@ def build_identity(
     if fields["service_name"] != GITHUB_SERVICE and "repo_name" not in settings.origins:
         fields["repo_name"] = None  # the token names the repository
     branch, head = _branch_name(settings, build, git), _head(build, git)
-    remotes = [asdict(remote) for remote in git.remotes]
+    remotes = git.remotes
     if not remotes and build.remote_url:
-        remotes = [{"name": build.remote_name or "origin", "url": build.remote_url}]
+        remotes = {build.remote_name or "origin": build.remote_url}
+    listed = [{"name": name, "url": url} for name, url in remotes.items()]
     return _without_empty(
         {
             **fields,
@@ -74,7 +74,7 @@ def build_identity(
             "flag_name": flag,
             "run_at": settings.run_at or run_at,
             "parallel": settings.parallel,
-            "git": _without_empty({"head": head, "branch": branch, "remotes": remotes}),
+            "git": _without_empty({"head": head, "branch": branch, "remotes": listed}),
         }
     )
 

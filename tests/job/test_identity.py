@@ -13,7 +13,7 @@ from standin import check as check_as_server
 
 from pytest_coveralls_submit.ci.detect import Build, detect
 from pytest_coveralls_submit.errors import SettingsError
-from pytest_coveralls_submit.git import Commit, Git, Remote
+from pytest_coveralls_submit.git import Commit, Git
 from pytest_coveralls_submit.job.identity import build_identity, flag_name
 from pytest_coveralls_submit.job.tested_commit import find_tested_commit
 from pytest_coveralls_submit.secret import Secret
@@ -32,7 +32,7 @@ HEAD = Commit(
     committer_email="bert@example.org",
     message="Water the garden\n\nDaily.",
 )
-GIT = Git(head=HEAD, branch="topic/y", remotes=(Remote(name="origin", url="https://host/o/r.git"),))
+GIT = Git(head=HEAD, branch="topic/y", remotes={"origin": "https://host/o/r.git"})
 GITHUB = Build(
     service_name="github-actions",
     service_number="9001",
