@@ -17,16 +17,12 @@ MAX_JOBS = 20  # in a folder
 MAX_AGE = 14 * 24 * 60 * 60  # seconds
 OWN = "pytest-coveralls-submit-of-"  # start of a folder's name in the temporary directory
 CACHE = "d/coveralls"  # end of the path of the folder in pytest's cache
-# The dot, because "pytest --looponfail" runs again for new files without one.
-PART = ".job-"
 
 
 def own_folder(temporary: Path, top: Path) -> Path:
     """Return the user's folder for a repository's jobs."""
     # Each user of Windows has a temporary directory of his own.
-    user = "you"
-    if sys.platform != "win32":
-        user = str(os.getuid())
+    user = "you" if sys.platform == "win32" else os.getuid()
     # The jobs of one repository only: "send FOLDER" sends all with one token.
     digest = hashlib.sha256(os.fsencode(top)).hexdigest()[:8]
     return temporary / f"{OWN}{user}-{_file_name(top.name)}-{digest}"
@@ -86,12 +82,10 @@ def _check_owner(folder: Path) -> None:
 
 
 def _remove_old(folder: Path, newest: Path) -> None:
+    jobs = _by_time(folder.glob("job*.json"))
     # By the disk's clock: a test may have frozen ours.
     limit = newest.stat().st_mtime - MAX_AGE
-    jobs = [(time, path) for time, path in _by_time(folder.glob("job*.json")) if path != newest]
-    parts = _by_time(folder.glob(f"{PART}*"))
-    old = [path for time, path in jobs + parts if time < limit]
-    for path in old + [path for _, path in jobs[: 1 - MAX_JOBS]]:
+    for _, path in [*jobs[:-MAX_JOBS], *(job for job in jobs[-MAX_JOBS:] if job[0] < limit)]:
         with suppress(OSError):
             path.unlink()
 
@@ -145,7 +139,8 @@ def write(job_bytes: bytes, path: Path) -> None:
         path.write_bytes(job_bytes)
         return
     target = Path(os.path.realpath(path))
-    handle, name = tempfile.mkstemp(prefix=PART, dir=target.parent)  # mode 0600
+    # The dot, because "pytest --looponfail" runs again for new files without one.
+    handle, name = tempfile.mkstemp(prefix=".job-", dir=target.parent)  # mode 0600
     part = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
