@@ -31,9 +31,10 @@ class Names:
         base_dir: str | None = None,
         src_dir: str | None = None,
     ) -> None:
-        self._top = os.path.realpath(top)
+        self._top = Path(os.path.realpath(top))
         self._tracked = tracked
-        self._near = [name for name in (self._below_top(os.path.realpath(n)) for n in near) if name]
+        starts = (start_of_names(Path(os.path.realpath(folder)), self._top) for folder in near)
+        self._near = [*filter(None, starts)]
         self._base = _directory(base_dir)
         self._source = _directory(src_dir)
         self._directories: dict[str, tuple[str, str | None]] = {}
@@ -53,7 +54,7 @@ class Names:
             return name
         if name is not None and not installed_name(name):
             return self._as_git_spells(name)
-        names = self._originals(os.path.join(folder, file))  # noqa: PTH118
+        names = self._originals(folder, file)
         if len(names) > 1:
             self.ambiguous[path] = names
         return names[0] if len(names) == 1 else None
@@ -81,36 +82,33 @@ class Names:
         # Once for each directory, because it takes a system call for each parent.
         if folder not in self._directories:
             real = os.path.realpath(folder)
-            self._directories[folder] = real, self._below_top(real)
+            self._directories[folder] = real, start_of_names(Path(real), self._top)
         return *self._directories[folder], file
 
-    def _below_top(self, folder: str) -> str | None:
-        return start_of_names(PurePath(folder), PurePath(self._top))
-
-    def _originals(self, copy: str) -> list[str]:
-        folder, file = os.path.split(copy)
-        path = PurePath(copy).as_posix()
+    def _originals(self, folder: str, file: str) -> list[str]:
+        """Return the tracked files that a file may be a copy of."""
+        copy = Path(folder, file)
+        path = copy.as_posix()
         in_package = os.path.exists(os.path.join(folder, "__init__.py"))  # noqa: PTH110, PTH118
         if installed := installed_name(path):
             path, in_package = installed, "/" in installed
-        names = self._with_bytes_of(copy, ending(path, 2))
-        if not names and not in_package:
-            names = self._with_bytes_of(copy, file)
+        ends = [ending(path, 2)] if in_package else [ending(path, 2), file]
+        alike = (
+            [name for name in self._by_end.get(end, ()) if _have_same_bytes(copy, self._top / name)]
+            for end in ends
+        )
+        names = next(filter(None, alike), [])
         longest = max((common_end(path, name) for name in names), default=0)
         names = [name for name in names if common_end(path, name) == longest]
         for start in self._near if len(names) > 1 else ():
             names = [name for name in names if name.startswith(start)] or names
         return names
 
-    def _with_bytes_of(self, copy: str, end: str) -> list[str]:
-        names = self._by_end.get(end, ())
-        return [name for name in names if _have_same_bytes(copy, Path(self._top, name))]
-
     def _as_git_spells(self, name: str) -> str:
         # The disk may ignore case.
         spelled = self._by_case.get(name.casefold())
         with contextlib.suppress(OSError):
-            if spelled and Path(self._top, name).samefile(Path(self._top, spelled)):
+            if spelled and (self._top / name).samefile(self._top / spelled):
                 return spelled
         return name
 
@@ -142,15 +140,15 @@ def _directory(setting: str | None) -> str:
     return "".join(f"{part}/" for part in parts if part not in {"", ".", ".."})
 
 
-def _have_same_bytes(one: str, other: Path) -> bool:
+def _have_same_bytes(one: Path, other: Path) -> bool:
     try:
-        is_alike = other.stat().st_size == Path(one).stat().st_size and not other.is_symlink()
-        return is_alike and other.read_bytes() == Path(one).read_bytes()
+        is_alike = other.stat().st_size == one.stat().st_size and not other.is_symlink()
+        return is_alike and other.read_bytes() == one.read_bytes()
     except OSError:
         return False
 
 
-def _list_files(top: str) -> list[str]:
+def _list_files(top: Path) -> list[str]:
     names = []
     for folder, folders, files in os.walk(top):
         folders[:] = [name for name in folders if name[0] != "." and name not in _IGNORED]
