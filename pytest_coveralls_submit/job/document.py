@@ -16,9 +16,10 @@ from ..secret import Secret
 from ..text import escaped, is_unicode
 from .source_files import SourceFile, add_text, merge
 
+Job: TypeAlias = "dict[str, Any]"
+
 SIZE_LIMIT = 512 * 1024 * 1024  # bytes
 MAY_BE_EMPTY = ("source_files", "coverage", "source")
-Job: TypeAlias = "dict[str, Any]"
 # The type of each field; a dict means an object, a list means a list of these types. Source:
 # https://docs.coveralls.io/api-jobs-endpoint, coverallsapp/coverage-reporter doc/configuration.md
 TEXTS = (
@@ -28,7 +29,6 @@ TEXTS = (
     *("compare_ref", "compare_sha", "run_at"),
 )
 _COMMIT = dict.fromkeys(("id", *COMMIT_DETAILS), str)
-_REMOTE = dict.fromkeys(("name", "url"), str)
 _JOB = {
     **dict.fromkeys(TEXTS, str),
     "parallel": bool,
@@ -55,7 +55,7 @@ def check_job(job: Any) -> Job:
         raise JobError('the job has no "source_files" list')
     _check_fields({**job, "source_files": []}, _JOB, "the job")
     for remote in job.get("git", {}).get("remotes", ()):
-        _check_fields(remote, _REMOTE, 'the job: "git": "remotes"')
+        _check_fields(remote, {"name": str, "url": str}, 'the job: "git": "remotes"')
     names: set[str] = set()
     for number, file in enumerate(files, 1):
         place = f"source file {number}"
@@ -88,9 +88,9 @@ def _check_fields(record: Any, kinds: Mapping[str, Any], place: str) -> None:
 def _has_type(value: Any, kind: Any) -> bool:
     if isinstance(kind, list):
         return isinstance(value, list) and set(map(type, value)) <= set(kind)
-    if isinstance(kind, dict):
-        return isinstance(value, dict)
-    return isinstance(value, kind) and (kind is not str or is_unicode(value))
+    if kind is str:
+        return isinstance(value, str) and is_unicode(value)
+    return isinstance(kind, dict) or isinstance(value, kind)
 
 
 def file_totals(job: Job) -> tuple[FileTotal, ...]:
@@ -133,12 +133,12 @@ def load_job(path: Path) -> Job:
     try:
         with sys.stdin.buffer if str(path) == "-" else path.open("rb") as file:
             content = file.read(SIZE_LIMIT + 1)
-        if len(content) <= SIZE_LIMIT:
-            job = json.loads(content)
-            if isinstance(job, dict):
-                job.pop("repo_token", None)
-            return check_job(job)
-        problem = f": a job has at most {SIZE_LIMIT // 1024**2} MiB"
+        if len(content) > SIZE_LIMIT:
+            raise JobError(f"a job has at most {SIZE_LIMIT // 1024**2} MiB")
+        job = json.loads(content)
+        if isinstance(job, dict):
+            job.pop("repo_token", None)
+        return check_job(job)
     except OSError as error:
         problem = f" cannot be read: {error.strerror or error}"
     except (ValueError, RecursionError) as error:
