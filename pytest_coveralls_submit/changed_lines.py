@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import TYPE_CHECKING
@@ -64,14 +64,13 @@ def find_base(settings: Settings, build: Build, git: Git) -> Base | str:
     named = {"compare_sha": settings.compare_sha, "compare_ref": settings.compare_ref}
     notice, target = "", None
     try:
-        base = _present(repository, settings.compare_sha)
-        base = base or _fork_point(repository, *_refs(settings.compare_ref))
+        base = repository.resolve(commit_id(settings.compare_sha))
+        base = base or _fork_point(repository, settings.compare_ref)
         if base is None:
             notice = " and ".join(
                 f"{name} {value} is not in this clone" for name, value in named.items() if value
             )
-            if is_pull_request:
-                target = _merged_with(repository, git, build)
+            target = _merged_with(repository, git, build) if is_pull_request else None
             base = _detected_base(repository, build, target)
     except ProcessError:
         return ""
@@ -79,17 +78,16 @@ def find_base(settings: Settings, build: Build, git: Git) -> Base | str:
         head = git.checked_out if build.service_name else None
         return Base(repository=repository, commit=base, head=head, notice=notice)
     if is_pull_request:
-        notice = notice or _how_to_get_the_base(build, is_merge=target is not None)
+        return notice or _how_to_get_the_base(build, is_merge=target is not None)
     return notice
 
 
 def _detected_base(repository: Repository, build: Build, target: str | None) -> str | None:
-    """Find the base without the settings; ``target`` is the commit merged with, if any."""
-    if base := _present(repository, target):
+    if base := repository.resolve(target):
         return base
-    if named := _present(repository, build.diff_base_sha):
-        return _fork_point(repository, named) or named
-    if base := _fork_point(repository, *_refs(build.target_branch)):
+    if base := repository.resolve(build.diff_base_sha):
+        return repository.output("merge-base", "HEAD", base) or base
+    if base := _fork_point(repository, build.target_branch):
         return base
     return None if build.service_name else _fork_point(repository, *_DEFAULT_BRANCHES)
 
@@ -97,10 +95,10 @@ def _detected_base(repository: Repository, build: Build, target: str | None) -> 
 def _merged_with(repository: Repository, git: Git, build: Build) -> str | None:
     """Return the parent that the pull request is merged with.
 
-    HEAD must be a merge of one of its heads; a topic branch may itself end in a merge.
+    HEAD must be a merge of one of its heads; a topic branch may itself end in a merge. GitHub and
+    GitLab merge the head into the target, Bitbucket and Jenkins the other way round. The variables
+    that name the kind of pipeline are unreliable (gitlab-org/gitlab#358228).
     """
-    # GitHub and GitLab merge the head into the target, Bitbucket and Jenkins the other way round.
-    # The variables that name the kind of pipeline are unreliable (gitlab-org/gitlab#358228).
     parents = parents_of(repository, "HEAD")
     heads = (git.head.id if git.head else None, build.commit_sha)
     for head in filter(None, heads):
@@ -110,32 +108,17 @@ def _merged_with(repository: Repository, git: Git, build: Build) -> str | None:
     return None
 
 
-def _present(repository: Repository, name: str | None) -> str | None:
-    """Return the whole id of a commit in this clone."""
-    commit = commit_id(name)
-    return repository.resolve(commit) if commit else None
-
-
-def _refs(branch: str | None) -> tuple[str, ...]:
-    """Return the full names of a branch, the remote's first."""
-    if not branch:
-        return ()
-    if branch.startswith("refs/"):
-        return (branch,)
+def _fork_point(repository: Repository, *branches: str | None) -> str | None:
+    """Return where HEAD left the first branch that is here."""
     places = ("refs/remotes/origin/", "refs/remotes/", "refs/heads/", "refs/tags/")
-    return tuple(place + branch for place in places)
-
-
-def _fork_point(repository: Repository, *names: str) -> str | None:
-    """Return where HEAD left the first name that exists."""
-    for name in names:
-        if commit := repository.output("merge-base", "HEAD", name):
-            return commit
+    for branch in filter(None, branches):
+        for place in [""] if branch.startswith("refs/") else places:
+            if commit := repository.output("merge-base", "HEAD", place + branch):
+                return commit
     return None
 
 
 def _how_to_get_the_base(build: Build, *, is_merge: bool) -> str:
-    """Say why the base is unknown and how to get it."""
     service, branch = build.service_name or "", build.target_branch
     if service.endswith("-actions"):
         how = f"give actions/checkout `fetch-depth: {2 if is_merge else 0}`"
@@ -162,7 +145,6 @@ def count_changed_lines(
     """Run git's diff and count the covered lines.
 
     Args:
-        base: of `find_base`.
         may_fail: whether ``changed_fail_under`` applies.
     """
     if isinstance(base, str):
@@ -288,13 +270,12 @@ def _count_file(file: SourceFile, changed: Iterable[range]) -> ChangedFile:
     )
 
 
-def _joined(missed: Sequence[int], coverage: Sequence[int | None]) -> Iterator[tuple[int, int]]:
-    """Yield ranges of missed lines, joined over uncounted lines."""
-    first = last = 0
+def _joined(missed: Sequence[int], coverage: Sequence[int | None]) -> list[tuple[int, int]]:
+    """Return ranges of missed lines, joined over uncounted lines."""
+    ranges: list[tuple[int, int]] = []
     for line in missed:
-        if first and any(hits is not None for hits in coverage[last : line - 1]):
-            yield first, last
-            first = 0
-        first, last = first or line, line
-    if first:
-        yield first, last
+        if ranges and all(hits is None for hits in coverage[ranges[-1][1] : line - 1]):
+            ranges[-1] = (ranges[-1][0], line)
+        else:
+            ranges.append((line, line))
+    return ranges

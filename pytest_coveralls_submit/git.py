@@ -64,9 +64,10 @@ class Repository:
         """Run git and return the text it prints, stripped."""
         return self.run(*arguments).stdout.decode("utf-8", "replace").strip()
 
-    def resolve(self, name: str) -> str | None:
-        """Return the id of a commit by any name."""
-        return self.output("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}") or None
+    def resolve(self, name: str | None) -> str | None:
+        """Return the id of a commit by any name, if it is here."""
+        words = ("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+        return (name and self.output(*words)) or None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -133,12 +133,12 @@ def load_job(path: Path) -> Job:
     try:
         with sys.stdin.buffer if str(path) == "-" else path.open("rb") as file:
             content = file.read(SIZE_LIMIT + 1)
-        if len(content) > SIZE_LIMIT:
-            raise JobError(f"a job has at most {SIZE_LIMIT // 1024**2} MiB")
-        job = json.loads(content)
-        if isinstance(job, dict):
-            job.pop("repo_token", None)
-        return check_job(job)
+        if len(content) <= SIZE_LIMIT:
+            job = json.loads(content)
+            if isinstance(job, dict):
+                job.pop("repo_token", None)
+            return check_job(job)
+        problem = f": a job has at most {SIZE_LIMIT // 1024**2} MiB"
     except OSError as error:
         problem = f" cannot be read: {error.strerror or error}"
     except (ValueError, RecursionError) as error:
