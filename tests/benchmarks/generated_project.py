@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
+
+from git_repository import Repository
 
 HEAD = '"""Module {number} of a generated project."""\n'
 FUNCTION = '''
@@ -41,13 +42,7 @@ def test_part(part):
 
 
 def make(folder: Path, files: int, lines: int) -> Path:
-    """Write the project to ``folder``, with a git history of one commit, and return ``folder``.
-
-    Args:
-        folder: made where it is missing.
-        files: number of modules.
-        lines: of each module, roughly.
-    """
+    """Write modules of roughly so many lines, commit them, and return the folder."""
     package = folder / "generated"
     for part in (package, *(package / f"part_{number}" for number in range(20))):
         part.mkdir(parents=True)
@@ -61,7 +56,5 @@ def make(folder: Path, files: int, lines: int) -> Path:
         path.write_text(HEAD.format(number=number) + "".join(functions))
     (folder / "test_all.py").write_text(TEST.format(files=files))
     (folder / "pytest.ini").write_text("[pytest]\n")
-    git = ["git", "-c", "user.name=Bench", "-c", "user.email=bench@example.org"]
-    for words in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-qm", "Generated"]):
-        subprocess.run([*git, *words], cwd=folder, check=True)
+    Repository(folder).commit_all()
     return folder

@@ -30,7 +30,8 @@ from standin import COVERALLS_TOKEN, StandIn
 import pytest_coveralls_submit
 
 PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "SYSTEMROOT", "VIRTUAL_ENV", "PYENV_VERSION")
-PACKAGES = ("pytest", "pytest-cov", "pytest-xdist", "coverage", "coveralls")
+PACKAGES = ("pytest", "pytest-cov", "coverage", "coveralls")
+CASES = ("idle", "ten", "report", "no-report", "growth", "data")
 TERM, NONE = "--cov-report=term", "--cov-report="
 REPORT = ("coverage", "report")
 
@@ -53,8 +54,6 @@ class Cost(NamedTuple):
 
 
 Ways = dict[str, Callable[[], Cost]]
-
-
 Timed = Callable[[dict[str, Any]], dict[str, Any]]
 """Runs a command and says what it has cost, see `timed.py`."""
 
@@ -133,10 +132,7 @@ class Bench:
 
 
 def taken(ways: Ways, rounds: int) -> list[list[Cost]]:
-    """Run each way in turn, ``rounds`` times, after one run to warm up; return all costs of each.
-
-    Every other round goes backwards.
-    """
+    """Run each way in turn, forwards and backwards, after a run to warm up; all costs of each."""
     next(iter(ways.values()))()
     costs: dict[str, list[Cost]] = {name: [] for name in ways}
     for number in range(rounds):
@@ -194,15 +190,6 @@ def without_a_report(bench: Bench, rounds: int) -> Iterator[str]:
     base, ours, report, peer = (cost.seconds for cost in costs)
     yield f"`coverage report` takes {(report - base) / (ours - base):.1f} times what --coveralls"
     yield f"adds, coveralls-python {(peer - base) / (ours - base):.1f} times. {bench.bodies()}"
-
-
-def workers(bench: Bench, rounds: int) -> Iterator[str]:
-    """Without pytest-xdist, with 2 and with 8 workers."""
-    ways: Ways = {}
-    for name, spread in {"no xdist": "-pno:xdist", "2 workers": "-n2", "8 workers": "-n8"}.items():
-        ways[name] = partial(bench.pytest, TERM, spread)
-        ways[f"{name}, --coveralls"] = partial(bench.ours, TERM, spread)
-    yield from table(ways, medians(ways, rounds))
 
 
 def from_data_files(bench: Bench, rounds: int) -> Iterator[str]:
@@ -268,11 +255,7 @@ def report(options: argparse.Namespace) -> Iterator[str]:
     yield f"{os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()};"
     yield f"Python {platform.python_version()}, {versions};"
     yield f"medians of {rounds} rounds ({many} where CPU ms are counted), in turn.\n"
-    with (
-        timing() as timed,
-        tempfile.TemporaryDirectory() as name,
-        StandIn() as server,
-    ):
+    with timing() as timed, tempfile.TemporaryDirectory() as name, StandIn() as server:
         scratch = Path(name)
 
         def generated(files: int, lines: int = 150) -> Bench:
@@ -281,32 +264,26 @@ def report(options: argparse.Namespace) -> Iterator[str]:
                 generated_project.make(folder, files, lines)
             return Bench(timed, folder, server, scratch, "--cov=generated --cov-branch")
 
-        little, bench = generated(30), generated(100 if options.quick else 1000)
+        bench = generated(100 if options.quick else 1000)
         project = bench
         if options.project:
             project = Bench(timed, options.project.resolve(), server, scratch, options.arguments)
         sizes = [100, 400] if options.quick else [1250, 5000, 20000]
-        by_size = {size: generated(size, 25) for size in sizes if "growth" in options.only}
         cases: dict[str, tuple[str, Callable[[], Iterator[str]]]] = {
             "idle": ("Installed and not switched on", lambda: idle(generated(10), many)),
             "ten": ("Ten files", lambda: after_a_report(generated(10), rounds)),
             "report": ("After a report", lambda: after_a_report(project, rounds)),
             "no-report": ("Without a report", lambda: without_a_report(bench, rounds)),
-            "small": (
-                "Without a report, small",
-                lambda: without_a_report(little, rounds),
+            "growth": (
+                "Growth, files of 25 lines",
+                lambda: growth({size: generated(size, 25) for size in sizes}, rounds),
             ),
-            "workers": ("With pytest-xdist", lambda: workers(bench, rounds)),
-            "growth": ("Growth, files of 25 lines", lambda: growth(by_size, rounds)),
             "data": ("From data files", lambda: from_data_files(project, rounds)),
         }
-        for word, (title, case) in cases.items():
-            if word in options.only:
-                yield f"### {title}\n"
-                yield from case()
-
-
-CASES = "idle,ten,report,no-report,small,workers,growth,data"
+        for word in options.only:
+            title, case = cases[word]
+            yield f"### {title}\n"
+            yield from case()
 
 
 def main() -> None:
@@ -314,17 +291,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="small projects, one round")
-    parser.add_argument("--only", type=lambda text: text.split(","), default=CASES, help=CASES)
+    parser.add_argument("--only", nargs="+", choices=CASES, default=CASES)
     parser.add_argument("--project", type=Path, help="a real project, in place of 1,000 files")
     parser.add_argument("--arguments", default="--cov", help="pytest's, for the real project")
-    parser.add_argument("--output", type=Path, help="also write the report to this file")
-    options = parser.parse_args()
-    lines = []
-    for line in report(options):
+    for line in report(parser.parse_args()):
         print(line, flush=True)
-        lines.append(line)
-    if options.output:
-        options.output.write_text("\n".join(lines) + "\n", "utf-8")
 
 
 if __name__ == "__main__":
