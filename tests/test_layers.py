@@ -99,8 +99,6 @@ def test_a_library_is_known_to_few(library: str) -> None:
     } <= KNOWN_TO[library]
 
 
-# -- at run time ---------------------------------------------------------------------------------
-
 WATCH = """
 import os, pathlib, sys
 
@@ -137,10 +135,8 @@ def test_a_plugin_that_is_off_loads_next_to_nothing(run: Runner) -> None:
 
 @needs_xdist
 def test_a_worker_loads_nothing_to_send_with(run: Runner) -> None:
-    modules = loaded(run, "-n2", "--coveralls")
+    modules = loaded(run, "-n1", "--coveralls")
 
     assert len(run.server.jobs) == 1
-    assert modules.keys() == {"here", "gw0", "gw1"}
-    assert not any("requests" in loaded for loaded in modules.values())
-    for worker in ("gw0", "gw1"):
-        assert not {".session", ".context", ".submit", ".delivery"} & ours(modules[worker])
+    assert "requests" not in modules["here"] | modules["gw0"]
+    assert not {".session", ".context", ".submit", ".delivery"} & ours(modules["gw0"])

@@ -22,7 +22,6 @@ from running import (
     NAMES,
     PATIENCE,
     Runner,
-    add_to_ini,
     ended,
     kept,
     needs_xdist,
@@ -110,16 +109,13 @@ def test_a_suite_has_the_same_results_and_files_as_without_us(
 
 @posix
 @needs_xdist
-def test_workers_behind_a_launcher_measure_and_an_ini_files_markers_are_no_part(
-    run: Runner,
-) -> None:
+def test_workers_behind_a_launcher_measure(run: Runner) -> None:
     """As in Windows' virtual environments, where a worker's parent is not the controller."""
     launcher = run.folder.parent / "launcher"
     launcher.write_text(f'#!/bin/sh\n"{sys.executable}" "$@"\n')
     launcher.chmod(0o755)
-    add_to_ini(run, "addopts = \"-m 'not odd'\"\nmarkers = ['odd']")
 
-    result = run("-p", "xdist", f"--tx=2*popen//python={launcher}", "--dist=load", "--coveralls")
+    result = run("-p", "xdist", f"--tx=popen//python={launcher}", "--dist=load", "--coveralls")
 
     assert result.returncode == 0, result.stdout
     assert [file["name"] for file in run.server.jobs[0]["source_files"]] == NAMES

@@ -114,13 +114,6 @@ def write(run: Runner, name: str, text: str) -> None:
     path.write_text(text, "utf-8")
 
 
-def add_to_ini(run: Runner, text: str) -> None:
-    """Add lines to pytest's section of the project's pyproject.toml."""
-    path = run.folder / "pyproject.toml"
-    opening = "[tool.pytest.ini_options]\n"
-    path.write_text(path.read_text("utf-8").replace(opening, opening + text + "\n"), "utf-8")
-
-
 def told(output: str) -> list[str]:
     """Return our lines in what pytest printed."""
     return [line for line in output.splitlines() if line.startswith(("coveralls: ", "::"))]
