@@ -7,8 +7,7 @@ import os
 import time
 
 import pytest
-from faulty import Faulty
-from scripted import Scripted, http
+from faulty import Faulty, Scripted, http
 
 from pytest_coveralls_submit.delivery.build_result import wait_for_build
 from pytest_coveralls_submit.delivery.sender import Policy

@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faulty import Behaviour, Faulty
-from scripted import Scripted, http
+from faulty import Behaviour, Faulty, Scripted, http
 from standin import COVERALLS_TOKEN, StandIn
 
 from pytest_coveralls_submit import SYS_PATH
@@ -171,7 +170,7 @@ def test_whatever_the_server_does_it_is_over_at_the_deadline(behaviour: Behaviou
         answer = send(faulty.url, deadline=1.0, retries=10, retry_ambiguous=True)
         took = time.monotonic() - started
 
-        assert faulty.connections >= 1
+        assert faulty.connections
     assert took < 1.0 + 2.0 + SLACK
     assert (answer.status, answer.ambiguous) == (None, True)
     if "drip" in behaviour:
@@ -230,7 +229,7 @@ def test_a_child_whose_parent_was_killed_ends_at_the_deadline_too() -> None:
     with Faulty("header drip") as faulty:
         command = [sys.executable, "-c", textwrap.dedent(program), faulty.url]
         parent = subprocess.Popen(command)
-        assert faulty.wait_for(requests=1)
+        assert faulty.asked.wait(10)
         (child,) = children_of(parent.pid)
         assert TOKEN.encode() not in Path(f"/proc/{child}/cmdline").read_bytes()
         parent.kill()

@@ -9,7 +9,7 @@ import re
 import socket
 import time
 import tracemalloc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from importlib.util import find_spec
@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
-from faulty import ACCEPTED, Behaviour, Faulty
-from scripted import Scripted, http
+from faulty import ACCEPTED, Faulty, Scripted, http
 from standin import COVERALLS_TOKEN, NOT_PARSED, StandIn
 
 from pytest_coveralls_submit import __version__
@@ -37,32 +36,33 @@ FINAL = (301, 302, 304, 307, 308, 400, 401, 403, 404, 405, 413, 418, 422, 451, 5
 class Played:
     """Waits that are noted, not waited; a draw is this part of the greatest number."""
 
-    def __init__(self) -> None:
+    def __init__(self, setenv: Callable[[str, str], None]) -> None:
+        self.setenv = setenv
         self.drawn = 1.0
         self.sleeps: list[float] = []
         self.told: list[str] = []
 
-    def deliver(self, url: str, *, call: Call | None = None, **policy: Any) -> Answer:
-        """Deliver the body as a job; short time-outs unless told."""
+    def deliver(
+        self, url: str, *, compress: bool = True, body: bytes = BODY, **policy: Any
+    ) -> Answer:
+        """Deliver a job."""
+        url = f"{url}/api/v1/jobs"
+        call = Call(method="POST", url=url, form="json_file", compress=compress)
+        return self.make(call, body, **policy)
+
+    def make(self, call: Call, body: bytes = BODY, **policy: Any) -> Answer:
+        """Make a call; short time-outs unless told."""
         times = {"retries": 2, "connect_timeout": 5.0, "read_timeout": 5.0}
         given = Policy(**{**times, "retry_ambiguous": True, **policy})
-        return transport.deliver(call or job_call(url), BODY, given, self.told.append)
-
-
-def job_call(url: str, *, compress: bool = True) -> Call:
-    """The call that hands in a job at ``url``."""
-    return Call(method="POST", url=f"{url}/api/v1/jobs", form="json_file", compress=compress)
+        return transport.deliver(call, body, given, self.told.append)
 
 
 @pytest.fixture
 def played(monkeypatch: pytest.MonkeyPatch) -> Played:
-    played = Played()
+    played = Played(monkeypatch.setenv)
     monkeypatch.setattr(time, "sleep", played.sleeps.append)
     monkeypatch.setattr(random, "uniform", lambda _low, high: high * played.drawn)
     return played
-
-
-# --- the request -----------------------------------------------------------------------------
 
 
 def test_a_job_is_one_multipart_file_of_gzip(server: StandIn, played: Played) -> None:
@@ -85,26 +85,23 @@ def test_a_job_is_one_multipart_file_of_gzip(server: StandIn, played: Played) ->
 
 
 def test_what_a_netrc_file_holds_is_never_sent(
-    server: StandIn, played: Played, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: StandIn, played: Played, tmp_path: Path
 ) -> None:
     netrc = tmp_path / ".netrc"
     netrc.write_text("default\nlogin somebody\npassword hunter22\n")
     netrc.chmod(0o600)
-    monkeypatch.setenv("NETRC", str(netrc))
+    played.setenv("NETRC", str(netrc))
     played.deliver(server.url)
 
-    (received,) = server.requests
-    assert "Authorization" not in received.headers
+    assert "Authorization" not in server.requests[0].headers
 
 
 def test_other_calls_are_plain_json_or_have_no_body(played: Played) -> None:
     secret = {"PRIVATE-TOKEN": "glpat-1234567"}
-    with Scripted(lambda _: http(200, b"{}")) as server:
-        url = f"{server.url}/api"
-        post = Call(method="POST", url=url, form="json")
-        get = Call(method="GET", url=url, form="none", headers=secret)
-        played.deliver("", call=post)
-        played.deliver("", call=get)
+    with Scripted(lambda _: http(200)) as server:
+        get = Call(method="GET", url=f"{server.url}/api", form="none", headers=secret)
+        played.make(Call(method="POST", url=f"{server.url}/api", form="json"))
+        played.make(get)
 
     (posted, _, body), (asked, _, nothing) = (
         request.partition(b"\r\n\r\n") for request in server.received
@@ -115,9 +112,6 @@ def test_other_calls_are_plain_json_or_have_no_body(played: Played) -> None:
     assert b"\r\nPRIVATE-TOKEN: glpat-1234567" in asked
     assert (body, nothing) == (BODY, b"")
     assert "glpat" not in repr(get)
-
-
-# --- again or not ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", RETRIED)
@@ -180,9 +174,6 @@ def test_as_many_attempts_as_asked_for_send_the_same_bytes(
     assert [told.split()[1] for told in played.told] == [str(n) for n in range(1, retries + 1)]
 
 
-# --- waiting ---------------------------------------------------------------------------------
-
-
 def test_waits_have_a_doubling_bound(server: StandIn, played: Played) -> None:
     server.respond(503, times=6)
     played.deliver(server.url, retries=5)
@@ -228,20 +219,18 @@ def test_a_server_that_wants_long_waits_is_left_alone(
     assert played.sleeps == []
 
 
-@pytest.mark.parametrize("said", [http(503), http(422, NOT_PARSED.encode())])
+UNPARSABLE = http(422, json.dumps({"message": NOT_PARSED}).encode())
+
+
+@pytest.mark.parametrize("said", [http(503), UNPARSABLE])
 def test_no_attempt_begins_after_the_deadline(said: bytes) -> None:
     started = time.monotonic()
     with Scripted(lambda _: said) as server:
-        call = job_call(server.url)
+        call = Call(method="POST", url=server.url, form="json_file", compress=True)
         answer = transport.deliver(call, BODY, Policy(retries=99, deadline=0.5), lambda _: None)
 
-        assert answer.attempts == len(server.received) < 20
+    assert answer.attempts == len(server.received) < 20
     assert time.monotonic() - started < 2
-
-
-# --- uncompressed ----------------------------------------------------------------------------
-
-UNPARSABLE = http(422, json.dumps({"message": NOT_PARSED}).encode())
 
 
 def kinds(received: Sequence[bytes]) -> list[str]:
@@ -249,53 +238,46 @@ def kinds(received: Sequence[bytes]) -> list[str]:
     return ["gzip" if b"application/gzip" in request else "plain" for request in received]
 
 
-@pytest.mark.parametrize("refusal", [UNPARSABLE, http(500)], ids=["not parsed", "500"])
-@pytest.mark.parametrize("retries", [0, 2])
+@pytest.mark.parametrize(
+    ("answers", "retries", "requests"),
+    [
+        ([UNPARSABLE, http(200)], 0, ["gzip", "plain"]),
+        ([http(500), http(503), http(200)], 2, ["gzip", "plain", "plain"]),
+        ([UNPARSABLE] * 3, 2, ["gzip", "plain"]),
+    ],
+)
 def test_a_server_that_cannot_read_gzip_gets_the_job_plain(
-    played: Played, refusal: bytes, retries: int
+    played: Played, answers: list[bytes], retries: int, requests: list[str]
 ) -> None:
     """And all that follows: a 503 of the plain job does not go back to gzip."""
-    answers = [refusal, http(503), http(200, b"{}")]
     with Scripted(lambda number: answers[number - 1]) as server:
         answer = played.deliver(server.url, retries=retries)
 
-    assert answer.attempts == len(server.received) == (3 if retries else 2)
-    assert kinds(server.received) == ["gzip", "plain", "plain"][: answer.attempts]
+    assert answer.attempts == len(server.received)
+    assert kinds(server.received) == requests
     assert BODY in server.received[1]
     assert b"Content-Type: application/json" in server.received[1]
     assert played.told[0].startswith(f"attempt 1 of {max(retries + 1, 2)}: ")
     assert played.told[0].endswith("; retrying uncompressed")
 
 
-@pytest.mark.parametrize(
-    ("compress", "refusal", "requests"),
-    [
-        (True, UNPARSABLE, ["gzip", "plain"]),
-        (False, UNPARSABLE, ["plain"]),
-        (False, http(500), ["plain"] * 3),
-    ],
-)
+@pytest.mark.parametrize(("refusal", "requests"), [(UNPARSABLE, 1), (http(500), 3)])
 def test_a_job_that_was_plain_is_not_unpacked_again(
-    played: Played, compress: bool, refusal: bytes, requests: list[str]
+    played: Played, refusal: bytes, requests: int
 ) -> None:
     with Scripted(lambda _: refusal) as server:
-        played.deliver("", call=job_call(server.url, compress=compress))
+        played.deliver(server.url, compress=False)
 
-    assert kinds(server.received) == requests
+    assert kinds(server.received) == ["plain"] * requests
 
 
-def test_coveralls_io_gets_gzip_after_a_500(
-    played: Played, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_coveralls_io_gets_gzip_after_a_500(played: Played) -> None:
     """It reads gzip: a 500 means something else there."""
     with Scripted(lambda _: http(500)) as server:
-        monkeypatch.setenv("http_proxy", server.url)
+        played.setenv("http_proxy", server.url)
         played.deliver("http://coveralls.io")
 
     assert kinds(server.received) == ["gzip"] * 3
-
-
-# --- redirects -------------------------------------------------------------------------------
 
 
 def test_the_server_that_a_redirect_names_receives_no_byte(server: StandIn, played: Played) -> None:
@@ -305,7 +287,7 @@ def test_the_server_that_a_redirect_names_receives_no_byte(server: StandIn, play
         answer = played.deliver(server.url)
 
         assert (answer.status, answer.attempts, len(server.requests)) == (307, 1, 1)
-        assert (other.connections, other.received) == (0, b"")
+        assert other.connections == []
 
 
 @pytest.mark.parametrize(
@@ -327,47 +309,36 @@ def test_of_a_redirect_scheme_host_and_port_are_shown(
     assert "hunter22" not in repr(answer)
 
 
-# --- servers that break the rules ------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
-    ("behaviour", "problem"),
+    ("server", "problem"),
     [
-        ("reset after", "the connection was reset"),
-        ("close", "the connection was closed without an answer"),
-        ("garbage", "the answer is not HTTP"),
-        ("hang", "no answer within 0.3 s"),
+        (lambda: Faulty("reset after"), "the connection was reset"),
+        (lambda: Scripted(lambda _: b""), "the connection was closed without an answer"),
+        (lambda: Scripted(lambda _: b"\0\xff not HTTP \x1b[31m\r\n\r\n"), "the answer is not HTTP"),
+        (lambda: Faulty("hang"), "no answer within 0.3 s"),
     ],
 )
 def test_a_lost_answer_is_in_doubt_and_repeated_only_when_that_is_harmless(
-    played: Played, behaviour: Behaviour, problem: str
+    played: Played, server: Callable[[], Scripted], problem: str
 ) -> None:
-    with Faulty(behaviour) as faulty:
+    with server() as faulty:
         once = played.deliver(faulty.url, read_timeout=0.3012, retry_ambiguous=False)
         more = played.deliver(faulty.url, read_timeout=0.3012, retries=1)
 
-        assert faulty.requests == 3
+    assert len(faulty.received) == 3
     assert (once.attempts, once.ambiguous) == (1, True)
     assert (more.attempts, more.ambiguous) == (2, True)
     assert once.problem == more.problem == problem
 
 
-@pytest.mark.parametrize(
-    ("behaviour", "scheme", "problem"),
-    [
-        ("refuse", "http", "connection refused"),
-        ("reset before", "https", "the connection was "),
-    ],
-)
-def test_a_connection_that_was_not_made_is_tried_again_without_doubt(
-    played: Played, behaviour: Behaviour, scheme: str, problem: str
-) -> None:
-    with Faulty(behaviour) as faulty:
-        url = faulty.url.replace("http:", f"{scheme}:")
-        answer = played.deliver(url, retry_ambiguous=False)
+def test_a_connection_that_was_not_made_is_tried_again_without_doubt(played: Played) -> None:
+    refused = played.deliver("http://127.0.0.1:1", retry_ambiguous=False)
+    with Faulty("reset before") as faulty:
+        cut = played.deliver(faulty.url.replace("http", "https"), retry_ambiguous=False)
 
-    assert (answer.attempts, answer.ambiguous, answer.size) == (3, False, 0)
-    assert answer.problem.startswith(problem)
+    for answer, problem in ((refused, "connection refused"), (cut, "the connection was ")):
+        assert (answer.attempts, answer.ambiguous, answer.size) == (3, False, 0)
+        assert answer.problem.startswith(problem)
 
 
 def test_a_host_that_does_not_exist_is_tried_again(
@@ -402,29 +373,35 @@ def test_a_server_that_takes_nothing_in_is_given_up(played: Played) -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
-        call = job_call(f"http://127.0.0.1:{listener.getsockname()[1]}", compress=False)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         started = time.monotonic()
-        answer = transport.deliver(call, body, Policy(connect_timeout=0.3), played.told.append)
+        answer = played.deliver(url, compress=False, body=body, retries=0, connect_timeout=0.3)
 
     assert answer.problem == "the job could not be handed over within 0.3 s"
     assert time.monotonic() - started < 5
 
 
 def test_a_server_that_reads_slowly_gets_it_all(played: Played) -> None:
-    with Faulty("slow reader", interval=0.05) as faulty:
-        body = random.Random(1).randbytes(10_000)
-        call = job_call(faulty.url, compress=False)
-        answer = transport.deliver(call, body, Policy(connect_timeout=0.2), played.told.append)
+    body = random.Random(1).randbytes(10_000)
+    with Faulty("slow reader") as faulty:
+        answer = played.deliver(faulty.url, compress=False, body=body, connect_timeout=0.2)
 
-        assert body in faulty.received
+    assert body in faulty.received[0]
     assert (answer.status, answer.text, answer.attempts) == (200, ACCEPTED.decode(), 1)
 
 
-@pytest.mark.parametrize("behaviour", ["endless body", "bomb"])
-def test_of_an_answer_without_end_64_kib_are_read(played: Played, behaviour: Behaviour) -> None:
-    """Neither an endless answer nor one that unpacks to half a gigabyte fills the memory."""
-    with Faulty(behaviour) as faulty:
-        played.deliver(faulty.url)  # what is made once, here and in the server, is made
+# Many gzip members in a row are one gzip file; it unpacks to half a gigabyte.
+BOMB = http(200, gzip.compress(b" " * 10 * 2**20) * 50, "Content-Encoding: gzip")
+
+
+@pytest.mark.parametrize(
+    "server", [lambda: Faulty("endless body"), lambda: Scripted(lambda _: BOMB)]
+)
+def test_of_an_answer_without_end_64_kib_are_read(
+    played: Played, server: Callable[[], Scripted]
+) -> None:
+    with server() as faulty:
+        played.deliver(faulty.url)  # what is made once is made
         tracemalloc.start()
         before = tracemalloc.get_traced_memory()[0]
         answer = played.deliver(faulty.url)
@@ -437,19 +414,20 @@ def test_of_an_answer_without_end_64_kib_are_read(played: Played, behaviour: Beh
 
 
 def test_an_answer_that_breaks_off_is_in_doubt(played: Played) -> None:
-    with Faulty("lying length") as faulty:
-        answer = played.deliver(faulty.url)
+    said = http(200, ACCEPTED, reason="OK").replace(b"Length: ", b"Length: 1")
+    with Scripted(lambda _: said) as server:
+        answer = played.deliver(server.url)
 
-        assert faulty.requests == 1
+    assert len(server.received) == 1
     assert (answer.status, answer.text, answer.ambiguous) == (200, ACCEPTED.decode(), True)
     assert answer.problem == "200 OK, and the answer broke off"
 
 
 def test_a_server_that_speaks_no_tls_is_tried_once(played: Played) -> None:
     with Faulty("http on https") as faulty:
-        answer = played.deliver(faulty.https_url)
+        answer = played.deliver(faulty.url.replace("http", "https"))
 
-        assert (faulty.connections, answer.attempts) == (1, 1)
+    assert (len(faulty.connections), answer.attempts) == (1, 1)
     assert answer.problem.startswith("no secure connection: ")
 
 
@@ -486,58 +464,40 @@ def test_a_bad_address_is_not_tried_again(played: Played, url: str) -> None:
     assert answer.problem
 
 
-# --- proxies ---------------------------------------------------------------------------------
-
-
-def test_the_proxy_of_the_environment_is_used(
-    server: StandIn, played: Played, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("http_proxy", server.url)
+def test_the_proxy_of_the_environment_is_used(server: StandIn, played: Played) -> None:
+    played.setenv("http_proxy", server.url)
 
     assert played.deliver("http://coveralls.invalid").status == 200
     assert server.requests[0].headers["Host"] == "coveralls.invalid"
 
 
-@pytest.mark.parametrize(
-    ("variable", "no_proxy"), [("http_proxy", ""), ("all_proxy", ""), ("http_proxy", "127.0.0.1")]
-)
-def test_this_machine_and_no_proxy_are_reached_without_one(
-    server: StandIn,
-    played: Played,
-    monkeypatch: pytest.MonkeyPatch,
-    variable: str,
-    no_proxy: str,
-) -> None:
+def test_this_machine_is_reached_without_a_proxy(server: StandIn, played: Played) -> None:
     """Plain http is allowed where nobody can listen; a proxy could."""
-    with Faulty("hang") as proxy:
-        monkeypatch.setenv(variable, proxy.url)
-        monkeypatch.setenv("no_proxy", no_proxy)
-        answer = played.deliver(server.url)
+    played.setenv("http_proxy", "http://127.0.0.1:1")
+    answer = played.deliver(server.url)
 
-        assert proxy.connections == 0
     assert (answer.status, answer.proxy) == (200, "")
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_proxy_that_is_not_there_is_named_without_its_password(
-    played: Played, monkeypatch: pytest.MonkeyPatch, scheme: str
+    played: Played, scheme: str
 ) -> None:
-    monkeypatch.setenv(f"{scheme}_proxy", "http://user:hunter22@127.0.0.1:1/x?hunter22")
+    played.setenv(f"{scheme}_proxy", "http://user:hunter22@127.0.0.1:1/x?hunter22")
     answer = played.deliver(f"{scheme}://coveralls.invalid", retry_ambiguous=False, retries=1)
 
-    assert answer.problem.startswith("no connection through the proxy: ")
-    assert "refused" in answer.problem
+    assert re.match("no connection through the proxy: .*refused", answer.problem)
     assert (answer.attempts, answer.ambiguous) == (2, False)
     assert answer.proxy == f"http://127.0.0.1:1 (from {scheme}_proxy)"
     assert "hunter22" not in repr(answer)
 
 
-@pytest.mark.parametrize(("status", "attempts"), [(407, 1), (403, 1), (404, 1), (502, 2), (503, 2)])
+@pytest.mark.parametrize(("status", "attempts"), [(407, 1), (404, 1), (503, 2)])
 def test_what_a_proxy_answers_to_connect_is_quoted(
-    played: Played, monkeypatch: pytest.MonkeyPatch, status: int, attempts: int
+    played: Played, status: int, attempts: int
 ) -> None:
     with Scripted(lambda _: http(status, reason="Because")) as proxy:
-        monkeypatch.setenv("https_proxy", proxy.url)
+        played.setenv("https_proxy", proxy.url)
         answer = played.deliver("https://coveralls.invalid", retry_ambiguous=False, retries=1)
 
     tunnel = f"Tunnel connection failed: {status} Because"
@@ -547,14 +507,24 @@ def test_what_a_proxy_answers_to_connect_is_quoted(
 
 
 @pytest.mark.parametrize(
+    "answer", [b"", b"HTTP/1.1 200 OK\r\n\r\n", b"SSH-2.0-OpenSSH_9.6\r\n\r\n"]
+)
+def test_a_proxy_that_is_none_is_blamed(played: Played, answer: bytes) -> None:
+    with Scripted(lambda _: answer) as proxy:
+        played.setenv("https_proxy", proxy.url)
+        said = played.deliver("https://coveralls.invalid", retries=0)
+
+    assert said.problem.startswith("no connection through the proxy: ")
+
+
+MALFORMED = "the proxy address is malformed"
+
+
+@pytest.mark.parametrize(
     ("address", "problem", "shown"),
     [
-        (
-            "http://user:hunter#22@squid.example:3128",
-            "the proxy address is malformed",
-            "http://squid.example:3128",
-        ),
-        ("http://user:hunter22@[::1", "the proxy address is malformed", "http://[::1"),
+        ("http://user:hunter#22@squid.example:3128", MALFORMED, "http://squid.example:3128"),
+        ("http://user:hunter22@[::1", MALFORMED, "http://[::1"),
         ("htp://user:hunter22@squid.example", "", "htp://squid.example"),
         pytest.param(
             "socks5://user:hunter22@127.0.0.1:1",
@@ -565,25 +535,11 @@ def test_what_a_proxy_answers_to_connect_is_quoted(
     ],
 )
 def test_a_proxy_that_cannot_be_used_is_tried_once(
-    played: Played, monkeypatch: pytest.MonkeyPatch, address: str, problem: str, shown: str
+    played: Played, address: str, problem: str, shown: str
 ) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", address)
+    played.setenv("HTTPS_PROXY", address)
     answer = played.deliver("https://coveralls.invalid")
 
     assert problem in answer.problem
     assert (answer.attempts, answer.proxy) == (1, f"{shown} (from HTTPS_PROXY)")
     assert "hunter" not in repr(answer)
-
-
-NO_PROXY = (b"", b"HTTP/1.1 200 OK\r\n\r\n", b"SSH-2.0-OpenSSH_9.6\r\n\r\n")
-
-
-@pytest.mark.parametrize("answer", NO_PROXY)
-def test_a_proxy_that_is_none_is_blamed(
-    played: Played, monkeypatch: pytest.MonkeyPatch, answer: bytes
-) -> None:
-    with Scripted(lambda _: answer) as proxy:
-        monkeypatch.setenv("https_proxy", proxy.url)
-        said = played.deliver("https://coveralls.invalid", retries=0)
-
-    assert said.problem.startswith("no connection through the proxy: ")

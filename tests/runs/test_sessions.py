@@ -213,7 +213,7 @@ def test_ctrl_c_while_sending_ends_the_run_and_keeps_the_job(run: Runner) -> Non
     with Faulty("hang") as server:
         process = start(run, "--coveralls", "-v", COVERALLS_HOST=server.url)
         with ended(process) as wait:
-            assert server.wait_for(requests=1, timeout=PATIENCE)
+            assert server.asked.wait(PATIENCE)
             process.send_signal(signal.SIGINT)
             output, seconds = wait()
 
@@ -229,4 +229,4 @@ def test_ctrl_c_while_sending_ends_the_run_and_keeps_the_job(run: Runner) -> Non
         f"coveralls: it may have been accepted: check {server.url} first",
         f"coveralls: kept in {where}; send it with: {command}",
     ]
-    assert server.requests == 1
+    assert len(server.received) == 1
