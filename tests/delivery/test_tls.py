@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import socket
-import socketserver
 import ssl
 import subprocess
 import threading
@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import trustme
+from faulty import Scripted
 from running import Runner, told
 from standin import COVERALLS_TOKEN, StandIn
 
@@ -40,19 +41,17 @@ def authority() -> trustme.CA:
 
 
 @pytest.fixture
-def right(authority: trustme.CA, tmp_path: Path) -> Path:
+def right(authority: trustme.CA, tmp_path: Path) -> str:
     """The PEM file of the authority that signed the server's certificate."""
-    path = tmp_path / "right.pem"
-    authority.cert_pem.write_to_path(path)
-    return path
+    authority.cert_pem.write_to_path(tmp_path / "right.pem")
+    return str(tmp_path / "right.pem")
 
 
 @pytest.fixture
-def wrong(tmp_path: Path) -> Path:
+def wrong(tmp_path: Path) -> str:
     """The PEM file of another authority."""
-    path = tmp_path / "wrong.pem"
-    trustme.CA().cert_pem.write_to_path(path)
-    return path
+    trustme.CA().cert_pem.write_to_path(tmp_path / "wrong.pem")
+    return str(tmp_path / "wrong.pem")
 
 
 @pytest.fixture
@@ -78,34 +77,28 @@ def refused(server: StandIn, **policy: Any) -> str:
 
 
 def test_ca_bundle_wins_over_the_variable(
-    secure: StandIn, right: Path, wrong: Path, monkeypatch: pytest.MonkeyPatch
+    secure: StandIn, right: str, wrong: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(wrong))
-    assert deliver(secure.url, ca_bundle=str(right)).status == 200
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", wrong)
+    assert deliver(secure.url, ca_bundle=right).status == 200
 
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(right))
-    assert deliver(secure.url, ca_bundle=str(wrong)).problem.startswith(UNTRUSTED)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", right)
+    assert deliver(secure.url, ca_bundle=wrong).problem.startswith(UNTRUSTED)
 
 
 def test_a_directory_of_certificates_is_a_ca_bundle(
-    secure: StandIn, right: Path, wrong: Path, tmp_path: Path
+    secure: StandIn, right: str, wrong: str, tmp_path: Path
 ) -> None:
     """A directory holds certificates under their subjects' hashes, as ``c_rehash`` names them."""
-    folder = tmp_path / "certificates"
-    folder.mkdir()
     for path in (wrong, right):
-        (folder / f"{subject_hash(path)}.0").write_bytes(path.read_bytes())
+        command = ["openssl", "x509", "-hash", "-noout", "-in", path]
+        try:
+            name = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        except FileNotFoundError:
+            pytest.skip("the program openssl is not here to name certificates in a directory")
+        shutil.copy(path, tmp_path / f"{name.strip()}.0")
 
-    assert deliver(secure.url, ca_bundle=str(folder)).status == 200
-
-
-def subject_hash(path: Path) -> str:
-    """The name under which OpenSSL looks for a certificate in a directory."""
-    command = ["openssl", "x509", "-hash", "-noout", "-in", str(path)]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except FileNotFoundError:
-        pytest.skip("the program openssl is not here to name certificates in a directory")
+    assert deliver(secure.url, ca_bundle=str(tmp_path)).status == 200
 
 
 NOW = datetime.now(timezone.utc)
@@ -116,25 +109,18 @@ EXPIRED = {"not_before": NOW - timedelta(days=9), "not_after": NOW - timedelta(d
     ("name", "times", "bundle", "words"),
     [
         ("127.0.0.1", {}, "wrong.pem", "issuer"),
-        ("127.0.0.1", {}, None, ""),  # https is verified for this machine, too
+        ("127.0.0.1", {}, "", ""),  # https is verified for this machine, too
         ("coveralls.example.org", {}, "right.pem", "127.0.0.1"),
         ("127.0.0.1", EXPIRED, "right.pem", "certificate has expired"),
     ],
     ids=["unknown authority", "no authority", "other name", "expired"],
 )
+@pytest.mark.usefixtures("right", "wrong")
 def test_a_server_that_is_not_trusted_gets_nothing(
-    right: Path,
-    wrong: Path,
-    authority: trustme.CA,
-    name: str,
-    times: dict[str, datetime],
-    bundle: str | None,
-    words: str,
+    authority: trustme.CA, tmp_path: Path, name: str, times: Any, bundle: str, words: str
 ) -> None:
-    trusted = {path.name: str(path) for path in (right, wrong)}.get(bundle or "")
-    context = context_of(authority.issue_cert(name, **times))  # type: ignore[arg-type]
-    with StandIn(ssl_context=context) as server:
-        problem = refused(server, ca_bundle=trusted)
+    with StandIn(ssl_context=context_of(authority.issue_cert(name, **times))) as server:
+        problem = refused(server, ca_bundle=str(tmp_path / bundle) if bundle else None)
 
     assert problem.startswith(UNTRUSTED)
     assert words in problem
@@ -152,50 +138,28 @@ def test_a_bundle_that_holds_no_certificate_is_not_tried_again(
 
 @pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
 def test_verification_can_be_switched_off(
-    secure: StandIn, wrong: Path, monkeypatch: pytest.MonkeyPatch
+    secure: StandIn, wrong: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(wrong))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", wrong)
 
-    assert deliver(secure.url, verify=False, ca_bundle=str(wrong)).status == 200
-
-
-# --- through a proxy -------------------------------------------------------------------------
+    assert deliver(secure.url, verify=False, ca_bundle=wrong).status == 200
 
 
-class Tunnel(socketserver.ThreadingTCPServer):
+class Tunnel(Scripted):
     """A proxy that connects any name to one server."""
 
     def __init__(self, port: int) -> None:
-        super().__init__(("127.0.0.1", 0), _Tunnelled)
+        super().__init__(lambda _: b"HTTP/1.1 200 Connected\r\n\r\n")
         self.port = port
-        self.url = f"http://127.0.0.1:{self.server_address[1]}"
-        self.asked: list[bytes] = []
 
-
-class _Tunnelled(socketserver.BaseRequestHandler):
-    server: Tunnel
-
-    def handle(self) -> None:
-        self.server.asked.append(self.request.recv(4096))
-        with socket.create_connection(("127.0.0.1", self.server.port)) as inner:
-            self.request.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
-            back = threading.Thread(target=pump, args=(inner, self.request))
+    def exchange(self, connection: socket.socket) -> None:
+        """Answer and pass on all that comes, both ways."""
+        super().exchange(connection)
+        with socket.create_connection(("127.0.0.1", self.port)) as inner:
+            back = threading.Thread(target=pump, args=(inner, connection))
             back.start()
-            pump(self.request, inner)
+            pump(connection, inner)
             back.join()
-
-
-@contextlib.contextmanager
-def tunnelled(port: int) -> Iterator[Tunnel]:
-    """Run a tunnel."""
-    with Tunnel(port) as tunnel:
-        thread = threading.Thread(target=tunnel.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield tunnel
-        finally:
-            tunnel.shutdown()
-            thread.join()
 
 
 def pump(source: socket.socket, target: socket.socket) -> None:
@@ -211,7 +175,7 @@ def test_a_proxy_is_not_blamed_for_a_bundle(
     secure: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bundle: str, problem: str
 ) -> None:
     (tmp_path / "empty.pem").touch()
-    with tunnelled(secure.port) as tunnel:
+    with Tunnel(secure.port) as tunnel:
         monkeypatch.setenv("https_proxy", tunnel.url)
         answer = deliver("https://coveralls.example.org", ca_bundle=str(tmp_path / bundle))
 
@@ -219,20 +183,17 @@ def test_a_proxy_is_not_blamed_for_a_bundle(
 
 
 def test_a_proxy_sees_the_name_of_the_host_alone(
-    authority: trustme.CA, right: Path, monkeypatch: pytest.MonkeyPatch
+    authority: trustme.CA, right: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     context = context_of(authority.issue_cert("coveralls.example.org"))
-    with StandIn(ssl_context=context) as server, tunnelled(server.port) as tunnel:
+    with StandIn(ssl_context=context) as server, Tunnel(server.port) as tunnel:
         monkeypatch.setenv("https_proxy", tunnel.url)
-        answer = deliver("https://coveralls.example.org", ca_bundle=str(right))
+        answer = deliver("https://coveralls.example.org", ca_bundle=right)
 
-    (asked,) = tunnel.asked
+    (asked,) = tunnel.received
     assert asked.startswith(b"CONNECT coveralls.example.org:443 HTTP/1.")
     assert COVERALLS_TOKEN.encode() not in asked
     assert (answer.status, len(server.requests)) == (200, 1)
-
-
-# --- whole runs ------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -246,11 +207,11 @@ def run_secure(project: Path, authority: trustme.CA) -> Iterator[Runner]:
 
 
 def test_a_run_trusts_the_servers_that_it_is_told_to(
-    run_secure: Runner, right: Path, wrong: Path
+    run_secure: Runner, right: str, wrong: str
 ) -> None:
-    refused = run_secure(*PLUGINS, "--coveralls", env={"COVERALLS_CA_BUNDLE": str(wrong)})
+    refused = run_secure(*PLUGINS, "--coveralls", env={"COVERALLS_CA_BUNDLE": wrong})
     requests = len(run_secure.server.requests)
-    trusted = run_secure(*PLUGINS, "--coveralls", env={"COVERALLS_CA_BUNDLE": str(right)})
+    trusted = run_secure(*PLUGINS, "--coveralls", env={"COVERALLS_CA_BUNDLE": right})
     any_server = run_secure(*PLUGINS, "--coveralls", "--coveralls-skip-ssl-verify")
 
     assert (refused.returncode, requests, len(run_secure.server.jobs)) == (0, 0, 2)
