@@ -24,14 +24,14 @@ def python(code: str) -> list[str]:
 
 
 def run_python(code: str, *, seconds: float = LONG, limit: int = 100_000) -> Completed:
-    return run(python(code), env=os.environ, seconds=seconds, limit=limit)
+    env = {**os.environ, "GIVEN": "kept"}
+    return run(python(code), env=env, seconds=seconds, limit=limit)
 
 
 def test_a_child_gets_its_environment_and_gives_status_and_output() -> None:
     code = "import os, sys; print(os.environ['GIVEN'], len(sys.stdin.read())); sys.exit(3)"
-    env = {**os.environ, "GIVEN": "kept"}
 
-    assert run(python(code), env=env, seconds=LONG, limit=100) == Completed(3, b"kept 0\n")
+    assert run_python(code) == Completed(3, b"kept 0\n")
 
 
 def test_too_much_output_is_an_error() -> None:
@@ -56,9 +56,7 @@ def test_a_child_is_killed_when_its_time_is_up(code: str, body: bytes) -> None:
     assert child.status != 0
 
 
-@pytest.mark.skipif(
-    sys.platform == "win32", reason="is killed, and its descendant is not waited for"
-)
+@posix
 def test_what_a_child_leaves_running_is_not_waited_for() -> None:
     code = f"import subprocess, sys; subprocess.Popen(['sleep', '{LONG}']); print('done')"
     started = time.monotonic()
@@ -130,9 +128,6 @@ GEVENT = {
     "without subprocess": "loaded; from gevent import monkey; monkey.patch_all(subprocess=False)",
     "without threads": "loaded; from gevent import monkey; monkey.patch_all(thread=False)",
     "command line": "from gevent import monkey; monkey.patch_all(); loaded",
-    "command line without subprocess": (
-        "from gevent import monkey; monkey.patch_all(subprocess=False); loaded"
-    ),
     "command line, hub made late": (
         "from gevent import monkey; monkey.patch_all(); import gevent.os; "
         "pause = monkey.get_original('time', 'sleep'); "
@@ -180,9 +175,6 @@ def test_gevent_does_not_make_anything_wait(form: str) -> None:
     assert ended.stdout.splitlines() == ["0 answer", "error: not answer within 0.3 s", "7 "]
 
 
-# -- programs ----------------------------------------------------------------------------------
-
-
 def make_program(folder: Path, mode: int = 0o755) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / ("tool.exe" if sys.platform == "win32" else "tool")
@@ -194,25 +186,18 @@ def find(*folders: object, below: Path) -> str:
     return find_program("tool", {"PATH": os.pathsep.join(map(str, folders))}, not_below=below)
 
 
-def test_the_first_program_on_the_path_is_found(tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    first, _ = make_program(tmp_path / "first"), make_program(tmp_path / "second")
-    folders = [tmp_path / name for name in ("missing", "empty", "first", "second")]
-
-    assert find(*folders, below=tmp_path / "repository") == first
-
-
 def test_a_program_of_the_repository_is_not_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """But the first of another folder on the path."""
     repository = tmp_path / "repository"
     make_program(repository)
     make_program(repository / "bin")
-    right = make_program(tmp_path / "right")
+    first, _ = make_program(tmp_path / "first"), make_program(tmp_path / "second")
     monkeypatch.chdir(repository)
-    inside = ["", ".", "bin", repository, repository / "bin"]
+    inside = ["", ".", "bin", "missing", repository, repository / "bin"]
 
-    assert find(*inside, tmp_path / "right", below=repository) == right
+    assert find(*inside, tmp_path / "first", tmp_path / "second", below=repository) == first
     with pytest.raises(ProcessError, match="tool is not installed"):
         find(*inside, below=repository)
 

@@ -190,7 +190,11 @@ BUILDS = (
 )
 
 
-def check(case: Case, judge: Judge) -> None:
+CASES = [*((judge_job, case) for case in JOBS), *((judge_webhook, case) for case in BUILDS)]
+
+
+@pytest.mark.parametrize(("judge", "case"), CASES)
+def test_a_refusal_is_explained(judge: Judge, case: Case) -> None:
     verdict = judge(case.answer, replace(FACTS, **case.facts))
 
     assert (verdict.accepted, verdict.anchor) == (False, case.anchor)
@@ -198,18 +202,6 @@ def check(case: Case, judge: Judge) -> None:
     assert bool(verdict.advice) == bool(case.anchor)
     assert len(verdict.advice) <= 3
 
-
-@pytest.mark.parametrize("case", JOBS, ids=lambda case: case.anchor)
-def test_a_refused_job_is_explained(case: Case) -> None:
-    check(case, judge_job)
-
-
-@pytest.mark.parametrize("case", BUILDS, ids=lambda case: case.anchor)
-def test_a_build_that_is_not_closed_is_explained(case: Case) -> None:
-    check(case, judge_webhook)
-
-
-# --- docs/messages.md ------------------------------------------------------------------------
 
 DOCS = Path(__file__).parents[2] / "docs" / "messages.md"
 SECTIONS = {
@@ -227,17 +219,14 @@ def test_every_rule_has_an_entry_and_a_case() -> None:
     assert len(rules) >= 20
     assert set(SECTIONS) == rules
     assert all("```" in text and "Seen: " in text for text in SECTIONS.values())
-    assert {case.anchor for case in (*JOBS, *BUILDS)} == rules | {""}
+    assert {case.anchor for _, case in CASES} == rules | {""}
 
 
-@pytest.mark.parametrize("case", {case.answer.text: case for case in (*JOBS, *BUILDS)}.values())
+@pytest.mark.parametrize("case", {case.answer.text: case for _, case in CASES}.values())
 def test_an_entry_quotes_the_server(case: Case) -> None:
     message = judge_job(case.answer, FACTS).message
     if case.anchor and "answer" not in message:
         assert re.sub(r"\d+", "N", message) in re.sub(r"\d+", "N", SECTIONS[case.anchor])
-
-
-# --- before the first test -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -269,14 +258,11 @@ def test_a_service_name_that_fits_is_no_mismatch(facts: dict[str, Any]) -> None:
     assert token_mismatch(replace(FACTS, **facts)) is None
 
 
-# --- accepted --------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     "body",
     [
         *({}, {"error": False}, {"error": None}, {"error": ""}, {"url": None}, {"url": 5}),
-        *({"message": ["x"]}, {"done": True}, {"build_id": 70, "coverage": 100.0, "id": 117}),
+        *({"message": ["x"]}, {"done": True}, {"build_id": 70, "coverage": 100.0}),
     ],
 )
 def test_an_object_without_a_true_error_is_accepted(body: dict[str, object]) -> None:
@@ -321,9 +307,6 @@ def test_only_a_plain_web_address_is_shown(url: object, shown: bool) -> None:
 @pytest.mark.parametrize(("jobs", "known"), [(3, 3), (0, 0), (True, None), ("3", None)])
 def test_the_jobs_of_a_closed_build_are_counted(jobs: object, known: int | None) -> None:
     assert judge_webhook(said(200, {"done": True, "jobs": jobs}), FACTS).jobs == known
-
-
-# --- words -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -43,25 +43,22 @@ def send(
     **policy: Any,
 ) -> Answer:
     """Send a job as a run does."""
-    return sender.send(
-        Call(method="POST", url=f"{url}/api/v1/jobs", form="json_file", compress=True),
-        body,
-        Policy(**{"connect_timeout": 5.0, "read_timeout": 5.0, "deadline": 30.0, **policy}),
-        env=dict(os.environ) if env is None else env,
-        say=say,
-        secrets=(Secret(token),),
-    )
+    call = Call(method="POST", url=f"{url}/api/v1/jobs", form="json_file", compress=True)
+    given = Policy(**{"connect_timeout": 5.0, "read_timeout": 5.0, "deadline": 30.0, **policy})
+    env = os.environ if env is None else env
+    return sender.send(call, body, given, env=env, say=say, secrets=(Secret(token),))
+
+
+def at_start(folder: Path, code: str) -> dict[str, str]:
+    """Return an environment in which Python runs ``code`` when it starts."""
+    (folder / "sitecustomize.py").write_text(textwrap.dedent(code))
+    return {**os.environ, "PYTHONPATH": str(folder)}
 
 
 def fake(folder: Path, body: str) -> dict[str, str]:
     """Return an environment in which the child does something else."""
     text = "import json, os, sys, time\ndef serve(deadline):\n" + textwrap.indent(body, "    ")
-    text += f"\nsys.modules[{sender.__name__!r}] = sys.modules[__name__]\n"
-    (folder / "sitecustomize.py").write_text(text)
-    return {**os.environ, "PYTHONPATH": str(folder)}
-
-
-# -- what comes back ---------------------------------------------------------------------------
+    return at_start(folder, f"{text}\nsys.modules[{sender.__name__!r}] = sys.modules[__name__]\n")
 
 
 def test_a_job_goes_through_and_the_answer_comes_back(server: StandIn) -> None:
@@ -90,7 +87,7 @@ def test_failed_attempts_are_told_while_the_child_works(server: StandIn) -> None
 
 @pytest.mark.parametrize("echo", [TOKEN, "x" * 290 + TOKEN], ids=["whole", "cut"])
 def test_what_a_server_repeats_of_the_token_is_hidden(echo: str) -> None:
-    """In what is shown; not even most letters of it."""
+    """Not even most letters of it are shown."""
     said: list[str] = []
     with Scripted(lambda _: http(503, b"", f"CF-Ray: {echo}", reason=echo)) as server:
         answer = send(server.url, say=said.append, retries=1)
@@ -107,24 +104,19 @@ def test_a_token_does_not_change_what_an_answer_means() -> None:
     assert json.loads(answer.text) == {"acceptance": True}
 
 
-# -- what the child is given -------------------------------------------------------------------
-
-
 def test_the_child_gets_environment_and_import_path_of_session_start(tmp_path: Path) -> None:
     """Without what coverage uses to measure child processes."""
     say = "print(json.dumps({'answer': {'text': json.dumps([dict(os.environ), sys.path])}}))"
     given = {"PATH": "/bin", "COVERALLS_REPO_TOKEN": "abcdefgh", "HTTPS_PROXY": "http://proxy"}
+    given["PYTHONPATH"] = fake(tmp_path, say)["PYTHONPATH"]
     if sys.platform == "win32":
         given["SYSTEMROOT"] = os.environ["SYSTEMROOT"]  # without it no Python starts
     coverages = {"COVERAGE_PROCESS_START": "x", "COV_CORE_SOURCE": "x"}
-    given["PYTHONPATH"] = fake(tmp_path, say)["PYTHONPATH"]
 
     env, used = json.loads(send(env={**given, **coverages}, token="-" * 8).text)
 
-    assert {name: env.get(name) for name in (*given, *coverages)} == {
-        **given,
-        **dict.fromkeys(coverages),
-    }
+    assert given.items() <= env.items()
+    assert not coverages.keys() & env.keys()
     assert used == list(SYS_PATH)
 
 
@@ -158,9 +150,6 @@ def test_what_tests_and_variables_do_does_not_reach_the_child(
     assert send(server.url, env=env, retries=1).status == 200
 
 
-# -- the end -----------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("behaviour", ["header drip", "body drip", "hang", "slow reader"])
 def test_whatever_the_server_does_it_is_over_at_the_deadline(behaviour: Behaviour) -> None:
     """Time-outs of single reads do not bound a drip; the child's own timer does."""
@@ -177,23 +166,16 @@ def test_whatever_the_server_does_it_is_over_at_the_deadline(behaviour: Behaviou
         assert answer.problem == "no result within 1 s"
 
 
-def test_a_child_that_does_nothing_is_killed_after_the_deadline(tmp_path: Path) -> None:
-    started = time.monotonic()
-    answer = send(env=fake(tmp_path, "time.sleep(600)"), body=[b"x" * 2**20] * 4, deadline=0.5)
-
-    assert time.monotonic() - started < 0.5 + 2.0 + SLACK
-    assert (answer.problem, answer.ambiguous) == ("no result within 0.5 s", True)
-
-
 @pytest.fixture
 def launcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Start Python by a program that runs it in a process of its own, as on Windows."""
-    path = tmp_path / "launcher" / "python"
+    folder = tmp_path / "launcher"
     if sys.platform == "win32":
-        venv.create(path.parent, symlinks=False)
-        path = path.parent / "Scripts" / "python.exe"
+        venv.create(folder, symlinks=False)
+        path = folder / "Scripts" / "python.exe"
     else:
-        path.parent.mkdir()
+        folder.mkdir()
+        path = folder / "python"
         path.write_text(f'#!/bin/sh\n{shlex.quote(sys.executable)} "$@"\nexit $?\n')
         path.chmod(0o755)
     monkeypatch.setattr(sender, "PYTHON", str(path))
@@ -210,10 +192,10 @@ def test_a_job_goes_through_a_virtual_environments_launcher(server: StandIn) -> 
 def test_a_child_behind_a_launcher_is_not_waited_for(tmp_path: Path) -> None:
     """It holds the pipe although its launcher was killed."""
     started = time.monotonic()
-    answer = send(env=fake(tmp_path, "time.sleep(15)"), deadline=0.5)
+    answer = send(env=fake(tmp_path, "time.sleep(15)"), body=[b"x" * 2**20] * 4, deadline=0.5)
 
     assert time.monotonic() - started < 0.5 + 2.0 + SLACK
-    assert answer.problem == "no result within 0.5 s"
+    assert (answer.problem, answer.ambiguous) == ("no result within 0.5 s", True)
 
 
 @linux
@@ -266,38 +248,41 @@ def test_a_child_that_ends_without_an_answer_is_an_error(
 
 
 def test_a_child_that_misses_its_library_says_so(tmp_path: Path) -> None:
-    (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['requests'] = None\n")
+    env = at_start(tmp_path, "import sys; sys.modules['requests'] = None")
 
-    with pytest.raises(ProcessError, match="import of requests halted"):
-        send(env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    with pytest.raises(ProcessError, match=r"job failed: .*import of requests halted"):
+        send(env=env)
 
 
 def test_what_others_do_when_python_starts_works_in_the_child(
     server: StandIn, tmp_path: Path
 ) -> None:
     """As ``.pth`` files of pip-system-certs; half a line on the way does not hide the answer."""
-    (tmp_path / "sitecustomize.py").write_text(
-        "import requests\n"
-        "send = requests.adapters.HTTPAdapter.send\n"
-        "def patched(self, request, **words):\n"
-        "    request.headers['X-Patched'] = 'yes'\n    return send(self, request, **words)\n"
-        "requests.adapters.HTTPAdapter.send = patched\n"
-        "print('welcome', end='')\n"
-    )
+    code = """
+        import requests
 
-    assert send(server.url, env={**os.environ, "PYTHONPATH": str(tmp_path)}).status == 200
+        send = requests.adapters.HTTPAdapter.send
+
+        def patched(self, request, **words):
+            request.headers["X-Patched"] = "yes"
+            return send(self, request, **words)
+
+        requests.adapters.HTTPAdapter.send = patched
+        print("welcome", end="")
+    """
+
+    assert send(server.url, env=at_start(tmp_path, code)).status == 200
     assert server.requests[0].headers["X-Patched"] == "yes"
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, FileNotFoundError])
-def test_an_error_while_sending_ends_the_child(server: StandIn, error: type[BaseException]) -> None:
+def test_an_error_while_sending_ends_the_child(server: StandIn) -> None:
     """Half a job is never sent."""
 
     def pieces() -> Iterator[bytes]:
         yield BODY[:10]
-        raise error
+        raise KeyboardInterrupt
 
-    with pytest.raises(error):
+    with pytest.raises(KeyboardInterrupt):
         send(server.url, body=pieces())
     assert server.requests == []
     if sys.platform == "linux":
