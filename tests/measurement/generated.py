@@ -16,12 +16,8 @@ from pytest_coveralls_submit.measurement.recorder import Recorder
 # Modules with all that branches and exclusions can be; each has `run(flag)`.
 MODULES: Mapping[str, str] = {
     "straight": """\
-        a = 1
-
-
         def run(flag):
-            b = 2
-            return b
+            return 2
 
 
         def never():
@@ -193,11 +189,3 @@ def small(folder: Path, *names: str) -> Project:
 
 def names_in(found: Measurement) -> list[str]:
     return [Path(file.path).name for file in found.files]
-
-
-def unparsable(path: Path) -> None:
-    path.write_text("def run(:\n")
-
-
-def vanished(path: Path) -> None:
-    path.unlink()
