@@ -37,22 +37,22 @@ def never():
 """,
     "src/garden/paths/__init__.py": "from garden.beds import bed\n",
     "src/garden/paths/beds.py": "def area(size):\n    return size if size > 1 else 1\n",
-    "tests/test_one.py": """\
-import unittest
+    "tests/one.py": """\
 from garden.beds import bed
 
-class TestOne(unittest.TestCase):
-    def test_true(self):
-        assert bed(True) == 1
+def test_true():
+    assert bed(True) == 1
+
+test_true()
 """,
-    "tests/test_two.py": """\
-import unittest
+    "tests/two.py": """\
 from garden import beds
 from garden.paths.beds import area
 
-class TestTwo(unittest.TestCase):
-    def test_false(self):
-        assert beds.bed(False) == area(2) == 2
+def test_false():
+    assert beds.bed(False) == area(2) == 2
+
+test_false()
 """,
 }
 
@@ -86,20 +86,16 @@ class Scene:
         """Run tests, each in a process that writes a data file of its own."""
         self.write(".coveragerc", f"[run]\nparallel = true\nsource = src\n{config}")
         for test in tests:
-            self.coverage("run", "-m", "unittest", "-q", f"tests/test_{test}.py")
+            self.coverage("run", f"tests/{test}.py")
 
-    def measure(self, *arguments: str | Path, **keywords: Any) -> Measurement:
+    def measure(self, *arguments: str, config_file: Path | bool = True) -> Measurement:
         """What the package makes of the data; the project's files are what they were."""
         before = self.state()
         names = [path for path in before if not path.startswith((".", "down", "out"))]
-        keywords = {"config_file": True, "names": names, **keywords}
+        paths = [Path(path) for path in arguments]
+        places = {"start": self.folder, "top": self.folder}
         try:
-            return measure_data_files(
-                [Path(path) for path in arguments],
-                start=self.folder,
-                top=self.folder,
-                **keywords,
-            )
+            return measure_data_files(paths, config_file=config_file, names=names, **places)
         finally:
             assert self.state() == before
 
@@ -134,7 +130,7 @@ def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
 
 
 def same(measurement: Measurement, report: Mapping[str, Any], folder: Path) -> bool:
-    """Whether each file has the lines and branches of coverage's JSON report."""
+    """Compare each file with the lines and branches of coverage's JSON report."""
     assert measurement.percent == pytest.approx(report["totals"]["percent_covered"])
     assert measurement.details == ()
     assert sorted(file.path for file in measurement.files) == sorted(
@@ -150,8 +146,6 @@ def same(measurement: Measurement, report: Mapping[str, Any], folder: Path) -> b
         assert sum(hits) == file["summary"].get("covered_branches", 0)
     return True
 
-
-# -- the same as coverage's own ----------------------------------------------------------------
 
 CONFIGURED = {
     "lines": "",
@@ -204,20 +198,21 @@ def test_folders_are_searched_one_level_down(scene: Scene, arguments: list[str])
 def test_coverages_configuration_is_found_as_coverage_finds_it(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def measured(config_file: Path | bool = True) -> set[str]:
+        return {Path(file.path).name for file in scene.measure(config_file=config_file).files}
+
     scene.run("branch = true\n")
     (scene.folder / ".coveragerc").unlink()
     scene.write("pyproject.toml", '[tool.coverage.report]\nomit = ["*/__init__.py"]\n')
     other = scene.write("other.ini", "[report]\nomit =\n    */beds.py\n")
 
-    assert {Path(file.path).name for file in scene.measure().files} == {"beds.py"}
-    assert {Path(file.path).name for file in scene.measure(config_file=other).files} == {
-        "__init__.py"
-    }
+    assert measured() == {"beds.py"}
+    assert measured(other) == {"__init__.py"}
     monkeypatch.setenv("COVERAGE_RCFILE", str(other))
-    assert {Path(file.path).name for file in scene.measure().files} == {"__init__.py"}
+    assert measured() == {"__init__.py"}
     monkeypatch.setenv("COVERAGE_FILE", ".other")
     with pytest.raises(MeasurementError, match=r"neither .*\.other nor"):
-        scene.measure()
+        measured()
 
 
 def test_templates_that_a_plugin_traces_are_measured(scene: Scene) -> None:
@@ -239,9 +234,6 @@ def test_templates_that_a_plugin_traces_are_measured(scene: Scene) -> None:
 
     assert same(measurement, scene.expected(), scene.folder)
     assert "page.html" in {Path(file.path).name for file in measurement.files}
-
-
-# -- data of other machines --------------------------------------------------------------------
 
 
 def moved(path: Path, rename: Callable[[str], str]) -> None:
@@ -418,65 +410,60 @@ def test_what_was_removed_here_needs_no_mapping(scene: Scene) -> None:
     assert list(measurement.failed) == [str(removed)]
 
 
-# -- what cannot be used -----------------------------------------------------------------------
+def nothing(_: Scene) -> None:
+    """Without a data file."""
 
 
-def empty_folder(scene: Scene) -> list[str]:
+def empty_folder(scene: Scene) -> None:
     scene.write("down/report.txt", "")
-    return ["down"]
 
 
-def no_database(scene: Scene) -> list[str]:
+def no_database(scene: Scene) -> None:
     scene.write("coverage.xml", "<?xml version='1.0'?>")
-    return ["coverage.xml"]
 
 
-def cut_off(scene: Scene) -> list[str]:
+def cut_off(scene: Scene) -> None:
     scene.run(tests=["one"])
     (path,) = scene.data_files()
     path.write_bytes(path.read_bytes()[:5000])
-    return [path.name]
+    path.rename("cut.db")
 
 
-def mixed(scene: Scene) -> list[str]:
+def mixed(scene: Scene) -> None:
     scene.run("branch = true\n", ["one"])
     scene.run("", ["two"])
-    return []
 
 
-def odd_configuration(scene: Scene) -> list[str]:
-    scene.run(tests=["one"])
+def odd_configuration(scene: Scene) -> None:
     scene.write(".coveragerc", "[run]\nplugins = no_such_plugin\n")
-    return []
 
 
 @pytest.mark.parametrize(
-    ("arrange", "reason"),
+    ("arrange", "arguments", "reason"),
     [
-        (
-            lambda _: [],
-            r"no coverage data: neither .*\.coverage nor \.coverage\.\* beside it",
-        ),
-        (lambda _: ["down"], r"no coverage data: down does not exist"),
-        (empty_folder, r"no coverage data in down: .*`include-hidden-files: true`"),
-        (no_database, r"coverage\.xml is not a coverage data file"),
-        (cut_off, r"\.coverage\.\S+ .*"),
-        (mixed, r"\S+ measured branches and \S+ did not, .* set `\[run\] branch` alike"),
-        (odd_configuration, r"coverage cannot be configured: .*no_such_plugin"),
+        (nothing, [], r"no coverage data: neither .*\.coverage nor \.coverage\.\* beside it"),
+        (nothing, ["down"], r"no coverage data: down does not exist"),
+        (empty_folder, ["down"], r"no coverage data in down: .*`include-hidden-files: true`"),
+        (no_database, ["coverage.xml"], r"coverage\.xml is not a coverage data file"),
+        (cut_off, ["cut.db"], r"cut\.db"),
+        (mixed, [], r"\S+ measured branches and \S+ did not, .* set `\[run\] branch` alike"),
+        (odd_configuration, [], r"coverage cannot be configured: .*no_such_plugin"),
     ],
 )
 def test_what_cannot_be_used_is_named_with_its_fix(
     scene: Scene,
-    arrange: Callable[[Scene], list[str]],
+    arrange: Callable[[Scene], None],
+    arguments: list[str],
     reason: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    arguments = arrange(scene)
-    (scene.folder.parent / "temporary").mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(scene.folder.parent / "temporary"))
+    arrange(scene)
+    temporary = scene.folder.parent / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
 
     with pytest.raises(MeasurementError, match=reason) as caught:
         scene.measure(*arguments)
 
     assert "\n" not in str(caught.value)
-    assert str(scene.folder.parent / "temporary") not in str(caught.value)
+    assert str(temporary) not in str(caught.value)
