@@ -90,7 +90,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
         subparser = commands.add_parser(name, help=command.HELP, allow_abbrev=False)
-        command.add_arguments(subparser)
+        for argument, keywords in command.ARGUMENTS.items():
+            subparser.add_argument(argument, **keywords)
         subparser.set_defaults(run=command.run)
         subparser.add_argument("-v", "--verbose", action="count", default=0, help="say more")
         group = subparser.add_argument_group("settings, as for pytest --coveralls")

@@ -8,7 +8,8 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from argparse import SUPPRESS
+import traceback
+from argparse import SUPPRESS, BooleanOptionalAction
 from collections.abc import Generator, Mapping
 from itertools import dropwhile
 from typing import Any
@@ -38,11 +39,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     from .settings.table import OPTIONS
 
     group = parser.getgroup("coveralls", "Coveralls (docs/settings.md has all settings)")
-    group.addoption(
-        "--coveralls", action="store_true", default=None, help="submit coverage to Coveralls"
-    )
-    group.addoption("--no-coveralls", action="store_false", dest="coveralls", help="do not submit")
-    parser.addini("coveralls", "submit coverage to Coveralls", default=None)
+    submits = "submit coverage to Coveralls"
+    group.addoption("--coveralls", action=BooleanOptionalAction, help=submits)
+    parser.addini("coveralls", submits, default=None)
     for option in OPTIONS.values():
         hidden = {} if option.in_help else {"help": SUPPRESS}
         group.addoption(option.flag, **option.keywords() | hidden)
@@ -76,21 +75,20 @@ def pytest_load_initial_conftests(
 
 def _is_on(config: pytest.Config, options: Any) -> bool:
     """Tell if flag or ini file switch the plugin on; cheap if they do not."""
-    if options.coveralls is not None:
-        return bool(options.coveralls)
-    from .settings.table import ini_text
+    if options.coveralls is None:
+        from .settings.table import ini_text
 
-    if ini_text(config, "coveralls"):
-        from .settings.sources import is_switched_on
+        if ini_text(config, "coveralls"):
+            from .settings.sources import is_switched_on
 
-        with _guarded(config):
-            return is_switched_on(config)
-    return False
+            with _guarded(config):
+                return is_switched_on(config)
+    return bool(options.coveralls)
 
 
 @contextlib.contextmanager
 def _guarded(config: pytest.Config) -> Generator[None, None, None]:
-    """Make a usage error of ours pytest's, and a line of any other."""
+    """Turn a wrong setting into a usage error, all else into a line."""
     from .errors import CoverallsError
     from .text import escaped
 
@@ -169,8 +167,6 @@ class FailedSession:
     """Report that a session could not be prepared."""
 
     def __init__(self, error: Exception) -> None:
-        import traceback
-
         # Only type and places: the secrets that a message may hold are not known yet.
         frames = traceback.extract_tb(error.__traceback__)
         where = f"{os.path.basename(frames[-1].filename)}, line {frames[-1].lineno}"  # noqa: PTH119

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 
 from ..commands import ACCEPTED, REFUSED, Console
@@ -17,10 +16,7 @@ from ..submit import build_result, send_policy
 from ..text import count_of
 
 HELP = "close a parallel build once all jobs are in"
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add nothing: it takes only settings."""
+ARGUMENTS: dict[str, dict[str, object]] = {}
 
 
 def run(console: Console) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,18 +16,15 @@ from ..output import header
 from ..submit import folders_for_jobs, kept_before, submit, without_job
 
 HELP = "build a job from coverage data files and send it"
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the data files."""
-    parser.add_argument(
-        "data",
-        metavar="DATA",
-        nargs="*",
-        type=Path,
-        help="data files, or folders of them; by default those that coverage's configuration names",
-    )
-    parser.add_argument("--rcfile", type=Path, help="coverage's configuration file")
+ARGUMENTS: dict[str, dict[str, object]] = {
+    "data": {
+        "metavar": "DATA",
+        "nargs": "*",
+        "type": Path,
+        "help": "data files, or folders of them; by default those in coverage's configuration",
+    },
+    "--rcfile": {"type": Path, "help": "coverage's configuration file"},
+}
 
 
 def run(console: Console) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -17,19 +16,16 @@ from ..submit import submit
 from ..text import commit_id
 
 HELP = "send jobs from files and folders, and remove each file once its job is accepted"
+ARGUMENTS: dict[str, dict[str, object]] = {
+    "files": {
+        "metavar": "FILE",
+        "nargs": "+",
+        "type": Path,
+        "help": 'file with a job, folder of kept jobs, or "-" for standard input',
+    }
+}
 FROM_FILE = ("flag_name", "parallel", "run_at", "service_job_id", "service_job_number")
 """Fields taken from a file that may come from a fork; the others come from the event."""
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the files."""
-    parser.add_argument(
-        "files",
-        metavar="FILE",
-        nargs="+",
-        type=Path,
-        help='file with a job, folder of kept jobs, or "-" for standard input',
-    )
 
 
 def run(console: Console) -> int:

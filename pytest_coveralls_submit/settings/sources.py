@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,11 +22,10 @@ YML = ".coveralls.yml"
 YML_ALIASES = {"endpoint": "host", "coveralls_host": "host", "repo_secret_token": "repo_token"}
 NULLS = ("", "~", "null")  # BaseLoader reads them as texts
 PREFIX = "COVERALLS_"
-# Variables that other Coveralls clients read, and that have no counterpart here.
+# Variables COVERALLS_... that other Coveralls clients read, and that have no counterpart here.
 OTHER_CLIENTS = {
-    *("COVERALLS_RUN_LOCALLY", "COVERALLS_DEBUG", "COVERALLS_DEVELOPMENT"),
-    *("COVERALLS_SOURCE_HEADER", "COVERALLS_RCFILE", "COVERALLS_TIMEOUT"),
-    *("COVERALLS_NOISY", "COVERALLS_SILENT"),
+    *("RUN_LOCALLY", "DEBUG", "DEVELOPMENT", "SOURCE_HEADER"),
+    *("RCFILE", "TIMEOUT", "NOISY", "SILENT"),
 }
 MAX_FILE = 64 * 1024  # bytes
 MAX_QUOTED = 100  # characters: a longer value is not quoted
@@ -48,7 +48,7 @@ class Origin(NamedTuple):
 class RawValue(NamedTuple):
     """Hold the text of a setting before it is parsed."""
 
-    text: str
+    text: str  # without space around it
     origin: Origin
     folder: Path  # for relative file names
 
@@ -59,9 +59,9 @@ class RawValue(NamedTuple):
 def effective_environment(snapshot: Mapping[str, str]) -> Environment:
     """Return the environment of the start with today's ``COVERALLS_*`` variables."""
     # pytest-env and conftest.py may set ours; their changes to others are for the tests.
-    theirs = {name: snapshot[name] for name in snapshot if not name.startswith(PREFIX)}
+    theirs = {name: text for name, text in snapshot.items() if not name.startswith(PREFIX)}
     ours = {name: text for name, text in os.environ.items() if name.startswith(PREFIX)}
-    return Environment({**theirs, **ours})
+    return Environment(theirs | ours)
 
 
 def is_switched_on(config: pytest.Config) -> bool:
@@ -93,7 +93,7 @@ def gather(
 
 def _from_flags(options: Any, folder: Path) -> dict[str, RawValue]:
     return {
-        name: RawValue(str(value), Origin("flag", option.flag), folder)
+        name: RawValue(str(value).strip(), Origin("flag", option.flag), folder)
         for name, option in OPTIONS.items()
         if (value := getattr(options, option.ini, None)) is not None
     }
@@ -102,10 +102,10 @@ def _from_flags(options: Any, folder: Path) -> dict[str, RawValue]:
 def from_variables(env: Mapping[str, str], folder: Path) -> dict[str, RawValue]:
     """Return the texts in the environment; ``folder`` is for paths."""
     return {
-        name: RawValue(env[variable], Origin("variable", variable), folder)
+        name: RawValue(text, Origin("variable", variable), folder)
         for name, option in OPTIONS.items()
         for variable in reversed(option.variables)
-        if env.get(variable, "").strip()
+        if (text := env.get(variable, "").strip())
     }
 
 
@@ -122,19 +122,16 @@ def _from_ini(config: pytest.Config, options: Any) -> dict[str, RawValue]:
 
 
 def _unknown_variables(env: Mapping[str, str]) -> Iterator[str]:
-    known = {variable for option in OPTIONS.values() for variable in option.variables}
+    known = {name.removeprefix(PREFIX) for option in OPTIONS.values() for name in option.variables}
     for variable in sorted(name for name in env if name.startswith(PREFIX)):
-        if variable in OTHER_CLIENTS:
+        name = variable.removeprefix(PREFIX)
+        if name in OTHER_CLIENTS:
             yield f"{variable} is for other Coveralls clients and not needed here"
-        elif variable not in known:
-            names = [name.removeprefix(PREFIX) for name in known]
-            hint = _suggestion(variable.removeprefix(PREFIX), names, PREFIX)
-            yield f"unknown setting {variable}{hint}"
+        elif name not in known:
+            yield f"unknown setting {variable}{_suggestion(name, known, PREFIX)}"
 
 
 def _suggestion(name: str, names: Iterable[str], prefix: str = "") -> str:
-    import difflib
-
     close = difflib.get_close_matches(name, sorted(names), n=1)
     return f"; did you mean {prefix}{close[0]}?" if close else " is ignored"
 
@@ -178,7 +175,8 @@ def _from_yml(values: Any, path: Path) -> tuple[dict[str, RawValue], list[str]]:
         if name not in names:
             notices.append(f"unknown setting {key} in {YML}{_suggestion(key, names)}")
         elif value not in NULLS:
-            found[name] = RawValue(",".join(members), Origin("yml", key, path), path.parent)
+            text = ",".join(members).strip()
+            found[name] = RawValue(text, Origin("yml", key, path), path.parent)
     return found, notices
 
 
@@ -196,15 +194,15 @@ def resolve(*layers: Mapping[str, RawValue], notices: Iterable[str] = ()) -> Set
                 found[name] = raw
     file, token = found.get("repo_token_file"), found.get("repo_token")
     if file is not None and (token is None or token.origin.kind != "variable"):
-        path = file.folder / file.text.strip()
+        path = file.folder / file.text
         if os.path.exists(path):  # noqa: PTH110  as below
             origin = Origin("token file", str(file.origin), path)
-            raw = RawValue(_read(path, f"{file.origin}: "), origin, path.parent)
+            raw = RawValue(_read(path, f"{file.origin}: ").strip(), origin, path.parent)
             if _counts("repo_token", raw, told):
                 found["repo_token"] = raw
         else:  # its name may be the token itself, and is not quoted
             told.append(f"{file.origin} names a file that does not exist, so it gives no token")
-    secrets = [Secret(found[name].text.strip()) for name in found if OPTIONS[name].parser is TOKEN]
+    secrets = [Secret(found[name].text) for name in found if OPTIONS[name].parser is TOKEN]
     try:
         settings = Settings({name: _value(name, raw) for name, raw in found.items()})
         settings.origins = {name: raw.origin for name, raw in found.items()}
@@ -216,11 +214,10 @@ def resolve(*layers: Mapping[str, RawValue], notices: Iterable[str] = ()) -> Set
 
 
 def _counts(name: str, raw: RawValue, notices: list[str]) -> bool:
-    text = raw.text.strip()
-    if text and OPTIONS[name].parser is TOKEN and len(text) < SHORTEST_TOKEN:
+    is_short = OPTIONS[name].parser is TOKEN and 0 < len(raw.text) < SHORTEST_TOKEN
+    if is_short:
         notices.append(f"{raw.origin} is ignored: a token has at least {SHORTEST_TOKEN} characters")
-        return False
-    return bool(text)
+    return bool(raw.text) and not is_short
 
 
 def _read(path: Path, prefix: str = "") -> str:
@@ -250,12 +247,11 @@ def _value(name: str, raw: RawValue) -> Any:
 
 
 def _parse(raw: RawValue, parser: Parser) -> Any:
-    text = raw.text.strip()
     try:
-        return parser.parse(text)
+        return parser.parse(raw.text)
     except ValueError:
         # An "@" may follow a password.
-        shown = re.sub(".*@", "[hidden]@", text, flags=re.DOTALL)
+        shown = re.sub(".*@", "[hidden]@", raw.text, flags=re.DOTALL)
         quoted = f' is "{shown}"' if parser is not TOKEN and len(shown) <= MAX_QUOTED else ""
         raise SettingsError(f"{raw.origin}{quoted}: expected {parser.accepts}") from None
 

@@ -22,10 +22,8 @@ if TYPE_CHECKING:
 COVERALLS = "https://coveralls.io"
 DAY = 86400
 SHORTEST_TOKEN = 8
-BOOLEANS = {
-    **dict.fromkeys(("1", "true", "yes", "on"), True),
-    **dict.fromkeys(("0", "false", "no", "off"), False),
-}
+BOOLEANS = dict.fromkeys(("1", "true", "yes", "on"), True)
+BOOLEANS |= dict.fromkeys(("0", "false", "no", "off"), False)
 
 
 class Parser:
