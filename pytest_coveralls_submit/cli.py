@@ -80,12 +80,7 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="pytest-coveralls-submit",
-        allow_abbrev=False,
-        description="Close a parallel build on Coveralls, report existing coverage data, or send "
-        "jobs that were kept or saved.",
-    )
+    parser = _Parser(prog="pytest-coveralls-submit", allow_abbrev=False)
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-FAILED = "coveralls_failed_session"
+FAILED = pytest.StashKey[bool]()
 MEASURES = pytest.StashKey[bool]()  # whether the plugin made pytest-cov measure
 ENVIRONMENT = pytest.StashKey[Mapping[str, str]]()
 """The environment when pytest loaded the plugin, before plugins and conftests change it."""
@@ -62,9 +62,11 @@ def pytest_load_initial_conftests(
     if _is_on(early_config, options):
         from . import child_process  # noqa: F401  before a conftest.py changes what it needs
 
-        if _should_measure(early_config, options):
-            options.cov_source = [True]
-            early_config.stash[MEASURES] = True
+        # A variable may still change: pytest_configure meets the error again, and reports it.
+        with contextlib.suppress(pytest.UsageError), _guarded(early_config):
+            if _should_measure(early_config, options):
+                options.cov_source = [True]
+                early_config.stash[MEASURES] = True
     result = yield
     if getattr(options, "no_cov_should_warn", False):
         # pytest-cov takes our flags after --no-cov for its own.
@@ -99,24 +101,27 @@ def _guarded(config: pytest.Config) -> Generator[None, None, None]:
     except KeyboardInterrupt:
         raise KeyboardInterrupt from None  # our frames have seen the environment
     except Exception as error:  # noqa: BLE001  no exception of ours reaches pytest
-        config.pluginmanager.register(FailedSession(error), FAILED)
+        config.stash[FAILED] = True
+        # Only type and places: the secrets that a message may hold are not known yet.
+        frames = traceback.extract_tb(error.__traceback__)
+        where = f"{os.path.basename(frames[-1].filename)}, line {frames[-1].lineno}"  # noqa: PTH119
+        lines = [f"failed: internal error: {type(error).__name__} in {where}"]
+        lines += "".join(frames.format()).splitlines()
+        config.add_cleanup(lambda: _print(lines if config.get_verbosity() > 0 else lines[:1]))
+
+
+def _print(lines: list[str]) -> None:
+    for line in lines:
+        print(f"coveralls: {line}")
 
 
 def _should_measure(config: pytest.Config, options: Any) -> bool:
     if getattr(options, "cov_source", None) != [] or options.no_cov or options.collectonly:
         return False
     from . import partial_run
-    from .errors import CoverallsError
 
     if partial_run.outer_session() is not None:
         return partial_run.is_measuring_worker()
-    # A variable may still change: pytest_configure meets the error again, and reports it.
-    with _guarded(config), contextlib.suppress(CoverallsError):
-        return _leads_to_a_job(config, options)
-    return False
-
-
-def _leads_to_a_job(config: pytest.Config, options: Any) -> bool:
     from .ci.detect import service_name
     from .context import is_job_wanted
     from .measurement.measure import current
@@ -144,7 +149,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):
         if options.coveralls or partial_run.outer_session() is not None:
             partial_run.enter_worker()
-    elif not config.pluginmanager.has_plugin(FAILED):
+    elif FAILED not in config.stash:
         with _guarded(config):
             _register_session(config)
 
@@ -161,20 +166,3 @@ def _register_session(config: pytest.Config) -> None:
     context = make_context(settings, env, start, root, with_base=outer_session() is None)
     session = CoverallsSession(config, context, measures=config.stash.get(MEASURES, False))
     config.pluginmanager.register(session, "coveralls_session")
-
-
-class FailedSession:
-    """Report that a session could not be prepared."""
-
-    def __init__(self, error: Exception) -> None:
-        # Only type and places: the secrets that a message may hold are not known yet.
-        frames = traceback.extract_tb(error.__traceback__)
-        where = f"{os.path.basename(frames[-1].filename)}, line {frames[-1].lineno}"  # noqa: PTH119
-        first = f"failed: internal error: {type(error).__name__} in {where}"
-        self.lines = [first, *"".join(frames.format()).splitlines()]
-
-    @pytest.hookimpl(trylast=True)
-    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Print the line, and with ``-v`` the places."""
-        for line in self.lines if terminalreporter.verbosity > 0 else self.lines[:1]:
-            terminalreporter.write_line(f"coveralls: {line}", yellow=True)
