@@ -73,9 +73,10 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     parser = _parser()
     options, unknown = parser.parse_known_args(words)
     if unknown:
-        flags, typed = [option.flag for option in OPTIONS.values()], unknown[0].partition("=")[0]
-        close = difflib.get_close_matches(typed, flags, n=1)
-        parser.error(f"unknown argument; {f'did you mean {close[0]}?' if close else 'see --help'}")
+        flags = [option.flag for option in OPTIONS.values()]
+        close = difflib.get_close_matches(unknown[0].partition("=")[0], flags, n=1)
+        hint = f"did you mean {close[0]}?" if close else "see --help"
+        parser.error(f"unknown argument; {hint}")
     return options
 
 

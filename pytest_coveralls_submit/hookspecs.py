@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
 if TYPE_CHECKING:
+    import pytest
+
     from .job.document import Job
     from .outcome import Outcome
 
 
-@pytest.hookspec
 def pytest_coveralls_job(config: pytest.Config, job: Job) -> None:
     """Change ``job`` in place before it is checked and sent.
 
@@ -27,7 +26,6 @@ def pytest_coveralls_job(config: pytest.Config, job: Job) -> None:
     """
 
 
-@pytest.hookspec
 def pytest_coveralls_outcome(config: pytest.Config, outcome: Outcome) -> None:
     """Be told what became of the job, before it is printed.
 

@@ -18,11 +18,10 @@ import pytest
 
 FAILED = pytest.StashKey[bool]()
 MEASURES = pytest.StashKey[bool]()  # whether the plugin made pytest-cov measure
-ENVIRONMENT = pytest.StashKey[Mapping[str, str]]()
-"""The environment when pytest loaded the plugin, before plugins and conftests change it."""
+ENVIRONMENT = pytest.StashKey[Mapping[str, str]]()  # before plugins and conftests change it
 _loaded_in: Mapping[str, str] = {}
+# Options of pytest that run no session.
 NO_SESSION = ("showfixtures", "show_fixtures_per_test", "markers", "cacheshow", "version", "help")
-"""Options of pytest that run no session."""
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -49,14 +48,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             parser.addini(option.ini, "" if option.in_help else option.help, default=None)
 
 
-@pytest.hookimpl(wrapper=True)
+@pytest.hookimpl(wrapper=True)  # it comes before pytest-cov's own, which is ``tryfirst``
 def pytest_load_initial_conftests(
     early_config: pytest.Config, args: list[str]
 ) -> Generator[None, object, object]:
-    """Make pytest-cov measure if nobody asked it to and a job could be sent.
-
-    A wrapper, to come before pytest-cov's own ``tryfirst`` implementation.
-    """
+    """Make pytest-cov measure if nobody asked it to and a job could be sent."""
     early_config.stash[ENVIRONMENT] = _loaded_in
     options = early_config.known_args_namespace
     if _is_on(early_config, options):
@@ -105,14 +101,11 @@ def _guarded(config: pytest.Config) -> Generator[None, None, None]:
         # Only type and places: the secrets that a message may hold are not known yet.
         frames = traceback.extract_tb(error.__traceback__)
         where = f"{os.path.basename(frames[-1].filename)}, line {frames[-1].lineno}"  # noqa: PTH119
-        lines = [f"failed: internal error: {type(error).__name__} in {where}"]
-        lines += "".join(frames.format()).splitlines()
-        config.add_cleanup(lambda: _print(lines if config.get_verbosity() > 0 else lines[:1]))
-
-
-def _print(lines: list[str]) -> None:
-    for line in lines:
-        print(f"coveralls: {line}")
+        first = f"failed: internal error: {type(error).__name__} in {where}"
+        lines = [f"coveralls: {line}" for line in (first, *"".join(frames.format()).splitlines())]
+        config.add_cleanup(
+            lambda: print("\n".join(lines if config.get_verbosity() > 0 else lines[:1]))
+        )
 
 
 def _should_measure(config: pytest.Config, options: Any) -> bool:
@@ -135,12 +128,9 @@ def _should_measure(config: pytest.Config, options: Any) -> bool:
     return is_wanted and current() is None
 
 
-@pytest.hookimpl(trylast=True)
+@pytest.hookimpl(trylast=True)  # other plugins may set ``COVERALLS_*`` variables
 def pytest_configure(config: pytest.Config) -> None:
-    """Register a session where this process is the one that sends.
-
-    The last, because other plugins may set ``COVERALLS_*`` variables.
-    """
+    """Register a session where this process is the one that sends."""
     options = config.option
     if any(getattr(options, name, False) for name in NO_SESSION) or not _is_on(config, options):
         return

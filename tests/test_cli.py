@@ -16,7 +16,7 @@ from git_repository import posix
 from standin import COVERALLS_TOKEN, Build, StandIn
 
 from pytest_coveralls_submit import __version__
-from pytest_coveralls_submit.__main__ import main
+from pytest_coveralls_submit.cli import main
 
 NUMBER = "--coveralls-service-number=77"
 

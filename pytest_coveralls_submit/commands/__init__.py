@@ -16,8 +16,7 @@ from ..output import PREFIX, closing_lines
 from ..secret import redact, redacted
 from ..text import escaped
 
-ACCEPTED, REFUSED, USAGE, INTERRUPTED = 0, 1, 2, 130
-"""Exit statuses."""
+ACCEPTED, REFUSED, USAGE, INTERRUPTED = 0, 1, 2, 130  # exit statuses
 
 
 @dataclass(frozen=True)
@@ -46,24 +45,22 @@ class Console:
             is_trusted: whether the job was measured in this checkout.
         """
         context, shown = self.context, redacted(outcome, self.context.secrets)
-        annotate = context.settings.annotate
-        commands = pages(shown, context.env, annotate=annotate, is_trusted=is_trusted)
+        commands = pages(
+            shown, context.env, annotate=context.settings.annotate, is_trusted=is_trusted
+        )
         self.print(*closing_lines(shown, self.options.verbose, context.start, known), *commands)
 
 
 def print_line(text: str, stream: TextIO | None = None) -> None:
     """Print a line at once, also where nobody reads it any more."""
-    stream = sys.stdout if stream is None else stream
     try:
         print(text, file=stream, flush=True)
     except ValueError:  # the stream is closed
-        return
+        pass
     except OSError:
         # Python would fail once more when it flushes at exit:
         # https://docs.python.org/3/library/signal.html#note-on-sigpipe
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), (stream or sys.stdout).fileno())
 
 
 def exit_status(outcome: Outcome, context: RunContext) -> int:

@@ -20,11 +20,7 @@ ARGUMENTS: dict[str, dict[str, object]] = {}
 
 
 def run(console: Console) -> int:
-    """Close the build; return the exit status.
-
-    Raises:
-        SettingsError: the build number is unknown.
-    """
+    """Close the build; return the exit status, or raise SettingsError."""
     context = console.context
     settings, identity, token = context.settings, context.identity, context.token
     for warning in startup_warnings(context):
@@ -77,8 +73,9 @@ def _webhook(context: RunContext, number: str, token: Token) -> str:
 def _say_closed(console: Console, number: str, verdict: answers.Verdict) -> None:
     context, jobs = console.context, verdict.jobs
     counted = "" if jobs is None else f", {count_of(jobs, 'job')}"
-    closed = f"closed build {number} on {context.settings.host}{counted}"
-    console.say(with_link(closed, verdict.url))
+    console.say(
+        with_link(f"closed build {number} on {context.settings.host}{counted}", verdict.url)
+    )
     if jobs == 0:
         console.say(
             "the build has no jobs: they were not sent, are still on their way, or have another "

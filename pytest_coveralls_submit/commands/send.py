@@ -24,7 +24,7 @@ ARGUMENTS: dict[str, dict[str, object]] = {
         "help": 'file with a job, folder of kept jobs, or "-" for standard input',
     }
 }
-FROM_FILE = ("flag_name", "parallel", "run_at", "service_job_id", "service_job_number")
+FROM_FILE = {"flag_name", "parallel", "run_at", "service_job_id", "service_job_number"}
 """Fields taken from a file that may come from a fork; the others come from the event."""
 
 
@@ -73,11 +73,11 @@ def _identified(job: Job, path: Path, context: RunContext) -> Job:
     if job.keys() == {"source_files"}:
         return here
     flags = {name for name, origin in context.settings.origins.items() if origin.kind == "flag"}
+    by_flag = {name: here[name] for name in flags & here.keys()}
     if context.build.is_workflow_run:
-        of_file = set(FROM_FILE) - flags
-        own = {name: value for name, value in here.items() if name not in of_file}
-        return {**own, **{name: job[name] for name in of_file & job.keys()}}
-    identity = {**job, **{name: here[name] for name in flags & here.keys()}}
+        of_event = {name: here[name] for name in here.keys() - FROM_FILE}
+        return {**of_event, **{name: job[name] for name in FROM_FILE & job.keys()}, **by_flag}
+    identity = {**job, **by_flag}
     if identity.get("service_name") in {GITHUB_ACTIONS, GITHUB_SERVICE} and context.token:
         # The job may have been built with a token of the other kind.
         is_github = context.token.is_github

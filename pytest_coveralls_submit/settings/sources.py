@@ -73,14 +73,11 @@ def is_switched_on(config: pytest.Config) -> bool:
 def gather(
     config: pytest.Config, options: Any, env: Mapping[str, str], *, reads_files: bool = True
 ) -> Settings:
-    """Return the settings of all sources.
+    """Return the settings of all sources, or raise SettingsError.
 
     Args:
         options: a namespace with the flags' values.
         reads_files: if the ini file and ``.coveralls.yml`` count.
-
-    Raises:
-        SettingsError: a value cannot be used.
     """
     start = config.invocation_params.dir
     layers = [_from_flags(options, start), from_variables(env, start)]
@@ -137,11 +134,7 @@ def _suggestion(name: str, names: Iterable[str], prefix: str = "") -> str:
 
 
 def read_yml(root: Path) -> tuple[dict[str, RawValue], list[str]]:
-    """Read ``.coveralls.yml`` below ``root``; return its settings, and notices.
-
-    Raises:
-        SettingsError: the file holds more than keys with texts or flat lists.
-    """
+    """Return the settings of ``.coveralls.yml`` and notices, or raise SettingsError."""
     path = root / YML
     if not path.is_file():
         return {}, []
@@ -149,28 +142,25 @@ def read_yml(root: Path) -> tuple[dict[str, RawValue], list[str]]:
         import yaml
     except ImportError:
         return {}, [f"{YML} is ignored: pip install pytest-coveralls-submit[yaml]"]
-    text = _read(path)
     try:
         # BaseLoader makes only texts, lists and dicts.
-        return _from_yml(yaml.load(text, Loader=yaml.BaseLoader) or {}, path)  # noqa: S506
+        return _from_yml(yaml.load(_read(path), Loader=yaml.BaseLoader) or {}, path)  # noqa: S506
     except yaml.YAMLError as error:
         # Its message quotes the line, which may hold the token.
         mark = getattr(error, "problem_mark", None)
-        problem = "it is not valid YAML" + (f", see line {mark.line + 1}" if mark else "")
-    except ValueError as error:
-        problem = str(error)
-    raise SettingsError(f"{path} cannot be read: {problem}")
+        place = f", see line {mark.line + 1}" if mark else ""
+        raise SettingsError(f"{path} cannot be read: it is not valid YAML{place}") from None
 
 
 def _from_yml(values: Any, path: Path) -> tuple[dict[str, RawValue], list[str]]:
     if not isinstance(values, dict):
-        raise ValueError("it does not hold keys and values")  # noqa: TRY004  as all of these
+        raise SettingsError(f"{path} cannot be read: it does not hold keys and values")
     names = [name for name, option in OPTIONS.items() if option.in_files]
     found, notices = {}, []
     for key, value in values.items():
         members = value if isinstance(value, list) else [value]
         if not all(isinstance(text, str) for text in (key, *members)):
-            raise ValueError(f"{key} is neither a text nor a flat list of texts")
+            raise SettingsError(f"{path} cannot be read: {key} is neither text nor a list of texts")
         name = YML_ALIASES.get(key, key)
         if name not in names:
             notices.append(f"unknown setting {key} in {YML}{_suggestion(key, names)}")
@@ -181,11 +171,7 @@ def _from_yml(values: Any, path: Path) -> tuple[dict[str, RawValue], list[str]]:
 
 
 def resolve(*layers: Mapping[str, RawValue], notices: Iterable[str] = ()) -> Settings:
-    """Return the settings of ``layers``, the strongest layer first.
-
-    Raises:
-        SettingsError: a value cannot be used.
-    """
+    """Return the settings of layers, strongest first, or raise SettingsError."""
     told = list(notices)
     found: dict[str, RawValue] = {}
     for layer in layers:
@@ -237,13 +223,10 @@ def _read(path: Path, prefix: str = "") -> str:
 
 def _value(name: str, raw: RawValue) -> Any:
     value = _parse(raw, OPTIONS[name].parser)
-    if isinstance(value, Path):
-        value = raw.folder / value
-    elif isinstance(value, tuple):
-        value = tuple(raw.folder / path for path in value)
-    if problem := _problem_with_file(name, value):
-        raise SettingsError(f"{raw.origin}: {problem}")
-    return value
+    if isinstance(value, tuple):
+        return tuple(_usable_path(name, raw.folder / path, raw.origin) for path in value)
+    is_path = isinstance(value, Path)
+    return _usable_path(name, raw.folder / value, raw.origin) if is_path else value
 
 
 def _parse(raw: RawValue, parser: Parser) -> Any:
@@ -256,26 +239,27 @@ def _parse(raw: RawValue, parser: Parser) -> Any:
         raise SettingsError(f"{raw.origin}{quoted}: expected {parser.accepts}") from None
 
 
-def _problem_with_file(name: str, value: Any) -> str:
-    if name == "save":
-        if value.name == "-" or value.is_dir():
-            return "expected a file name, not a directory or standard output"
-        return "" if value.parent.is_dir() else f"there is no directory {value.parent}"
-    if name not in {"ca_bundle", "merge"}:
-        return ""
-    paths = value if isinstance(value, tuple) else (value,)
+def _usable_path(name: str, path: Path, origin: Origin) -> Path:
+    problem = ""
+    if name == "save" and (path.name == "-" or path.is_dir()):
+        problem = "expected a file name, not a directory or standard output"
+    elif name == "save" and not path.parent.is_dir():
+        problem = f"there is no directory {path.parent}"
     # Path.exists raises for a text that cannot be the name of a file.
-    missing = [path for path in paths if not os.path.exists(path)]  # noqa: PTH110
-    return f"there is no file {missing[0]}" if missing else ""
+    elif name in {"ca_bundle", "merge"} and not os.path.exists(path):  # noqa: PTH110
+        problem = f"there is no file {path}"
+    if problem:
+        raise SettingsError(f"{origin}: {problem}")
+    return path
 
 
 def _check_transport_security(settings: Settings) -> None:
     parts = urlsplit(settings.host)
     host = parts.hostname or ""
     if settings.skip_ssl_verify and host.rstrip(".") in {"coveralls.io", "www.coveralls.io"}:
+        source = settings.origins["skip_ssl_verify"]
         raise SettingsError(
-            f"{settings.origins['skip_ssl_verify']}: TLS is always verified for coveralls.io; "
-            "remove the setting, or use ca_bundle for your own certificate authority"
+            f"{source}: TLS is always verified for coveralls.io; set ca_bundle instead"
         )
     if parts.scheme == "http" and not settings.skip_ssl_verify and not is_loopback(host):
         raise SettingsError(

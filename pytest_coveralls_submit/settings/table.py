@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from .sources import Origin
 
 COVERALLS = "https://coveralls.io"
-DAY = 86400
 SHORTEST_TOKEN = 8
 BOOLEANS = dict.fromkeys(("1", "true", "yes", "on"), True)
 BOOLEANS |= dict.fromkeys(("0", "false", "no", "off"), False)
@@ -31,7 +30,6 @@ class Parser:
 
     Args:
         convert: returns None or raises ValueError for a text that is not accepted.
-        accepts: the accepted texts in words.
     """
 
     # A NamedTuple would cost half a millisecond of every run of pytest.
@@ -118,8 +116,8 @@ LINK = Parser(_link, "the URL of a page, without user and password", "URL")
 PULL_REQUEST = Parser(_pull_request, "a number, or a path or URL that ends in one", "NUMBER")
 COMMIT = Parser(_commit, "a commit id of 7 to 64 hexadecimal digits", "SHA")
 TIME = Parser(_time, "a time like 2026-02-18T00:52:48+01:00", "TIME")
-SECONDS = Parser(_number(0.001, DAY), "a number of seconds above 0", "SECONDS")
-WAIT = Parser(_number(0, DAY), "a number of seconds from 0 to 86400", "SECONDS")
+SECONDS = Parser(_number(0.001, 86400), "a number of seconds above 0", "SECONDS")
+WAIT = Parser(_number(0, 86400), "a number of seconds from 0 to 86400", "SECONDS")
 PERCENT = Parser(
     lambda text: _number(0, 100)(text.removesuffix("%")), "a number from 0 to 100", "PERCENT"
 )

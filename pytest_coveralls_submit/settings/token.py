@@ -25,30 +25,25 @@ class Token:
     secret: Secret
     origin: str
     is_github: bool
-
-    @property
-    def github_prefix(self) -> str:
-        """Return a GitHub token's prefix, else an empty text."""
-        found = GITHUB_PREFIX.match(self.secret.reveal())
-        return found[0] if found else ""
+    github_prefix: str = ""
 
 
 def choose_token(
     settings: Settings, service_name: str | None, env: Mapping[str, str]
 ) -> tuple[Token | None, str | None]:
     """Return the token for the host, or the reason to withhold it."""
-    of_github, token = env.get(GITHUB_VARIABLE, "").strip(), None
-    if settings.repo_token is not None:
-        text = settings.repo_token.reveal()
-        is_github = text == of_github or bool(GITHUB_PREFIX.match(text))
-        token = Token(settings.repo_token, str(settings.origins["repo_token"]), is_github)
-    elif service_name == GITHUB_ACTIONS:
+    of_github = env.get(GITHUB_VARIABLE, "").strip()
+    secret, origin = settings.repo_token, str(settings.origins.get("repo_token", GITHUB_VARIABLE))
+    if secret is None and service_name == GITHUB_ACTIONS:
         with contextlib.suppress(ValueError):
-            token = Token(TOKEN.parse(of_github), GITHUB_VARIABLE, is_github=True)
-    if token is None or not token.is_github:
-        return token, None
-    withheld = why_github_token_stays(settings, env, token.origin)
-    return (None, withheld) if withheld else (token, None)
+            secret = TOKEN.parse(of_github)
+    if secret is None:
+        return None, None
+    prefix = GITHUB_PREFIX.match(secret.reveal())
+    is_github = prefix is not None or secret.reveal() == of_github
+    if is_github and (withheld := why_github_token_stays(settings, env, origin)):
+        return None, withheld
+    return Token(secret, origin, is_github, prefix[0] if prefix else ""), None
 
 
 def why_github_token_stays(

@@ -488,7 +488,7 @@ def test_an_unknown_key_of_the_yml_file_gets_one_line(tmp_path: Path, key: str, 
         *((text, "it does not hold keys and values") for text in ("- a\n", "just text\n")),
         ('repo_token: "s3cret-t0ken\n', "it is not valid YAML, see line 2"),
         ("a: \0\n", "it is not valid YAML"),
-        ("a: [1, [s3cret]]\n", "a is neither a text nor a flat list of texts"),
+        ("a: [1, [s3cret]]\n", "a is neither text nor a list of texts"),
         pytest.param("a: b\n" * 20_000, "it is larger than 64 KiB", id="large"),
     ],
 )

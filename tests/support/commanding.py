@@ -10,7 +10,7 @@ import pytest
 from running import InProcess
 from standin import COVERALLS_TOKEN, Build, StandIn
 
-from pytest_coveralls_submit.__main__ import main
+from pytest_coveralls_submit.cli import main
 
 DIGEST = "0123456789abcdef" * 2
 FILE = {"name": "a.py", "source_digest": DIGEST, "coverage": [1, None, 0, 1]}
