@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import TYPE_CHECKING
 
 from .errors import ProcessError
-from .git import Git, Repository, is_content, parents_of
+from .git import Git, Repository, parents_of
 from .outcome import ChangedFile, ChangedLines, Findings
 from .text import commit_id, percentage, shorten_list
 
@@ -23,17 +23,13 @@ if TYPE_CHECKING:
     from .job.source_files import SourceFile
     from .settings.table import Settings
 
-# The changed lines of a file, ascending from 1; git's id of its new content, None if untracked.
-Change = tuple[list[range], str | None]
 # They overrule the user's configuration of git.
 _DIFF_OPTIONS = (
-    *("-r", "-p", "-U0", "-M", "-l400", "-D", "--full-index", "--no-ext-diff", "--no-textconv"),
+    *("-r", "-p", "-U0", "-M", "-l400", "-D", "--no-ext-diff", "--no-textconv"),
     *("--text", "--no-color", "--src-prefix=a/", "--dst-prefix=b/", "--inter-hunk-context=0"),
     *("--diff-algorithm=myers", "--indent-heuristic", "--ignore-submodules=all"),
 )
-_DEFAULT_BRANCHES = tuple(
-    f"refs/remotes/origin/{name}" for name in ("HEAD", "main", "master", "trunk")
-)
+_DEFAULT_BRANCHES = [f"refs/remotes/origin/{name}" for name in ("HEAD", "main", "master", "trunk")]
 # https://git-scm.com/docs/diff-format
 _HUNK = re.compile(rb"@@ -[0-9]+(?:,([0-9]+))? \+([0-9]+)(?:,([0-9]+))? @@")
 
@@ -153,7 +149,11 @@ def count_changed_lines(
         changed = read_changes(base)
     except ProcessError as error:
         return _unknown(str(error), settings)
-    counted, edited = _count_files(base, files, changed)
+    measured = {file.repository_name or file.name: file for file in files}
+    names = measured.keys() & changed.keys()
+    edited = names & _edited_files(base)
+    counts = [_count_file(measured[name], changed[name]) for name in names - edited]
+    counted = ChangedLines(tuple(sorted(file for file in counts if file.total)))
     gate, shortfall = settings.changed_fail_under, ""
     if gate is not None and counted.total and counted.percent < gate:
         shortfall = (
@@ -184,8 +184,8 @@ def _unknown(problem: str, settings: Settings) -> Findings:
     return Findings(notices=(f"changed lines: unknown{why}{consequence}",))
 
 
-def read_changes(base: Base) -> dict[str, Change]:
-    """Run git's diff and return the changes by file name.
+def read_changes(base: Base) -> dict[str, list[range]]:
+    """Run git's diff and return the changed lines by file name.
 
     Raises:
         ProcessError: git failed, took too long or printed too much.
@@ -200,22 +200,27 @@ def read_changes(base: Base) -> dict[str, Change]:
         )
     changed = _parse_diff(done.stdout)
     if base.head is None:
-        words = ("ls-files", "-z", "--others", "--exclude-standard")
-        untracked = base.repository.run(*words).stdout.split(b"\0")
-        every_line = [range(1, sys.maxsize)]
-        changed |= {os.fsdecode(name): (every_line, None) for name in untracked if name}
+        untracked = base.repository.names("ls-files", "--others", "--exclude-standard")
+        changed |= {name: [range(1, sys.maxsize)] for name in untracked or ()}
     return changed
 
 
-def _parse_diff(diff: bytes) -> dict[str, Change]:
+def _edited_files(base: Base) -> frozenset[str]:
+    """Return the files that a CI job has changed since the commit."""
+    # It may stamp a version into a file, and so move its lines.
+    if base.head is None:
+        return frozenset()
+    options = ("--name-only", "--no-renames", "--no-ext-diff", "--ignore-submodules=all")
+    return base.repository.names("diff", *options, base.head) or frozenset()
+
+
+def _parse_diff(diff: bytes) -> dict[str, list[range]]:
     """Return added and modified lines by the file's new name."""
-    changed: dict[str, Change] = {}
-    name = blob = None
+    changed: dict[str, list[range]] = {}
+    name = None
     lines = BytesIO(diff)
     for line in lines:
-        if line.startswith(b"index "):
-            blob = line.split()[1].rpartition(b"..")[2].decode()
-        elif line.startswith(b"+++ "):
+        if line.startswith(b"+++ "):
             # A tab ends a name with spaces in it. A deleted file has no name with "b/", nor has one
             # that is quoted, for a control character, a quotation mark or a backslash in it.
             printed = line.removeprefix(b"+++ b/").rstrip(b"\n").removesuffix(b"\t")
@@ -223,30 +228,12 @@ def _parse_diff(diff: bytes) -> dict[str, Change]:
         elif line.startswith(b"@@ ") and (hunk := _HUNK.match(line)):
             old, start, new = (int(number or 1) for number in hunk.group(1, 2, 3))
             if name is not None and new:
-                changed.setdefault(name, ([], blob))[0].append(range(start, start + new))
+                changed.setdefault(name, []).append(range(start, start + new))
             # The content may look like a header; "\ No newline at end of file" may come between.
             count = old + new
             while count:
                 count -= not next(lines, b"-").startswith(b"\\")
     return changed
-
-
-def _count_files(
-    base: Base, files: Iterable[SourceFile], changed: Mapping[str, Change]
-) -> tuple[ChangedLines, list[str]]:
-    """Count all files but edited ones; return those by name."""
-    counted, edited = [], []
-    for file in files:
-        name = file.repository_name or file.name
-        if name not in changed:
-            continue
-        lines, blob = changed[name]
-        # A CI job may stamp a version into a file, and so move its lines.
-        if base.head and blob and not is_content(base.repository.top / name, blob):
-            edited.append(name)
-        else:
-            counted.append(_count_file(file, lines))
-    return ChangedLines(tuple(sorted(file for file in counted if file.total))), edited
 
 
 def _count_file(file: SourceFile, changed: Iterable[range]) -> ChangedFile:

@@ -5,7 +5,6 @@ Nothing is fetched, and git never prompts for a password.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import sys
@@ -30,9 +29,7 @@ _OPTIONS = (
     *("-c", "core.quotePath=false"),
 )
 _ENVIRONMENT = {
-    "GIT_TERMINAL_PROMPT": "0",
-    "GIT_NO_LAZY_FETCH": "1",
-    "GIT_ALLOW_PROTOCOL": "none",  # the same for git before 2.45
+    "GIT_ALLOW_PROTOCOL": "none",
     "GIT_OPTIONAL_LOCKS": "0",
     "LC_ALL": "C",
 }
@@ -68,6 +65,16 @@ class Repository:
         """Return the id of a commit by any name, if it is here."""
         words = ("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
         return (name and self.output(*words)) or None
+
+    def names(self, command: str, *arguments: str) -> frozenset[str] | None:
+        """Return the names of files that git lists; None if it fails."""
+        try:
+            listed = self.run(command, "-z", *arguments)
+        except ProcessError:
+            return None
+        # As os.fsdecode does: a name that is not UTF-8 still equals that of the file system.
+        names = listed.stdout.decode("utf-8", "surrogateescape").split("\0")
+        return frozenset(filter(None, names)) if listed.status == 0 else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,11 +123,9 @@ def read(directories: Iterable[Path], env: Mapping[str, str]) -> Git:
 def _find_top(directories: Iterable[Path]) -> Path:
     """Return the first repository at or above a directory.
 
-    git gets its place, for two reasons. Since 2.35.2 it refuses another owner's repository
-    that it found itself, like every checkout mounted into a container; several releases accept
-    no exception on the command line
+    git is told its place: it refuses another owner's repository that it finds itself, like every
+    checkout mounted into a container, and several releases accept no exception on the command line
     (https://git-scm.com/docs/git-config#Documentation/git-config.txt-safedirectory).
-    And without a git program the top level is still known.
     """
     problem = "not a git repository"
     for start in (Path(os.path.realpath(directory)) for directory in directories):
@@ -192,51 +197,24 @@ def parents_of(repository: Repository, commit: str) -> list[str]:
     return re.findall("^parent ([0-9a-f]{40,64})$", header, re.MULTILINE)
 
 
-def changed_between(repository: Repository, old: str, new: str) -> frozenset[str]:
-    """Return the files that differ between two commits, if known."""
-    names = _names(repository, "diff-tree", "-r", "--name-only", "-z", old, new)
-    return frozenset(names or ())
+def differing(git: Git) -> frozenset[str]:
+    """Return the files that the tested commit and HEAD differ in."""
+    if git.repository is None or git.head is None or git.checked_out is None:
+        return frozenset()
+    ids = (git.head.id, git.checked_out)
+    return git.repository.names("diff-tree", "-r", "--name-only", *ids) or frozenset()
 
 
 def tracked(git: Git) -> frozenset[str] | None:
     """Return the tracked files as git spells them, if known."""
     if git.repository is None or git.problem:
         return None
-    names = _names(git.repository, "ls-files", "-z")
-    return None if names is None else frozenset(names)
+    return git.repository.names("ls-files")
 
 
 def name_if_tracked(path: Path, git: Git) -> str | None:
     """Return the name of a file in git, if tracked."""
     if git.repository is None:
         return None
-    real = os.path.realpath(path)
-    names = _names(git.repository, "ls-files", "-z", "--error-unmatch", "--", real)
-    return names[0] if names else None
-
-
-def _names(repository: Repository, *arguments: str) -> list[str] | None:
-    try:
-        listed = repository.run(*arguments)
-    except ProcessError:
-        return None
-    # As os.fsdecode does: a name that is not UTF-8 still equals the one the file system gives.
-    names = listed.stdout.decode("utf-8", "surrogateescape").split("\0")
-    return list(filter(None, names)) if listed.status == 0 else None
-
-
-def is_content(path: Path, blob: str) -> bool:
-    """Tell whether a file has a blob's content.
-
-    Line ends may be LF or CRLF; the hash is that of
-    https://git-scm.com/book/en/v2/Git-Internals-Git-Objects
-    """
-    algorithm = "sha1" if len(blob) == 40 else "sha256"  # noqa: PLR2004
-    try:
-        content = path.read_bytes()
-    except OSError:
-        return False
-    return any(
-        hashlib.new(algorithm, b"blob %d\0%b" % (len(text), text)).hexdigest() == blob
-        for text in (content, content.replace(b"\r\n", b"\n"))
-    )
+    names = git.repository.names("ls-files", "--error-unmatch", "--", os.path.realpath(path))
+    return next(iter(names or ()), None)

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -347,10 +348,10 @@ def test_changed_files_are_those_that_two_commits_differ_in(repository: Checkout
     old = repository.commit(file="a.py")
     repository.commit("new", file="pkg/ü.py")
     new = repository.commit("changed", file="a.py")
-    found = git.Repository.at(repository.path, repository.env)
-    assert git.changed_between(found, old, new) == {"a.py", "pkg/ü.py"}
-    assert git.changed_between(found, new, new) == frozenset()
-    assert git.changed_between(found, "12" * 20, new) == frozenset()
+    checkout = repository.read()
+    for tested, names in ((old, {"a.py", "pkg/ü.py"}), (new, set()), ("12" * 20, set())):
+        assert git.differing(replace(checkout, head=git.Commit(id=tested))) == names
+    assert git.differing(Git()) == frozenset()
 
 
 # -- remotes -----------------------------------------------------------------------------------

@@ -10,14 +10,13 @@ from typing import Any, TypeAlias
 from ..ci import gitlab
 from ..context import RunContext
 from ..errors import JobError, MeasurementError
-from ..git import COMMIT_DETAILS, tracked
+from ..git import COMMIT_DETAILS, differing, tracked
 from ..measurement.measure import Measurement
 from ..outcome import Findings
 from ..text import count_of, shorten_list
 from . import document
 from .names import Names
 from .source_files import SourceFiles, read_source_files
-from .tested_commit import merged_files_notices
 
 MAX_EXPLAINED = 20  # files left out that are explained with ``-v``
 
@@ -40,9 +39,14 @@ def read_files(coverage: Measurement, names: Names, context: RunContext) -> Sour
     """Name and read each measured file."""
     include_source = context.settings.include_source
     found = read_source_files(coverage.files, names, include_source=include_source)
-    in_repository = [file.repository_name for file in found.files]
     notices = [*found.notices]
-    notices += merged_files_notices(context.git, context.identity, in_repository)
+    if "service_pull_request" in context.identity:
+        merged = differing(context.git).intersection(file.repository_name for file in found.files)
+        if merged:
+            notices.append(
+                "the tests ran on a merge; Coveralls shows the lines of the head commit, which "
+                f"differs in: {shorten_list(merged)}"
+            )
     untracked = [file.name for file in found.files if names.is_untracked(file.repository_name)]
     if untracked:
         notices.append(

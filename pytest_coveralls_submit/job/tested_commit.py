@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from ..ci.detect import Build
 from ..ci.services import SERVICES
 from ..errors import ProcessError
-from ..git import COMMIT_DETAILS, Commit, Git, Repository, changed_between, parents_of, read_commit
-from ..text import commit_id, message_of, shorten_list
+from ..git import COMMIT_DETAILS, Commit, Git, Repository, parents_of, read_commit
+from ..text import commit_id, message_of
 
 _OWN_COMMITS = 20  # how many commits of the job itself may be on top of the CI service's
 _REMOTE = "refs/remotes/origin"
@@ -57,20 +56,6 @@ def of_tested_commit(build: Build, git: Git) -> tuple[Build, tuple[str, ...]]:
     values: dict[str, Any] = dict.fromkeys(unknown)
     values |= {"commit_sha": git.head.id, "service_branch": git.branch}
     return replace(build, **values), (notice,)
-
-
-def merged_files_notices(
-    git: Git, identity: Mapping[str, Any], names: Iterable[str]
-) -> tuple[str, ...]:
-    """Return a notice of measured files that a merge changed."""
-    if not ("service_pull_request" in identity and git.repository and git.head and git.checked_out):
-        return ()
-    merged = changed_between(git.repository, git.head.id, git.checked_out).intersection(names)
-    notice = (
-        "the tests ran on a merge; Coveralls shows the lines of the head commit, which differs "
-        f"in: {shorten_list(merged)}"
-    )
-    return (notice,) if merged else ()
 
 
 def _as_named(
