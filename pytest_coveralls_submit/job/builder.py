@@ -26,13 +26,8 @@ EditJob: TypeAlias = Callable[[document.Job], str]  # in place; returns what wen
 
 def names_in(context: RunContext) -> Names:
     """Return the names of files, relative to the repository's top."""
-    return Names(
-        context.top,
-        tracked(context.git),
-        near=(context.root, context.start),
-        base_dir=context.settings.base_dir,
-        src_dir=context.settings.src_dir,
-    )
+    near, settings = (context.root, context.start), context.settings
+    return Names(context.top, tracked(context.git), near, settings.base_dir, settings.src_dir)
 
 
 def read_files(coverage: Measurement, names: Names, context: RunContext) -> SourceFiles:

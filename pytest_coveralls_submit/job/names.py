@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePath
 
@@ -13,32 +14,20 @@ from ..text import common_end, ending, group_by_end, installed_name, is_unicode
 _IGNORED = {"node_modules", "site-packages", "dist-packages", "__pycache__"}
 
 
+@dataclass
 class Names:
-    """Name the files of one repository.
+    """Name the files of one repository."""
 
-    Args:
-        top: git's top level, else pytest's rootdir.
-        tracked: the names that git tracks; None where git cannot say.
-        near: of several possible sources of an installed copy, the one below these counts.
-    """
+    top: Path  # git's top level, else pytest's rootdir
+    tracked: frozenset[str] | None = None  # None where git cannot say
+    near: Sequence[Path] = ()  # of several sources of an installed copy, the one below these counts
+    base_dir: str | None = None
+    src_dir: str | None = None
+    ambiguous: dict[str, list[str]] = field(default_factory=dict)  # path of a copy -> its sources
+    _directories: dict[str, tuple[str, str | None]] = field(default_factory=dict)
 
-    def __init__(
-        self,
-        top: Path,
-        tracked: frozenset[str] | None = None,
-        *,
-        near: Sequence[Path] = (),
-        base_dir: str | None = None,
-        src_dir: str | None = None,
-    ) -> None:
-        self._top = Path(os.path.realpath(top))
-        self._tracked = tracked
-        starts = (start_of_names(Path(os.path.realpath(folder)), self._top) for folder in near)
-        self._near = [*filter(None, starts)]
-        self._base = _directory(base_dir)
-        self._source = _directory(src_dir)
-        self._directories: dict[str, tuple[str, str | None]] = {}
-        self.ambiguous: dict[str, list[str]] = {}  # path of a copy -> names of possible sources
+    def __post_init__(self) -> None:
+        self.top = Path(os.path.realpath(self.top))
 
     def name_for(self, path: str) -> str | None:
         """Return a file's name; None outside of the repository.
@@ -48,24 +37,24 @@ class Names:
         """
         if not is_unicode(path):
             return None
-        folder, below, file = self._locate(os.path.join(self._top, path))  # noqa: PTH118
+        folder, below, file = self._locate(os.path.join(self.top, path))  # noqa: PTH118
         name = None if below is None else f"{below}{file}"
-        if self._tracked is not None and name in self._tracked:
+        if self.tracked is not None and name in self.tracked:
             return name
         if name is not None and not installed_name(name):
             return self._as_git_spells(name)
-        names = self._originals(folder, file)
+        names = self._originals(Path(folder, file))
         if len(names) > 1:
             self.ambiguous[path] = names
         return names[0] if len(names) == 1 else None
 
     def is_untracked(self, name: str) -> bool:
         """Tell whether git is known not to track a name."""
-        return self._tracked is not None and name not in self._tracked
+        return self.tracked is not None and name not in self.tracked
 
     def as_sent(self, name: str) -> str:
         """Remove ``base_dir`` from a name and add ``src_dir``."""
-        return f"{self._source}{name.removeprefix(self._base)}"
+        return _directory(self.src_dir) + name.removeprefix(_directory(self.base_dir))
 
     @property
     def notices(self) -> list[str]:
@@ -82,40 +71,40 @@ class Names:
         # Once for each directory, because it takes a system call for each parent.
         if folder not in self._directories:
             real = os.path.realpath(folder)
-            self._directories[folder] = real, start_of_names(Path(real), self._top)
+            self._directories[folder] = real, start_of_names(Path(real), self.top)
         return *self._directories[folder], file
 
-    def _originals(self, folder: str, file: str) -> list[str]:
+    def _originals(self, copy: Path) -> list[str]:
         """Return the tracked files that a file may be a copy of."""
-        copy = Path(folder, file)
         path = copy.as_posix()
-        in_package = os.path.exists(os.path.join(folder, "__init__.py"))  # noqa: PTH110, PTH118
+        in_package = os.path.exists(copy.with_name("__init__.py"))  # noqa: PTH110
         if installed := installed_name(path):
             path, in_package = installed, "/" in installed
-        ends = [ending(path, 2)] if in_package else [ending(path, 2), file]
+        ends = [ending(path, 2)] if in_package else [ending(path, 2), copy.name]
         alike = (
-            [name for name in self._by_end.get(end, ()) if _have_same_bytes(copy, self._top / name)]
+            [name for name in self._by_end.get(end, ()) if _have_same_bytes(copy, self.top / name)]
             for end in ends
         )
         names = next(filter(None, alike), [])
         longest = max((common_end(path, name) for name in names), default=0)
         names = [name for name in names if common_end(path, name) == longest]
-        for start in self._near if len(names) > 1 else ():
-            names = [name for name in names if name.startswith(start)] or names
+        for folder in self.near if len(names) > 1 else ():
+            start = start_of_names(Path(os.path.realpath(folder)), self.top)
+            names = [name for name in names if start and name.startswith(start)] or names
         return names
 
     def _as_git_spells(self, name: str) -> str:
         # The disk may ignore case.
         spelled = self._by_case.get(name.casefold())
         with contextlib.suppress(OSError):
-            if spelled and (self._top / name).samefile(self._top / spelled):
+            if spelled and (self.top / name).samefile(self.top / spelled):
                 return spelled
         return name
 
     @cached_property
     def files(self) -> Iterable[str]:
         """List all names: git's, else those on disk."""
-        return _list_files(self._top) if self._tracked is None else self._tracked
+        return _list_files(self.top) if self.tracked is None else self.tracked
 
     @cached_property
     def _by_end(self) -> Mapping[str, Sequence[str]]:
@@ -123,7 +112,7 @@ class Names:
 
     @cached_property
     def _by_case(self) -> Mapping[str, str]:
-        return {name.casefold(): name for name in self._tracked or ()}
+        return {name.casefold(): name for name in self.tracked or ()}
 
 
 def start_of_names(folder: PurePath, top: PurePath) -> str | None:
