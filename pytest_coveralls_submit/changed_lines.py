@@ -83,9 +83,8 @@ def _detected_base(repository: Repository, build: Build, target: str | None) -> 
         return base
     if base := repository.resolve(build.diff_base_sha):
         return repository.output("merge-base", "HEAD", base) or base
-    if base := _fork_point(repository, build.target_branch):
-        return base
-    return None if build.service_name else _fork_point(repository, *_DEFAULT_BRANCHES)
+    defaults = [] if build.service_name else _DEFAULT_BRANCHES
+    return _fork_point(repository, build.target_branch, *defaults)
 
 
 def _merged_with(repository: Repository, git: Git, build: Build) -> str | None:

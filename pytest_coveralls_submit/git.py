@@ -128,7 +128,7 @@ def _find_top(directories: Iterable[Path]) -> Path:
     (https://git-scm.com/docs/git-config#Documentation/git-config.txt-safedirectory).
     """
     problem = "not a git repository"
-    for start in (Path(os.path.realpath(directory)) for directory in directories):
+    for start in map(Path, map(os.path.realpath, directories)):
         for top in (start, *start.parents):
             marker = top / ".git"  # a file in a worktree and in a submodule
             # Path.is_file() raises PermissionError where a directory may not be searched.

@@ -18,9 +18,6 @@ from . import document
 from .names import Names
 from .source_files import SourceFiles, read_source_files
 
-MAX_EXPLAINED = 20  # files left out that are explained with ``-v``
-
-
 EditJob: TypeAlias = Callable[[document.Job], str]  # in place; returns what went wrong
 
 
@@ -54,11 +51,7 @@ def read_files(coverage: Measurement, names: Names, context: RunContext) -> Sour
 def sum_up(
     coverage: Measurement, files: SourceFiles, changed: Findings, warning: str = ""
 ) -> Findings:
-    """Return the findings of a measured run.
-
-    Args:
-        changed: on the changed lines alone.
-    """
+    """Add the findings of measuring to those of changed lines."""
     failed = {**coverage.failed, **files.unreadable}
     notices = [warning] if warning else []
     notices += coverage.notices
@@ -67,7 +60,7 @@ def sum_up(
     if failed:
         counted = count_of(len(failed), "file")
         notices.append(f"left out {counted} that cannot be read or parsed: {shorten_list(failed)}")
-    reasons = [f"{path}: {reason}" for path, reason in sorted(failed.items())[:MAX_EXPLAINED]]
+    reasons = [f"{path}: {reason}" for path, reason in sorted(failed.items())[:20]]
     return replace(
         changed,
         percent=coverage.percent,
@@ -85,18 +78,14 @@ def build_job(
         JobError: a field or a ``merge`` file cannot be used.
         MeasurementError: no file of the repository was measured.
     """
-    entries = files.files
-    checkout = context.top if context.settings.include_source else None
-    for path in context.settings.merge:
-        entries = document.merge_file(entries, path, checkout)
     notices: list[str] = []
-    if context.settings.include_source:
-        without = [entry.name for entry in entries if entry.source is None]
-        entries = tuple(entry for entry in entries if entry.source is not None)
-        if without:
-            counted = count_of(len(without), "file")
-            notices.append(f"left out {counted} without source text: {shorten_list(without)}")
-    source_files = [file.as_json() for file in entries]
+    entries, include_source = files.files, context.settings.include_source
+    for path in context.settings.merge:
+        entries = document.merge_file(entries, path, context.top if include_source else None)
+    if without := {file.name for file in entries if include_source and file.source is None}:
+        counted = count_of(len(without), "file")
+        notices.append(f"left out {counted} without source text: {shorten_list(without)}")
+    source_files = [file.as_json() for file in entries if file.name not in without]
     job = document.check_job({**_identity(context), "source_files": source_files})
     if edit is not None:
         edited = json.loads(document.to_json(job))  # a copy, faster than deepcopy
@@ -113,7 +102,7 @@ def build_job(
 
 
 def _identity(context: RunContext) -> dict[str, Any]:
-    """Return the fields but the files, with GitLab's author if nothing else knows it."""
+    """Return the fields but the files; ask GitLab for what is missing."""
     identity = context.identity
     head = identity.get("git", {}).get("head", {})
     if context.build.service_name != "gitlab-ci" or not head or head.keys() >= {*COMMIT_DETAILS}:

@@ -151,10 +151,9 @@ def load_job(path: Path) -> Job:
 def merge_file(
     files: Iterable[SourceFile], path: Path, checkout: Path | None = None
 ) -> tuple[SourceFile, ...]:
-    """Return ``files`` with the source files of ``path`` added, sorted.
+    """Return files with those of another tool's job added, sorted.
 
     Args:
-        path: a job of another tool.
         checkout: where to read the text to send, if any.
 
     Raises:

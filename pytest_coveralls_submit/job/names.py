@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import filecmp
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -49,7 +50,7 @@ class Names:
         return names[0] if len(names) == 1 else None
 
     def is_untracked(self, name: str) -> bool:
-        """Tell whether git is known not to track a name."""
+        """Tell if git is known not to track a name."""
         return self.tracked is not None and name not in self.tracked
 
     def as_sent(self, name: str) -> str:
@@ -131,8 +132,7 @@ def _directory(setting: str | None) -> str:
 
 def _have_same_bytes(one: Path, other: Path) -> bool:
     try:
-        is_alike = other.stat().st_size == one.stat().st_size and not other.is_symlink()
-        return is_alike and other.read_bytes() == one.read_bytes()
+        return not other.is_symlink() and filecmp.cmp(one, other, shallow=False)
     except OSError:
         return False
 

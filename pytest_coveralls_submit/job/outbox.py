@@ -22,9 +22,7 @@ CACHE = "d/coveralls"  # end of the path of the folder in pytest's cache
 def own_folder(temporary: Path, top: Path) -> Path:
     """Return the user's folder for a repository's jobs."""
     # Each user of Windows has a temporary directory of his own.
-    user = "you"
-    if sys.platform != "win32":
-        user = str(os.getuid())
+    user = getattr(os, "getuid", lambda: "you")()
     # The jobs of one repository only: "send FOLDER" sends all with one token.
     digest = hashlib.sha256(os.fsencode(top)).hexdigest()[:8]
     return temporary / f"{OWN}{user}-{_file_name(top.name)}-{digest}"

@@ -30,7 +30,7 @@ class SourceFile:
 
     @property
     def is_blank(self) -> bool:
-        """Tell whether the text is blank, which OpenCov refuses."""
+        """Tell if the text is blank: OpenCov refuses such files."""
         return self.source is not None and not self.source.strip()
 
     @property
@@ -64,11 +64,7 @@ class SourceFiles:
 def read_source_files(
     measured: Iterable[FileCoverage], names: Names, *, include_source: bool
 ) -> SourceFiles:
-    """Return the source files of the measured files.
-
-    Args:
-        measured: with absolute paths.
-    """
+    """Return the source files of measured files, their paths absolute."""
     files: dict[str, SourceFile] = {}
     outside = 0
     unreadable: dict[str, str] = {}
@@ -95,8 +91,8 @@ def read_source_files(
             files[sent] = merge(files.get(sent), file)
         except JobError:
             notices.append(f"{sent} was measured twice with different contents; one is sent")
-    notices += names.notices
-    return SourceFiles(tuple(files[n] for n in sorted(files)), outside, unreadable, tuple(notices))
+    in_order = tuple(files[name] for name in sorted(files))
+    return SourceFiles(in_order, outside, unreadable, (*notices, *names.notices))
 
 
 def _read(
@@ -105,14 +101,10 @@ def _read(
     content = Path(analysis.path).read_bytes()
     # Of bytes: ended by LF, CR LF or CR only, as coverage.py counts lines.
     lines = len(content.splitlines())
-    coverage: list[int | None] = [None] * lines
-    for hit, numbers in enumerate((analysis.missing, analysis.executed)):
-        for number in numbers:
-            if number <= lines:
-                coverage[number - 1] = hit
+    hits = {**dict.fromkeys(analysis.missing, 0), **dict.fromkeys(analysis.executed, 1)}
     return SourceFile(
         name=name,
-        coverage=coverage,
+        coverage=[hits.get(line) for line in range(1, lines + 1)],
         branches=_branches(analysis, lines),
         source_digest=hashlib.md5(content, usedforsecurity=False).hexdigest(),
         source=_decode(analysis.path, content) if include_source else None,
@@ -168,7 +160,7 @@ def merge(one: SourceFile | None, other: SourceFile) -> SourceFile:
         coverage=[max((n for n in pair if n is not None), default=None) for pair in pairs],
         branches=_merged_branches(one.branches, other.branches),
         source_digest=one.source_digest or other.source_digest,
-        source=other.source if one.source is None else one.source,
+        source=one.source or other.source,
     )
 
 
