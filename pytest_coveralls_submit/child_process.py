@@ -56,26 +56,20 @@ else:
     posix_spawn, waitpid = _original(os, "posix_spawn"), _original(os, "waitpid")
 
     class Process:
-        """Run a child by ``posix_spawn``.
+        """Run a child by ``posix_spawn``."""
 
-        A late ``patch_all()`` of gevent breaks Popen: it may wait for ever (gevent 25.8).
-        """
-
+        # A late patch_all() of gevent breaks Popen: it may wait for ever (gevent 25.8).
         def __init__(
             self, arguments: list[str], env: dict[str, str], stdin: FileIO, stdout: FileIO
         ) -> None:
             self.returncode: int | None = None
-            self.pid = posix_spawn(
-                arguments[0],
-                arguments,
-                env,
-                file_actions=[
-                    (os.POSIX_SPAWN_DUP2, stdin.fileno(), 0),
-                    (os.POSIX_SPAWN_DUP2, stdout.fileno(), 1),
-                    (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
-                ],
-                setsigdef=[signal.SIGPIPE],
-            )
+            files = [
+                (os.POSIX_SPAWN_DUP2, stdin.fileno(), 0),
+                (os.POSIX_SPAWN_DUP2, stdout.fileno(), 1),
+                (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
+            ]
+            options: dict[str, Any] = {"file_actions": files, "setsigdef": [signal.SIGPIPE]}
+            self.pid = posix_spawn(arguments[0], arguments, env, **options)
 
         def poll(self) -> int | None:
             """Return the exit status; None while the child runs."""
@@ -121,10 +115,9 @@ def find_program(name: str, env: Mapping[str, str], *, not_below: Path | None = 
 def run(
     arguments: Sequence[str], *, env: Mapping[str, str], seconds: float, limit: int
 ) -> Completed:
-    """Run a child to its end and return its output.
+    """Run a program, given by its absolute path, to its end.
 
     Args:
-        arguments: the program's absolute path, and its arguments.
         limit: of the output, in bytes.
 
     Raises:
@@ -147,9 +140,8 @@ def start(arguments: Sequence[str], *, env: Mapping[str, str]) -> Iterator[Child
         try:
             stdin, to_child = _open_pipe(pipes)
             from_child, stdout = _open_pipe(pipes)
-            process = Process(
-                list(arguments), env=dict(env), stdin=stdin, stdout=stdout, **_POPEN_OPTIONS
-            )
+            options: dict[str, Any] = {"env": dict(env), "stdin": stdin, "stdout": stdout}
+            process = Process(list(arguments), **options, **_POPEN_OPTIONS)
         except (OSError, ValueError) as error:
             raise ProcessError(f"{name} could not be started: {error}") from error
         try:
@@ -157,21 +149,17 @@ def start(arguments: Sequence[str], *, env: Mapping[str, str]) -> Iterator[Child
             stdout.close()
             yield Child(name, process, to_child, from_child)
         finally:
-            _end(process)
+            with suppress(OSError):
+                process.kill()
+            waited = 0.0
+            while process.poll() is None and waited < COLLECT_TIMEOUT:
+                sleep(FIRST_PAUSE)
+                waited += FIRST_PAUSE
 
 
 def _open_pipe(pipes: ExitStack) -> tuple[FileIO, FileIO]:
     read, write = pipe()
     return pipes.enter_context(FileIO(read, "rb")), pipes.enter_context(FileIO(write, "wb"))
-
-
-def _end(process: Process) -> None:
-    with suppress(OSError):
-        process.kill()
-    waited = 0.0
-    while process.poll() is None and waited < COLLECT_TIMEOUT:
-        sleep(FIRST_PAUSE)
-        waited += FIRST_PAUSE
 
 
 @dataclass(frozen=True)
