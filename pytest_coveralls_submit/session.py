@@ -17,8 +17,7 @@ from .ci.pages import pages
 from .context import RunContext, startup_problems, why_no_job
 from .errors import JobError, MeasurementError
 from .job.builder import build_job, names_in, read_files, sum_up
-from .measurement.measure import measure
-from .measurement.recorder import Recorder
+from .measurement.measure import Recorder, measure
 from .outcome import Built, Failed, Interrupted, NotSent, Outcome
 from .output import PREFIX, closing_lines, header
 from .secret import redact, redacted

@@ -23,8 +23,7 @@ from pytest_coveralls_submit.context import (
     why_no_job,
 )
 from pytest_coveralls_submit.job.builder import EditJob, build_job, names_in, read_files, sum_up
-from pytest_coveralls_submit.measurement.measure import Measurement
-from pytest_coveralls_submit.measurement.recorder import FileCoverage
+from pytest_coveralls_submit.measurement.measure import FileCoverage, Measurement
 from pytest_coveralls_submit.outcome import (
     BuildResult,
     Built,

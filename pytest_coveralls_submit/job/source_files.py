@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import JobError
-from ..measurement.recorder import FileCoverage
+from ..measurement.measure import FileCoverage
 from ..outcome import FileTotal
 from .names import Names
 

@@ -19,7 +19,7 @@ from pytest_coveralls_submit.job.source_files import (
     merge,
     read_source_files,
 )
-from pytest_coveralls_submit.measurement.recorder import FileCoverage
+from pytest_coveralls_submit.measurement.measure import FileCoverage
 
 
 def measured(

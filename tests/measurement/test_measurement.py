@@ -13,8 +13,12 @@ from running import Runner, write
 
 from pytest_coveralls_submit.job.names import Names
 from pytest_coveralls_submit.job.source_files import read_source_files
-from pytest_coveralls_submit.measurement.measure import Measurement, measure
-from pytest_coveralls_submit.measurement.recorder import Recorder, number_branches
+from pytest_coveralls_submit.measurement.measure import (
+    Measurement,
+    Recorder,
+    measure,
+    number_branches,
+)
 
 # Modules with all that branches and exclusions can be; each has `run(flag)`.
 MODULES: Mapping[str, str] = {
