@@ -19,7 +19,7 @@ PULL_REQUEST_EVENT = {
     "number": 12,
     "pull_request": {
         "number": 12,
-        "head": {"ref": "topic/y", "sha": HEAD, "repo": {"full_name": "fork/Hello-World"}},
+        "head": {"ref": "topic/y", "sha": HEAD, "repo": {"full_name": "fork/r"}},
         "base": {"ref": "main", "sha": MERGE},
     },
 }
@@ -32,7 +32,7 @@ def with_event(env: dict[str, str], path: Path, event: object) -> dict[str, str]
     return {**env, "GITHUB_EVENT_PATH": str(path)}
 
 
-@pytest.mark.parametrize("repo", [{"full_name": "fork/Hello-World"}, None])
+@pytest.mark.parametrize("repo", [{"full_name": "fork/r"}, None])
 def test_a_pull_request_is_its_head_also_when_the_fork_is_deleted(
     tmp_path: Path, repo: object
 ) -> None:
@@ -65,14 +65,14 @@ def test_pull_request_target_takes_nothing_from_the_base(tmp_path: Path) -> None
 RUN = {
     "id": 4242,
     "run_attempt": 2,
-    "html_url": "https://github.com/octocat/Hello-World/actions/runs/4242",
+    "html_url": "https://github.com/o/r/actions/runs/4242",
     "head_sha": HEAD,
     "head_branch": "topic/y",
     "head_commit": {"message": "Subject", "author": {"name": "Jane", "email": "j@e.org"}},
-    "head_repository": {"full_name": "fork/Hello-World"},
+    "head_repository": {"full_name": "fork/r"},
     "pull_requests": [{"number": 12, "base": {"ref": "main", "sha": BASE}}],
 }
-WORKFLOW_RUN = {"workflow_run": RUN, "repository": {"full_name": "octocat/Hello-World"}}
+WORKFLOW_RUN = {"workflow_run": RUN, "repository": {"full_name": "o/r"}}
 
 
 def test_a_workflow_run_is_the_run_that_it_follows(tmp_path: Path) -> None:
@@ -82,11 +82,11 @@ def test_a_workflow_run_is_the_run_that_it_follows(tmp_path: Path) -> None:
         """
         service_name=github-actions service_number=4242 service_job_id='tests-GitHub Actions 12'
         service_pull_request=12 service_branch=topic/y target_branch=main
-        service_build_url=https://github.com/octocat/Hello-World/actions/runs/4242
-        service_job_url=https://github.com/octocat/Hello-World/actions/runs/4242
-        service_attempt=2 event_name=workflow_run commit_sha=@HEAD repo_name=octocat/Hello-World
+        service_build_url=https://github.com/o/r/actions/runs/4242
+        service_job_url=https://github.com/o/r/actions/runs/4242
+        service_attempt=2 event_name=workflow_run commit_sha=@HEAD repo_name=o/r
         job_name=tests author_name=Jane author_email=j@e.org message=Subject
-        remote_url=https://github.com/octocat/Hello-World.git
+        remote_url=https://github.com/o/r.git
         """
     )
 
@@ -103,7 +103,7 @@ def test_a_workflow_run_is_the_run_that_it_follows(tmp_path: Path) -> None:
     [
         ({}, "fork/main"),
         ({"head_repository": None}, "fork/main"),
-        ({"head_repository": {"full_name": "octocat/Hello-World"}}, "main"),
+        ({"head_repository": {"full_name": "o/r"}}, "main"),
         ({"head_branch": "topic/y"}, "topic/y"),
         ({"pull_requests": RUN["pull_requests"]}, "main"),
         ({"pull_requests": [{"number": 1, "base": {"repo": {"id": 2}}}]}, "fork/main"),
@@ -122,7 +122,7 @@ def test_a_forks_main_is_not_the_repositorys(
 ) -> None:
     """GitHub names no pull request of a fork, and Coveralls knows a build by its branch."""
     of_fork = {**RUN, "head_branch": "main", "pull_requests": [], **run}
-    repository = {"id": 1, "full_name": "octocat/Hello-World", "default_branch": "main"}
+    repository = {"id": 1, "full_name": "o/r", "default_branch": "main"}
     env = with_event(
         GITHUB | {"GITHUB_EVENT_NAME": "workflow_run"},
         tmp_path,
