@@ -1,11 +1,12 @@
 """What each CI service puts into the environment, as documented, and the build that it means.
 
-A case has the variables, an arrow and the fields of the build, all others None, written as in a
-shell; ``[case < other]`` changes another one, and what is blank there is unset.
+A case has its name, the variables, an arrow and the fields of the build, all others None, written
+as in a shell; ``[case < other]`` changes another one, and what is blank there is unset.
 """
 
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import replace
 from typing import Any
@@ -27,27 +28,19 @@ RUNNER_NAME='GitHub Actions 12'
 service_branch=topic-1 service_build_url=https://github.com/o/r/actions/runs/4711
 service_job_url=https://github.com/o/r/actions/runs/4711 service_attempt=3 event_name=push
 commit_sha=@HEAD repo_name=o/r job_name=tests remote_url=https://github.com/o/r.git
-
-[github tag < github push]
-GITHUB_REF=refs/tags/v1 GITHUB_REF_NAME=v1
-=> service_branch= tag=v1
-
-[github pull request < github push]
-GITHUB_EVENT_NAME=pull_request GITHUB_REF=refs/pull/12/merge GITHUB_REF_NAME=12/merge
-GITHUB_HEAD_REF=topic/y GITHUB_BASE_REF=main GITHUB_SHA=@MERGE
+[github tag < github push] GITHUB_REF=refs/tags/v1 GITHUB_REF_NAME=v1 => service_branch= tag=v1
+[github pull request < github push] GITHUB_EVENT_NAME=pull_request GITHUB_REF=refs/pull/12/merge
+GITHUB_REF_NAME=12/merge GITHUB_HEAD_REF=topic/y GITHUB_BASE_REF=main GITHUB_SHA=@MERGE
 => service_pull_request=12 service_branch=topic/y target_branch=main event_name=pull_request
 commit_sha= merge_sha=@MERGE
-
-[forgejo pull request < github pull request]
-GITHUB_REF=refs/pull/12/head GITHUB_SERVER_URL=https://codeberg.org GITHUB_SHA=@HEAD
-RUNNER_NAME=runner-1 FORGEJO_ACTIONS=true GITEA_ACTIONS=true
+[forgejo pull request < github pull request] GITHUB_REF=refs/pull/12/head
+GITHUB_SERVER_URL=https://codeberg.org GITHUB_SHA=@HEAD RUNNER_NAME=runner-1 FORGEJO_ACTIONS=true
+GITEA_ACTIONS=true
 => service_name=forgejo-actions service_job_id=tests-runner-1
 service_build_url=https://codeberg.org/o/r/actions/runs/17
 service_job_url=https://codeberg.org/o/r/actions/runs/17 commit_sha=@HEAD merge_sha=
 remote_url=https://codeberg.org/o/r.git
-
-[gitea push < github push]
-GITHUB_SERVER_URL=https://gitea.example/ GITEA_ACTIONS=true
+[gitea push < github push] GITHUB_SERVER_URL=https://gitea.example/ GITEA_ACTIONS=true
 => service_name=gitea-actions service_build_url=https://gitea.example/o/r/actions/runs/17
 service_job_url=https://gitea.example/o/r/actions/runs/17 remote_url=https://gitea.example/o/r.git
 
@@ -65,30 +58,21 @@ service_build_url=https://gitlab.example/group/sub/p/-/pipelines/1000
 service_job_url=https://gitlab.example/group/sub/p/-/jobs/50 commit_sha=@HEAD repo_name=group/sub/p
 job_name='test: [3.12]' node_index=2 author_name='Jane <the> Doe' author_email=jane@example.com
 message='Subject\n\nBody' remote_url=https://gitlab.example/group/sub/p.git
-
-[gitlab tag < gitlab push]
-CI_COMMIT_BRANCH= CI_COMMIT_REF_NAME=v1 CI_COMMIT_TAG=v1
+[gitlab tag < gitlab push] CI_COMMIT_BRANCH= CI_COMMIT_REF_NAME=v1 CI_COMMIT_TAG=v1
 => service_branch= tag=v1
-
-[gitlab merge request < gitlab push]
-CI_COMMIT_BRANCH= CI_COMMIT_REF_NAME=refs/merge-requests/7/head CI_MERGE_REQUEST_IID=7
-CI_MERGE_REQUEST_EVENT_TYPE=detached CI_MERGE_REQUEST_SOURCE_BRANCH_NAME=topic/y
-CI_MERGE_REQUEST_TARGET_BRANCH_NAME=main CI_MERGE_REQUEST_SOURCE_BRANCH_SHA=
-CI_MERGE_REQUEST_DIFF_BASE_SHA=@BASE
+[gitlab merge request < gitlab push] CI_COMMIT_BRANCH= CI_COMMIT_REF_NAME=refs/merge-requests/7/head
+CI_MERGE_REQUEST_IID=7 CI_MERGE_REQUEST_EVENT_TYPE=detached
+CI_MERGE_REQUEST_SOURCE_BRANCH_NAME=topic/y CI_MERGE_REQUEST_TARGET_BRANCH_NAME=main
+CI_MERGE_REQUEST_SOURCE_BRANCH_SHA= CI_MERGE_REQUEST_DIFF_BASE_SHA=@BASE
 => service_pull_request=7 target_branch=main diff_base_sha=@BASE
-
-[gitlab merged results < gitlab merge request]
-CI_COMMIT_REF_NAME=topic/y CI_COMMIT_SHA=@MERGE CI_MERGE_REQUEST_EVENT_TYPE=merged_result
-CI_MERGE_REQUEST_SOURCE_BRANCH_SHA=@HEAD
+[gitlab merged results < gitlab merge request] CI_COMMIT_REF_NAME=topic/y CI_COMMIT_SHA=@MERGE
+CI_MERGE_REQUEST_EVENT_TYPE=merged_result CI_MERGE_REQUEST_SOURCE_BRANCH_SHA=@HEAD
 => author_name= author_email= message=
-
-[gitlab merged results without the head < gitlab merged results]
-CI_MERGE_REQUEST_SOURCE_BRANCH_SHA=
+[gitlab merged results without the head < gitlab merged results] CI_MERGE_REQUEST_SOURCE_BRANCH_SHA=
 => commit_sha= merge_sha=@MERGE
-
-[gitlab external pull request < gitlab push]
-CI_COMMIT_BRANCH= CI_EXTERNAL_PULL_REQUEST_IID=8 CI_EXTERNAL_PULL_REQUEST_SOURCE_BRANCH_NAME=topic/z
-CI_EXTERNAL_PULL_REQUEST_TARGET_BRANCH_NAME=main CI_EXTERNAL_PULL_REQUEST_SOURCE_BRANCH_SHA=@HEAD
+[gitlab external pull request < gitlab push] CI_COMMIT_BRANCH= CI_EXTERNAL_PULL_REQUEST_IID=8
+CI_EXTERNAL_PULL_REQUEST_SOURCE_BRANCH_NAME=topic/z CI_EXTERNAL_PULL_REQUEST_TARGET_BRANCH_NAME=main
+CI_EXTERNAL_PULL_REQUEST_SOURCE_BRANCH_SHA=@HEAD
 => service_pull_request=8 service_branch=topic/z target_branch=main
 
 [gitlab 8]
@@ -117,14 +101,9 @@ TRAVIS_PULL_REQUEST_BRANCH= TRAVIS_PULL_REQUEST_SHA= TRAVIS_REPO_SLUG=o/r TRAVIS
 => service_name=travis-ci service_number=4 service_job_id=100 service_job_number=4.1
 service_branch=main service_build_url=https://app.travis-ci.com/o/r/builds/99
 service_job_url=https://app.travis-ci.com/o/r/jobs/100 commit_sha=@HEAD repo_name=o/r job_name=py312
-
-[travis tag < travis push]
-TRAVIS_BRANCH=v1 TRAVIS_TAG=v1
-=> service_branch= tag=v1
-
-[travis pull request < travis push]
-TRAVIS_COMMIT=@MERGE TRAVIS_PULL_REQUEST=56 TRAVIS_PULL_REQUEST_BRANCH=topic/y
-TRAVIS_PULL_REQUEST_SHA=@HEAD
+[travis tag < travis push] TRAVIS_BRANCH=v1 TRAVIS_TAG=v1 => service_branch= tag=v1
+[travis pull request < travis push] TRAVIS_COMMIT=@MERGE TRAVIS_PULL_REQUEST=56
+TRAVIS_PULL_REQUEST_BRANCH=topic/y TRAVIS_PULL_REQUEST_SHA=@HEAD
 => service_pull_request=56 service_branch=topic/y target_branch=main
 
 [jenkins multibranch]
@@ -137,27 +116,21 @@ GIT_URL=https://user:s3cret@github.com/o/r.git JOB_NAME=repo/main NODE_NAME=agen
 service_branch=main service_build_url=https://ci.example/job/repo/job/main/5/
 service_job_url=https://ci.example/job/repo/job/main/5/ commit_sha=@HEAD repo_name=o/r
 job_name=py312
-
-[jenkins multibranch pull request < jenkins multibranch]
-BRANCH_NAME=PR-24 GIT_BRANCH=PR-24 GIT_COMMIT=@MERGE CHANGE_BRANCH=topic/y CHANGE_ID=24
-CHANGE_TARGET=main
+[jenkins multibranch pull request < jenkins multibranch] BRANCH_NAME=PR-24 GIT_BRANCH=PR-24
+GIT_COMMIT=@MERGE CHANGE_BRANCH=topic/y CHANGE_ID=24 CHANGE_TARGET=main
 => service_pull_request=24 service_branch=topic/y target_branch=main head_ref=PR-24 commit_sha=
 merge_sha=@MERGE
-
-[jenkins multibranch pull request's head < jenkins multibranch]
-BRANCH_NAME=PR-24-head CHANGE_BRANCH=topic/y CHANGE_ID=24 CHANGE_TARGET=main
+[jenkins multibranch pull request's head < jenkins multibranch] BRANCH_NAME=PR-24-head
+CHANGE_BRANCH=topic/y CHANGE_ID=24 CHANGE_TARGET=main
 => service_pull_request=24 service_branch=topic/y target_branch=main head_ref=PR-24-head
-
-[jenkins ghprb < jenkins multibranch]
-BRANCH_NAME= GIT_BRANCH=origin/pr/24/merge GIT_COMMIT=@MERGE ghprbActualCommit=@HEAD
-ghprbGhRepository=o/r ghprbPullId=24 ghprbSourceBranch=topic/y ghprbTargetBranch=main
+[jenkins ghprb < jenkins multibranch] BRANCH_NAME= GIT_BRANCH=origin/pr/24/merge GIT_COMMIT=@MERGE
+ghprbActualCommit=@HEAD ghprbGhRepository=o/r ghprbPullId=24 ghprbSourceBranch=topic/y
+ghprbTargetBranch=main
 => service_pull_request=24 service_branch=topic/y target_branch=main
-
-[jenkins gitlab plugin < jenkins multibranch]
-BRANCH_NAME= GIT_COMMIT=@MERGE gitlabMergeRequestId=7654 gitlabMergeRequestIid=24
-gitlabMergeRequestLastCommit=@HEAD gitlabSourceBranch=topic/y gitlabTargetBranch=main
+[jenkins gitlab plugin < jenkins multibranch] BRANCH_NAME= GIT_COMMIT=@MERGE
+gitlabMergeRequestId=7654 gitlabMergeRequestIid=24 gitlabMergeRequestLastCommit=@HEAD
+gitlabSourceBranch=topic/y gitlabTargetBranch=main
 => service_pull_request=24 service_branch=topic/y target_branch=main
-
 [jenkins with several remotes < jenkins multibranch]
 GIT_URL_1=https://user:s3cret@github.com/o/r.git GIT_URL=
 
@@ -178,20 +151,15 @@ SYSTEM_TEAMFOUNDATIONCOLLECTIONURI=https://dev.azure.com/fabrikam/ SYSTEM_TEAMPR
 => service_name='Azure Pipelines' service_number=4711 service_job_id=12f1170f service_branch=topic/y
 service_build_url=https://dev.azure.com/fabrikam/My%20Project/_build/results?buildId=4711
 service_attempt=1 commit_sha=@HEAD repo_name=o/r job_name='Test py312' node_index=1
-
-[azure tag < azure push]
-BUILD_SOURCEBRANCH=refs/tags/v1 BUILD_SOURCEBRANCHNAME=v1
+[azure tag < azure push] BUILD_SOURCEBRANCH=refs/tags/v1 BUILD_SOURCEBRANCHNAME=v1
 => service_branch= tag=v1
-
-[azure pull request on github < azure push]
-BUILD_SOURCEBRANCH=refs/pull/31/merge BUILD_SOURCEBRANCHNAME=merge BUILD_SOURCEVERSION=@MERGE
-SYSTEM_PULLREQUEST_PULLREQUESTID=987654321 SYSTEM_PULLREQUEST_PULLREQUESTNUMBER=31
-SYSTEM_PULLREQUEST_SOURCEBRANCH=refs/heads/topic/y SYSTEM_PULLREQUEST_SOURCECOMMITID=@HEAD
-SYSTEM_PULLREQUEST_TARGETBRANCH=refs/heads/main
+[azure pull request on github < azure push] BUILD_SOURCEBRANCH=refs/pull/31/merge
+BUILD_SOURCEBRANCHNAME=merge BUILD_SOURCEVERSION=@MERGE SYSTEM_PULLREQUEST_PULLREQUESTID=987654321
+SYSTEM_PULLREQUEST_PULLREQUESTNUMBER=31 SYSTEM_PULLREQUEST_SOURCEBRANCH=refs/heads/topic/y
+SYSTEM_PULLREQUEST_SOURCECOMMITID=@HEAD SYSTEM_PULLREQUEST_TARGETBRANCH=refs/heads/main
 => service_pull_request=31 target_branch=main
-
-[azure pull request on azure repos < azure pull request on github]
-BUILD_REPOSITORY_NAME=repo SYSTEM_PULLREQUEST_PULLREQUESTID=31
+[azure pull request on azure repos < azure pull request on github] BUILD_REPOSITORY_NAME=repo
+SYSTEM_PULLREQUEST_PULLREQUESTID=31
 SYSTEM_PULLREQUEST_PULLREQUESTNUMBER=$(System.PullRequest.PullRequestNumber)
 SYSTEM_PULLREQUEST_SOURCECOMMITID=
 => commit_sha= merge_sha=@MERGE repo_name=
@@ -275,12 +243,9 @@ TEAMCITY_VERSION=2024.12 TEAMCITY_BUILDCONF_NAME=Tests BUILD_NUMBER=71
 BUILD_URL=https://tc.example/b/4711 BUILD_VCS_NUMBER=@HEAD
 => service_name=teamcity service_number=71 service_job_id=Tests-71
 service_build_url=https://tc.example/b/4711 commit_sha=@HEAD job_name=Tests
-
-[teamcity with parameters of the user < teamcity]
-CI_BRANCH=<default> CI_PULL_REQUEST=%teamcity.pullRequest.number%
-
-[teamcity pull request with parameters of the user < teamcity]
-CI_BRANCH=topic/y CI_PULL_REQUEST=16
+[teamcity with parameters of the user < teamcity] CI_BRANCH=<default>
+CI_PULL_REQUEST=%teamcity.pullRequest.number%
+[teamcity pull request with parameters of the user < teamcity] CI_BRANCH=topic/y CI_PULL_REQUEST=16
 => service_pull_request=16 service_branch=topic/y
 
 [codebuild pull request]
@@ -307,9 +272,8 @@ _HEAD_BRANCH=topic/y _PR_NUMBER=19
 service_branch=topic/y
 service_build_url=https://console.cloud.google.com/cloud-build/builds;region=europe-west1/0a1b?project=my-project
 commit_sha=@HEAD repo_name=o/r job_name=tests
-
-[google cloud build with mapped substitutions < google cloud build]
-BUILDER_OUTPUT= PROJECT_NUMBER=4711 REPO_FULL_NAME= TRIGGER_NAME= _BASE_BRANCH=main
+[google cloud build with mapped substitutions < google cloud build] BUILDER_OUTPUT=
+PROJECT_NUMBER=4711 REPO_FULL_NAME= TRIGGER_NAME= _BASE_BRANCH=main
 => target_branch=main repo_name= job_name=
 
 [codefresh]
@@ -383,15 +347,11 @@ BUDDY_EXECUTION_URL=https://app.buddy.works/o/r/5d6d BUDDY_REPO_SLUG=o/r
 => service_name=buddy service_number=170873-5d6d49db service_job_id=5d6d49db-38252
 service_pull_request=17 service_branch=topic/y target_branch=main
 service_build_url=https://app.buddy.works/o/r/5d6d commit_sha=@HEAD repo_name=o/r
-
-[buddy today < buddy]
-BUDDY_EXECUTION_ID= BUDDY_RUN_ID=12 BUDDY_RUN_PR_NO= BUDDY_RUN_PR_HEAD_BRANCH=
+[buddy today < buddy] BUDDY_EXECUTION_ID= BUDDY_RUN_ID=12 BUDDY_RUN_PR_NO= BUDDY_RUN_PR_HEAD_BRANCH=
 BUDDY_RUN_PR_BASE_BRANCH= BUDDY_EXECUTION_BRANCH= BUDDY_RUN_BRANCH=topic/y BUDDY_RUN_COMMIT=@HEAD
 BUDDY_EXECUTION_REVISION=
 => service_number=170873-12 service_job_id= service_pull_request= target_branch=
-
-[buddy tag < buddy today]
-BUDDY_RUN_HASH=6e7f BUDDY_RUN_BRANCH= BUDDY_RUN_TAG=v1
+[buddy tag < buddy today] BUDDY_RUN_HASH=6e7f BUDDY_RUN_BRANCH= BUDDY_RUN_TAG=v1
 => service_number=6e7f service_branch= tag=v1
 
 [cloudflare workers]
@@ -498,10 +458,10 @@ def build(text: str) -> Build:
 
 def _read(text: str) -> dict[str, tuple[dict[str, str], Build]]:
     cases: dict[str, tuple[dict[str, str], Build]] = {"": ({}, Build())}
-    for block in text.strip().split("\n\n"):
+    for block in re.split(r"^\[", text, flags=re.MULTILINE)[1:]:
         header, _, rest = block.partition("]")
-        name, _, base = header.strip("[").partition(" < ")
-        variables, _, changes = rest.partition("\n=> ")
+        name, _, base = header.partition(" < ")
+        variables, _, changes = rest.partition("=> ")
         env, other = cases[base]
         changed: dict[str, Any] = {field: text or None for field, text in shell(changes).items()}
         cases[name] = ({**env, **shell(variables)}, replace(other, **changed))

@@ -45,24 +45,31 @@ Command = tuple[str, dict[str, str], str]
 
 def of_github(line: str) -> Command:
     """A workflow command, by the rules of actions/runner: ActionCommand.cs."""
-    command = re.match(r"\s*::([^ :]+)(?: ((?:(?!::).)*))?::(.*)$", line)
+    command = re.fullmatch(r"::([^ :]+)(?: ((?:(?!::).)*))?::(.*)", line)
     assert command, line
-    properties = dict(part.split("=", 1) for part in (command[2] or "").split(",") if part)
-    codes = {"%0D": "\r", "%0A": "\n", "%3A": ":", "%2C": ",", "%25": "%"}
-    return (
-        command[1],
-        {name: _decoded(value, codes) for name, value in properties.items()},
-        _decoded(command[3], {code: codes[code] for code in ("%0D", "%0A", "%25")}),
-    )
+    codes = {"%0D": "\r", "%0A": "\n", "%25": "%"}
+    properties = _decoded_values((command[2] or "").split(","), {"%3A": ":", "%2C": ",", **codes})
+    return command[1], properties, _decoded(command[3], codes)
 
 
 def of_azure(line: str) -> Command:
     """A logging command, by the rules of microsoft/azure-pipelines-agent: Command.cs."""
-    head, _, message = line[line.index("##vso[") + len("##vso[") :].partition("]")
-    name, _, properties = head.partition(" ")
+    command = re.fullmatch(r"##vso\[([^ \]]+)(?: ([^\]]*))?\](.*)", line)
+    assert command, line
     codes = {"%3B": ";", "%0D": "\r", "%0A": "\n", "%5D": "]", "%AZP25": "%"}
-    parts = (part.split("=", 1) for part in properties.split(";") if part)
-    return name, {key: _decoded(value, codes) for key, value in parts}, _decoded(message, codes)
+    properties = _decoded_values((command[2] or "").split(";"), codes)
+    return command[1], properties, _decoded(command[3], codes)
+
+
+def _decoded_values(properties: list[str], codes: dict[str, str]) -> dict[str, str]:
+    pairs = (text.split("=", 1) for text in properties if text)
+    return {name: _decoded(value, codes) for name, value in pairs}
+
+
+def _decoded(text: str, codes: dict[str, str]) -> str:
+    for code, letter in codes.items():
+        text = text.replace(code, letter)
+    return text
 
 
 def of_teamcity(line: str) -> Command:
@@ -70,21 +77,14 @@ def of_teamcity(line: str) -> Command:
     value = r"'((?:[^|'\[\]\r\n]|\|0x[0-9a-f]{4}|\|.)*)'"
     message = re.fullmatch(rf"##teamcity\[(\w+)((?: \w+={value})*)\]", line)
     assert message, line
-    units = {
-        name: re.sub(r"\|0x(....)", lambda code: chr(int(code[1], 16)), text)
-        for name, text in re.findall(rf"(\w+)={value}", message[2])
-    }
-    whole = {
-        name: text.encode("utf-16", "surrogatepass").decode("utf-16")
-        for name, text in units.items()
-    }
-    return message[1], {name: re.sub(r"\|(.)", r"\1", text) for name, text in whole.items()}, ""
 
+    def decoded(text: str) -> str:
+        units = re.sub(r"\|0x(....)", lambda code: chr(int(code[1], 16)), text)
+        whole = units.encode("utf-16", "surrogatepass").decode("utf-16")
+        return re.sub(r"\|(.)", r"\1", whole)
 
-def _decoded(text: str, codes: dict[str, str]) -> str:
-    for code, letter in codes.items():
-        text = text.replace(code, letter)
-    return text
+    properties = re.findall(rf"(\w+)={value}", message[2])
+    return message[1], {name: decoded(text) for name, text in properties}, ""
 
 
 @pytest.fixture
