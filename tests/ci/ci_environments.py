@@ -450,12 +450,6 @@ def shell(text: str) -> dict[str, str]:
     return {name: value.replace(r"\n", "\n") for name, _, value in words}
 
 
-def build(text: str) -> Build:
-    """Read the fields of a build."""
-    fields: dict[str, Any] = {**shell(text)}
-    return Build(**fields)
-
-
 def _read(text: str) -> dict[str, tuple[dict[str, str], Build]]:
     cases: dict[str, tuple[dict[str, str], Build]] = {"": ({}, Build())}
     for block in re.split(r"^\[", text, flags=re.MULTILINE)[1:]:
