@@ -78,7 +78,6 @@ class GitLab(HTTPServer):
     """GitLab on loopback; a context manager that needs no pytest."""
 
     def __init__(self, commit: Json) -> None:
-        """Prepare the server, with the only commit."""
         super().__init__("127.0.0.1", 0)
         self.requests: list[Asked] = []
         self.commit = commit
