@@ -1,14 +1,15 @@
-"""pytest-cov's own reports: the same with and without the plugin, and as many analyses."""
+"""What pytest and pytest-cov print and write: the same with and without the plugin."""
 
 from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections import Counter
 from pathlib import Path
 
 import pytest
-from running import NAMES, Runner, needs_xdist, only_job
+from running import NAMES, Runner, needs_xdist, only_job, write
 
 pytestmark = pytest.mark.slow
 
@@ -34,6 +35,21 @@ def write():
 
 atexit.register(write)
 """
+MIXED = """
+import pytest
+
+@pytest.fixture
+def bad(): raise RuntimeError("in a fixture")
+
+def test_fail(): assert [1, 2] == [1, 3]
+def test_error(bad): pass
+
+@pytest.mark.skip(reason="not now")
+def test_skip(): pass
+
+@pytest.mark.xfail(reason="known")
+def test_xfail(): assert False
+"""
 SEVERAL = (
     *("--cov", "--cov-report=term-missing", "--cov-report=xml:out/coverage.xml", "--cov-branch"),
     *("--cov-report=html:out/html", "--cov-report=json:out/coverage.json"),
@@ -41,12 +57,12 @@ SEVERAL = (
 )
 WITHOUT = ("--cov", "--cov-report=")
 RUNS = [
-    pytest.param(WITHOUT, (*WITHOUT, "--coveralls"), 0, id="without a report"),
-    pytest.param(SEVERAL, (*SEVERAL, "--coveralls"), 1, id="several reports"),
-    pytest.param(("--cov",), ("--coveralls",), 0, id="alone"),
-    pytest.param(("--cov", "-n1"), ("--coveralls", "-n1"), 0, id="xdist", marks=needs_xdist),
+    pytest.param(WITHOUT, (*WITHOUT, "--coveralls"), id="without a report"),
+    pytest.param(SEVERAL, (*SEVERAL, "--coveralls"), id="several reports"),
+    pytest.param(("--cov",), ("--coveralls",), id="alone"),
+    pytest.param(("--cov", "-n1"), ("--coveralls", "-n1"), id="xdist", marks=needs_xdist),
 ]
-"""Arguments without the plugin, with it, and the exit status."""
+"""Arguments without the plugin, and with it."""
 # When a report was made, in the words of each kind; and what html calls a state of its data.
 TIMES = re.compile(
     rb'timestamp="\d+"|"timestamp": ?"[^"]*"'
@@ -55,56 +71,47 @@ TIMES = re.compile(
 
 
 def written(folder: Path) -> dict[str, bytes]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    """Return the files of reports, without times."""
     return {
-        path.relative_to(folder).as_posix(): TIMES.sub(b"-", path.read_bytes()) for path in files
+        path.relative_to(folder).as_posix(): TIMES.sub(b"-", path.read_bytes())
+        for path in folder.rglob("*")
+        if path.is_file()
     }
 
 
-def reported(output: str) -> list[str]:
-    """The lines that pytest-cov prints, from its title to pytest's last line."""
-    lines = [line for line in output.splitlines() if not line.startswith("coveralls: ")]
-    first = next((number for number, line in enumerate(lines) if "coverage: " in line), None)
-    printed = [] if first is None else lines[first:-1]
-    return [*printed, *(line for line in lines if line.startswith(("FAIL", "Required", "ERROR")))]
+def printed(output: str) -> list[str]:
+    """Return what others print, without times."""
+    lines = [line.strip("= ") for line in output.splitlines() if not line.startswith("coveralls: ")]
+    return [re.sub(r" in \d+\.\d+s", "", line) for line in lines]
 
 
-def reports(run: Runner, *arguments: str) -> tuple[int, list[str], dict[str, bytes]]:
-    """Run once; exit status, what pytest-cov printed, and the files that it wrote."""
-    for path in run.folder.glob("counted-*.json"):
-        path.unlink()
+def results(run: Runner, *arguments: str) -> tuple[int, list[str], dict[str, bytes], Counter[str]]:
+    """Run once; exit status, what was printed and written, and how often files were analysed."""
     out = run.folder / "out"
-    result = run("-p", "counting", "-p", "no:cacheprovider", *arguments)
-    found = result.returncode, reported(result.stdout), written(out) if out.exists() else {}
-    if out.exists():
-        out.rename(run.folder.parent / f"out-{len(list(run.folder.parent.iterdir()))}")
-    return found
+    result = run("-p", "counting", "-p", "no:cacheprovider", "-rA", *arguments)
+    files = written(out)
+    shutil.rmtree(out, ignore_errors=True)
+    counted: Counter[str] = Counter()
+    for path in run.folder.glob("counted-*.json"):
+        counted += Counter(json.loads(path.read_text()))
+        path.unlink()
+    return result.returncode, printed(result.stdout), files, counted
 
 
-def analyses(run: Runner) -> Counter[str]:
-    files = run.folder.glob("counted-*.json")
-    return sum((Counter(json.loads(path.read_text())) for path in files), Counter[str]())
-
-
-@pytest.fixture
-def counting(run: Runner) -> Runner:
-    (run.folder / "counting.py").write_text(COUNTING)
-    run.env["PYTHONPATH"] = str(run.folder)
-    return run
-
-
-@pytest.mark.parametrize(("without", "arguments", "status"), RUNS)
-def test_a_report_is_the_same_and_no_file_is_analysed_more_often(
-    counting: Runner, without: tuple[str, ...], arguments: tuple[str, ...], status: int
+@pytest.mark.parametrize(("without", "arguments"), RUNS)
+def test_results_and_reports_are_the_same_and_no_file_is_analysed_more_often(
+    run: Runner, without: tuple[str, ...], arguments: tuple[str, ...]
 ) -> None:
     """Byte for byte but for times; without a report each file is analysed once."""
-    plain = reports(counting, *without)
-    before = analyses(counting)
-    ours = reports(counting, *arguments)
+    write(run, "counting.py", COUNTING)
+    write(run, "tests/test_mixed.py", MIXED)
+    run.env["PYTHONPATH"] = str(run.folder)
+
+    *plain, before = results(run, *without)
+    *ours, analyses = results(run, *arguments)
 
     assert ours == plain
-    assert plain[0] == status
-    assert bool(plain[1]) == (without != WITHOUT)
+    assert plain[0] == 1
     assert bool(plain[2]) == (without == SEVERAL)
-    assert len(only_job(counting)["source_files"]) == len(NAMES)
-    assert analyses(counting) == (before or Counter(NAMES))
+    assert len(only_job(run)["source_files"]) == len(NAMES)
+    assert analyses == (before or Counter(NAMES))

@@ -5,13 +5,10 @@ from __future__ import annotations
 import os
 import re
 import select
-import shutil
 import signal
 import sys
 import textwrap
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 from faulty import Faulty
@@ -30,7 +27,6 @@ from running import (
     told,
     write,
 )
-from standin import StandIn
 
 QUICK = 10.0
 """Seconds after Ctrl-C; far below the deadline of sending, far above what it takes."""
@@ -67,44 +63,6 @@ def test_no_cov_on_fail_sends_nothing_of_failed_tests(inner: Inner) -> None:
     run = inner("-p", "pytest_cov", "--cov", "--no-cov-on-fail", "--coveralls")
 
     assert (run.status, run.lines) == (1, ["not sent: tests failed (on_failure = skip)"])
-
-
-SUITE = """
-import pytest
-
-@pytest.fixture
-def bad(): raise RuntimeError("in a fixture")
-
-def test_pass(tmp_path): (tmp_path / "file").write_text("x")
-def test_fail(): assert [1, 2] == [1, 3]
-def test_error(bad): pass
-
-@pytest.mark.skip(reason="not now")
-def test_skip(): pass
-
-@pytest.mark.xfail(reason="known")
-def test_xfail(): assert False
-"""
-
-
-def test_a_suite_has_the_same_results_and_files_as_without_us(
-    tmp_path: Path, template: Path
-) -> None:
-    def once(name: str, server: StandIn, *more: str) -> tuple[object, ...]:
-        project = Path(shutil.copytree(template, tmp_path / name))
-        (project / "tests" / "test_mixed.py").write_text(SUITE)
-        base = f"--basetemp={project / 'basetemp'}"
-        result = Runner(project, server)("--cov", "--cov-report=", "-rA", base, *more)
-        files = {path.relative_to(project).as_posix() for path in project.rglob("*")}
-        lines = [line for line in result.stdout.splitlines() if re.match("[A-Z]{4,} ", line)]
-        ours = re.compile(r"\.git/|\.pytest_cache/d|\.coverage\.")
-        return result.returncode, lines, sorted(name for name in files if not ours.match(name))
-
-    with StandIn() as server, ThreadPoolExecutor(2) as pool:
-        plain = pool.submit(once, "plain", server)
-        assert once("ours", server, "--coveralls") == plain.result()
-        assert plain.result()[0] == 1
-        assert len(server.jobs) == 1
 
 
 @posix
