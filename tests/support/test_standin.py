@@ -14,33 +14,13 @@ SOURCE_FILE: Job = {
     "coverage": [None, 1, 0, 7],
     "branches": [2, 0, 0, 1, 2, 0, 1, 0],
 }
-EVERY_FIELD: Job = {
+RIGHT: Job = {
     "repo_token": COVERALLS_TOKEN,
-    "service_name": "demo-ci",
     "service_number": "9001",
-    "service_job_id": "77",
-    "service_job_number": "9001.1",
-    "service_pull_request": "12",
     "service_branch": "topic/y",
-    "service_build_url": "https://ci.example.org/builds/9001",
-    "service_job_url": "https://ci.example.org/builds/9001/jobs/77",
-    "service_attempt": "1",
-    "service_event_type": "manual",
-    "commit_sha": "5e837cc" + "0" * 33,
-    "repo_name": "octo/sample",
-    "compare_ref": "main",
-    "compare_sha": "ab" * 20,
-    "flag_name": "py312",
     "parallel": True,
     "git": {
-        "head": {
-            "id": "5e837cc" + "0" * 33,
-            "author_name": "Ada Gardener",
-            "author_email": "ada@example.org",
-            "committer_name": "Bert Söderberg",
-            "committer_email": "bert@example.org",
-            "message": "Water the garden\n\nLitres a day.\n",
-        },
+        "head": {"id": "5e837cc" + "0" * 33, "message": "Water the garden\n\nLitres a day.\n"},
         "branch": "topic/y",
         "remotes": [
             {"name": "origin", "url": "https://github.com/octo/sample.git"},
@@ -55,9 +35,8 @@ EVERY_FIELD: Job = {
 def test_a_right_job_has_no_findings() -> None:
     empty = {"name": "a.py", "source_digest": "0" * 32, "coverage": []}
 
-    assert check(EVERY_FIELD) == []
+    assert check(RIGHT) == []
     assert check({"repo_token": "x", "source_files": [empty]}) == []
-    assert check({"repo_token": "x", "source_files": []}) == []
 
 
 @pytest.mark.parametrize(
@@ -84,7 +63,7 @@ def test_a_right_job_has_no_findings() -> None:
 )
 def test_each_fault_is_found(path: str, values: list[object]) -> None:
     for value in values:
-        job = copy.deepcopy(EVERY_FIELD)
+        job = copy.deepcopy(RIGHT)
         *way, last = path.split(".")
         place: Any = job
         for step in way:
