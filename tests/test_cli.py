@@ -20,8 +20,6 @@ from pytest_coveralls_submit.cli import main
 
 NUMBER = "--coveralls-service-number=77"
 
-# -- arguments -----------------------------------------------------------------------------------
-
 
 @pytest.mark.parametrize(
     ("words", "expected"),
@@ -67,9 +65,6 @@ def test_a_wrong_call_is_a_usage_error_that_quotes_nothing(
     assert ended.value.code == 2
     assert "usage: pytest-coveralls-submit" in said.err
     assert "s3cret" not in said.err + said.out
-
-
-# -- settings ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -133,16 +128,6 @@ def test_a_value_that_cannot_be_used_is_a_usage_error(command: Command) -> None:
     assert command("finish") == (2, [f"coveralls: {said}"])
 
 
-def test_unverified_tls_is_a_warning(command: Command, build: Build) -> None:
-    command.env(COVERALLS_SKIP_SSL_VERIFY="true")
-
-    status, said = command("finish", NUMBER)
-
-    assert status == 0
-    url = command.server.url
-    assert said[0] == f"coveralls: TLS is not verified for {url}: others can read the token"
-
-
 def test_an_interruption_is_one_line(command: Command) -> None:
     class Waits(io.BytesIO):
         def read(self, _: int | None = -1) -> bytes:
@@ -162,8 +147,6 @@ def test_an_internal_error_shows_no_secret(command: Command, build: Build) -> No
     said = "coveralls: failed: internal error: RuntimeError: broken with [secret]"
     assert command("finish", NUMBER) == (1, [said])
 
-
-# -- under workflow_run --------------------------------------------------------------------------
 
 ELSEWHERE = "https://coveralls.example.org"
 
@@ -200,8 +183,6 @@ def test_a_damaged_file_stops_nothing_under_workflow_run(command: Command, build
 
     assert (status, build.closed) == (0, True), said
 
-
-# -- a process of its own ------------------------------------------------------------------------
 
 FOREIGN = ("argparse", "json", "pytest", "requests", "urllib3", "pathlib", "difflib", "yaml")
 

@@ -7,7 +7,6 @@ import json
 import pytest
 from commanding import Command
 from git_repository import Repository, needs_git
-from gitlab_standin import JOB_TOKEN, GitLab, a_commit, a_sha
 from standin import COVERALLS_TOKEN, Build, StandIn
 
 NUMBER = "--coveralls-service-number=77"
@@ -47,24 +46,6 @@ def test_commit_branch_and_ci_fields_are_sent(command: Command, build: Build) ->
         "service_pull_request": "5",
         "commit_sha": commit,
     }
-
-
-def test_gitlab_is_not_asked_for_a_committer(command: Command, build: Build) -> None:
-    """It would take a request for a field that nobody needs here."""
-    with GitLab(a_commit(1)) as gitlab:
-        command.env(
-            GITLAB_CI="true",
-            CI_PIPELINE_ID="77",
-            CI_COMMIT_SHA=a_sha(1),
-            CI_API_V4_URL=gitlab.api,
-            CI_PROJECT_ID="7",
-            CI_JOB_TOKEN=JOB_TOKEN,
-        )
-        status, said = command("finish", NUMBER)
-
-        assert status == 0, said
-        assert gitlab.requests == []
-    assert json.loads(command.server.requests[0].body)["git"]["head"]["id"] == a_sha(1)
 
 
 @pytest.mark.parametrize("strict", [False, True])

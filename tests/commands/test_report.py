@@ -7,7 +7,7 @@ from pathlib import Path
 
 import coverage
 import pytest
-from commanding import DIGEST, GITHUB, Command
+from commanding import GITHUB, Command
 from git_repository import Repository, needs_git
 from running import Runner
 from standin import StandIn
@@ -54,9 +54,6 @@ def state(folder: Path) -> dict[str, tuple[bytes, float]]:
         for path in sorted(files)
         if path.suffix != ".pyc"
     }
-
-
-# -- what is sent --------------------------------------------------------------------------------
 
 
 @needs_git
@@ -121,22 +118,6 @@ def test_data_is_found_and_left_as_it_is(command: Command, data: Data, words: li
     assert state(command.folder) == before
 
 
-def test_settings_are_those_of_a_test_run(command: Command, data: Data) -> None:
-    """And of the ini file, but for ``addopts``."""
-    ini = "[pytest]\ncoveralls_service_event_type = nightly\naddopts = --no-such-flag\n"
-    (command.folder / "pytest.ini").write_text(ini)
-    other = {"source_files": [{"name": "web/a.js", "source_digest": DIGEST, "coverage": [3]}]}
-    (command.folder / "js.json").write_text(json.dumps(other))
-    data.write()
-
-    status, said = command("report", "--coveralls-merge=js.json")
-
-    assert status == 0, said
-    (job,) = command.server.jobs
-    assert [file["name"] for file in job["source_files"]] == ["garden/beds.py", "web/a.js"]
-    assert job["service_event_type"] == "nightly"
-
-
 @pytest.mark.parametrize(("words", "status"), [([], 1), (["--coveralls-allow-empty"], 0)])
 def test_a_job_without_files_is_sent_only_if_you_allow_it(
     command: Command,
@@ -179,9 +160,6 @@ def test_under_workflow_run_no_configuration_of_coverage_is_read(
 
     assert (status, len(command.server.jobs)) == (0, 1), said
     assert (command.folder / "ran").exists() is (event == "push")
-
-
-# -- what is not ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("words", "status"), [([], 0), (["--coveralls-strict"], 1)])
@@ -241,9 +219,6 @@ def test_data_that_cannot_be_used_is_one_line(
     assert line.startswith("coveralls: not sent: ")
     assert all(text.format(folder=command.folder) in line for text in said)
     assert command.server.requests == []
-
-
-# -- changed lines -------------------------------------------------------------------------------
 
 
 @needs_git

@@ -79,9 +79,6 @@ def test_a_damaged_or_missing_file_is_named(
     assert server.requests == []
 
 
-# -- who built what ------------------------------------------------------------------------------
-
-
 def test_source_files_alone_get_the_identity_of_the_checkout(
     command: Command, server: StandIn
 ) -> None:
@@ -131,9 +128,6 @@ def test_a_flag_beats_the_file_and_a_variable_does_not(command: Command, server:
     (job,) = server.jobs
     assert (job["service_number"], job["service_job_id"]) == ("2", "there")
     assert any(line.endswith("--coveralls-service-number=2") for line in said)
-
-
-# -- several -------------------------------------------------------------------------------------
 
 
 def test_the_oldest_job_of_a_folder_is_sent_first(command: Command, server: StandIn) -> None:
@@ -196,8 +190,6 @@ def test_ctrl_c_ends_the_whole_command(command: Command, server: StandIn) -> Non
     assert len(server.requests) == 1
     assert all(path.exists() for path in paths)
 
-
-# -- under workflow_run, after a run that may be a fork's ----------------------------------------
 
 HEAD, OTHER = "5e837cc" + "0" * 33, "ab" * 20
 EVENT = {
@@ -301,15 +293,6 @@ def test_a_file_of_another_commit_is_refused(
     assert lines[-1].startswith(f"coveralls: {path} is not sent: {said}")
     assert server.requests == []
     assert path.exists()
-
-
-def test_a_missing_secret_is_asked_for(follows: Command) -> None:
-    """This run can have it, unlike the fork's own."""
-    follows.env(GITHUB_TOKEN="", COVERALLS_REPO_TOKEN="")
-
-    _, (line,) = follows("send", str(follows.job(commit_sha=HEAD)))
-
-    assert line.startswith("coveralls: not sent: no token: set COVERALLS_REPO_TOKEN")
 
 
 @pytest.mark.parametrize("fields", [{}, {**OF_THE_FILE, "commit_sha": HEAD}])

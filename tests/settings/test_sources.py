@@ -86,9 +86,6 @@ def token_of(settings: Settings) -> str | None:
     return settings.repo_token.reveal() if settings.repo_token else None
 
 
-# -- each source --------------------------------------------------------------------------------
-
-
 def test_every_setting_but_the_secrets_has_a_flag(pytester: pytest.Pytester, folder: Path) -> None:
     names = [name for name in SAMPLES if name not in {"repo_token", "gitlab_token"}]
     arguments = []
@@ -184,19 +181,6 @@ def test_an_overridden_ini_key_is_a_flag(pytester: pytest.Pytester) -> None:
     assert (origin.kind, str(origin)) == ("flag", "-o coveralls_host")
 
 
-def test_files_may_be_left_out(pytester: pytest.Pytester) -> None:
-    pytester.makeini("[pytest]\ncoveralls_host = x.example\n")
-    (pytester.path / ".coveralls.yml").write_text("- [")
-    config = pytester.parseconfig("--coveralls-retries=1")
-
-    settings = gather(config, config.option, Environment(), reads_files=False)
-
-    assert list(settings.origins) == ["retries"]
-
-
-# -- precedence ---------------------------------------------------------------------------------
-
-
 def test_the_strongest_source_wins(pytester: pytest.Pytester) -> None:
     pytest.importorskip("yaml")
     flag, env = "--coveralls-service-number=flag", {"COVERALLS_SERVICE_NUMBER": "variable"}
@@ -229,9 +213,6 @@ def test_blank_means_unset(pytester: pytest.Pytester) -> None:
     }
     assert settings.commit_sha == "5e837cc"
     assert (settings.service_number, settings.retries, settings.compress) == ("ini", 2, True)
-
-
-# -- errors and notices ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -303,9 +284,6 @@ def test_an_unknown_variable_gets_one_line(name: str, hint: str, pytester: pytes
     assert told.removeprefix("unknown setting ") == f"COVERALLS_{name}{hint}"
 
 
-# -- files ----------------------------------------------------------------------------------------
-
-
 def test_a_path_is_relative_to_its_source(
     pytester: pytest.Pytester, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -338,9 +316,6 @@ def test_a_file_that_cannot_be_used_is_an_error(
 
     said = str(caught.value).replace(os.sep, "/")
     assert said == f"COVERALLS_{name.upper()}: {problem.format(tmp_path.as_posix())}"
-
-
-# -- the token ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("text", [IN_FILE, f" {IN_FILE}\r\n", f"\ufeff{IN_FILE}"])
@@ -414,9 +389,6 @@ def test_a_token_file_that_holds_something_else_is_an_error(
     assert str(caught.value) == "COVERALLS_REPO_TOKEN_FILE" + problem.format(tmp_path / path)
 
 
-# -- the host -------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("host", "skip", "problem"),
     [
@@ -439,9 +411,6 @@ def test_a_token_is_sent_safely_unless_you_ask_otherwise(
         return
     with pytest.raises(SettingsError, match=problem):
         of_variables(**env)
-
-
-# -- .coveralls.yml -------------------------------------------------------------------------------
 
 
 def from_yml(folder: Path, content: str) -> tuple[dict[str, str], list[str]]:
