@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 
 import pytest
 from inner import Inner
@@ -19,26 +20,22 @@ GITHUB = {
     "COVERALLS_REPO_TOKEN": "",
 }
 CHANGES = """
-os.environ["GITHUB_TOKEN"] = "footoken-footoken"
-os.environ["GITHUB_SHA"] = "f" * 40
-os.environ["GITHUB_REF"] = "refs/heads/other"
-os.environ["GITHUB_REPOSITORY"] = "other/other"
-os.environ.pop("GITHUB_ACTIONS", None)
-os.environ.pop("CI", None)
+for name in ("GITHUB_ACTIONS", "CI", "COVERALLS_PARALLEL"):
+    del os.environ[name]
+for name in ("GITHUB_TOKEN", "GITHUB_SHA", "GITHUB_REF", "GITHUB_REPOSITORY"):
+    os.environ[name] = "0ther/0ther"
+os.environ["COVERALLS_FLAG_NAME"] = "unit"
 """
-REMOVES_THE_TOKEN = 'os.environ.pop("GITHUB_TOKEN", None)\n'
-CHANGES_OURS = 'os.environ["COVERALLS_FLAG_NAME"] = "unit"\nos.environ.pop("COVERALLS_PARALLEL")\n'
 
 
 def in_hook(hook: str, statements: str) -> str:
     """Return a plugin that runs the statements in a hook; at import without one."""
     if not hook:
         return f"import os\n{statements}"
-    body = "".join(f"    {line}\n" for line in statements.strip().splitlines())
+    body = textwrap.indent(statements, "    ")
     return f"import os, pytest\n@pytest.hookimpl(tryfirst=True)\ndef {hook}():\n{body}"
 
 
-@pytest.mark.parametrize("statements", [CHANGES, REMOVES_THE_TOKEN])
 @pytest.mark.parametrize(
     ("place", "hook"),
     [
@@ -48,25 +45,26 @@ def in_hook(hook: str, statements: str) -> str:
     ],
 )
 def test_of_what_a_conftest_or_plugin_changes_our_own_variables_count(
-    run: Runner, place: str, hook: str, statements: str
+    run: Runner, place: str, hook: str
 ) -> None:
-    write(run, place, in_hook(hook, statements + CHANGES_OURS))
+    write(run, place, in_hook(hook, CHANGES))
     plugin = ("-p", "like_pytest_env") if place.startswith("like") else ()
-
-    run.server.tokens |= {"ghs_of-the-runner", "footoken-footoken"}
+    run.server.tokens.add("ghs_of-the-runner")
     env = {**GITHUB, "PYTHONPATH": str(run.folder), "COVERALLS_PARALLEL": "true"}
 
     ended = run("--cov=sample", "--coveralls", *plugin, env=env)
 
     assert ended.returncode == 0, ended.stdout
     job = {**only_job(run), "source_files": []}
-    assert job["repo_token"] == "ghs_of-the-runner"
-    assert job["repo_name"] == "octo/sample"
-    assert job["service_name"] == "github"
-    assert job["service_number"] == "9001"
-    assert "f" * 40 not in json.dumps(job)
-    assert "other" not in json.dumps(job)
-    assert job["flag_name"] == "unit"
+    expected = {
+        "repo_token": "ghs_of-the-runner",
+        "repo_name": "octo/sample",
+        "service_name": "github",
+        "service_number": "9001",
+        "flag_name": "unit",
+    }
+    assert expected.items() <= job.items()
+    assert "0ther" not in json.dumps(job)
     assert "parallel" not in job
 
 
@@ -89,11 +87,8 @@ def test_each_run_in_a_process_has_its_own_environment(inner: Inner) -> None:
 
 
 def test_a_run_inside_a_conftest_changes_nothing(run: Runner) -> None:
-    nested = (
-        'os.environ["CI_BRANCH"] = "other"\n'
-        'import pytest\npytest.main(["--version", "--noconftest"])\n'
-    )
-    write(run, "conftest.py", in_hook("", nested))
+    nested = 'import pytest\npytest.main(["--version", "--noconftest"])\n'
+    write(run, "conftest.py", in_hook("", f'os.environ["CI_BRANCH"] = "other"\n{nested}'))
 
     ended = run("--cov=sample", "--coveralls")
 
