@@ -18,12 +18,8 @@ def run_with(inner: Inner, conftest: str, *arguments: str) -> Ended:
     return inner("--coveralls", *arguments)
 
 
-def test_what_hooks_change_is_sent(inner: Inner) -> None:
-    """Of a ``conftest.py`` and of a plugin; what they return does not count."""
-    inner.pytester.makepyfile(
-        other="def pytest_coveralls_job(job):\n    job['compare_ref'] = 'main'\n    return {}\n"
-    )
-    inner.pytester.syspathinsert()
+def test_what_the_hook_changes_is_sent(inner: Inner) -> None:
+    """What it returns does not count."""
     run = run_with(
         inner,
         """
@@ -32,12 +28,12 @@ def test_what_hooks_change_is_sent(inner: Inner) -> None:
             job["service_event_type"] = "nightly"
             job["source_files"] = [f for f in job["source_files"] if f["name"] != "beds.py"]
             job["source_files"][0]["coverage"][2] = 5
+            return {}
         """,
-        *("-p", "other"),
     )
 
     (job,) = inner.server.jobs
-    assert (job["service_event_type"], job["compare_ref"]) == ("nightly", "main")
+    assert job["service_event_type"] == "nightly"
     (file,) = job["source_files"]
     assert (file["name"], file["coverage"]) == ("garden.py", [1, 1, 5, 0])
     assert [line[:13] for line in run.lines] == ["sent 1 file, "]
@@ -91,40 +87,37 @@ def test_a_hook_that_removes_every_file_sends_nothing(inner: Inner) -> None:
 def test_an_interruption_in_the_hook_interrupts(inner: Inner) -> None:
     run = run_with(inner, "def pytest_coveralls_job(job):\n    raise KeyboardInterrupt\n")
 
-    assert run.status == pytest.ExitCode.INTERRUPTED
+    assert (run.status, run.passed) == (pytest.ExitCode.INTERRUPTED, 2)
+    assert run.lines == ["failed: interrupted"]
     assert inner.server.requests == []
 
 
 @pytest.mark.parametrize(
-    ("case", "kind"),
+    ("env", "kind"),
     [
-        ("sent", Sent),
-        ("dry run", Built),
-        ("no token", NotSent),
-        ("down", Failed),
+        ({}, Sent),
+        ({"COVERALLS_DRY_RUN": "1"}, Built),
+        ({"COVERALLS_REPO_TOKEN": ""}, NotSent),
+        ({"COVERALLS_HOST": "http://127.0.0.1:9"}, Failed),
     ],
 )
 def test_the_outcome_hook_is_told_what_became_of_the_job(
-    inner: Inner, case: str, kind: type[Outcome]
+    inner: Inner, env: dict[str, str], kind: type[Outcome]
 ) -> None:
     """And the other hook is called only if a job is built."""
-    arguments = ["--coveralls-dry-run"] * (case == "dry run")
-    if case == "no token":
-        inner.env(COVERALLS_REPO_TOKEN="")
-    if case == "down":
-        inner.server.respond(503)
+    inner.env(**env)
     seen: list[Any] = []
     inner.monkeypatch.setattr("builtins.seen", seen, raising=False)
-    hooks = (
-        "def pytest_coveralls_outcome(config, outcome):\n    seen.append(outcome)\n"
-        "def pytest_coveralls_job(job):\n    seen.append('job')\n"
-    )
 
-    run_with(inner, hooks, *arguments)
+    run_with(
+        inner,
+        "def pytest_coveralls_outcome(config, outcome):\n    seen.append(outcome)\n"
+        "def pytest_coveralls_job(job):\n    seen.append('job')\n",
+    )
 
     *built, outcome = seen
     assert type(outcome) is kind
-    assert built == ["job"] * (case in {"sent", "dry run", "down"})
+    assert built == ["job"] * (kind is not NotSent)
     if isinstance(outcome, Sent):
         assert outcome.url == f"{inner.server.url}/jobs/105971882"
         assert [file[:3] for file in outcome.files] == [("beds.py", 4, 6), ("garden.py", 4, 6)]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from git_repository import Repository, needs_git
-from inner import GARDEN, Ended, Inner
+from inner import GARDEN, Inner
 from running import NO_TOKEN
 
 from pytest_coveralls_submit.job.outbox import own_folder
@@ -287,23 +287,15 @@ def test_failed_tests_are_sent_unless_you_ask_otherwise(
     assert ("not sent: tests failed (on_failure = skip)" in run.lines) == (not sent)
 
 
-@pytest.mark.parametrize(("mode", "sent"), [("warn", 1), ("send", 1), ("skip", 0)])
-def test_a_partial_run_is_sent_or_not_as_you_ask(inner: Inner, mode: str, sent: int) -> None:
-    """Here of ``--lf``, which leaves nothing out the next time."""
-    inner.pytester.makepyfile(test_garden=RED)
-    inner()
-    inner.pytester.makepyfile(test_garden=RED.replace("False", "True"))
-    words = ("--coveralls", "--lf", f"--coveralls-on-partial={mode}")
+@pytest.mark.parametrize("mode", ["warn", "send"])
+def test_a_partial_run_is_sent_with_a_warning_unless_you_ask_otherwise(
+    inner: Inner, mode: str
+) -> None:
+    run = inner("--coveralls", "-k", "one", f"--coveralls-on-partial={mode}")
 
-    run = inner(*words)
-
-    assert (run.status, run.passed, len(inner.server.jobs)) == (0, 1, sent)
-    said = {
-        "warn": ["not all tests ran, because of --lf: coverage may look lower"],
-        "skip": ["not sent: not all tests ran, because of --lf (on_partial = skip)"],
-    }
-    assert [line for line in run.lines if "--lf" in line] == said.get(mode, [])
-    assert [line[: len(SENT)] for line in inner(*words).lines] == [SENT]
+    assert (run.status, run.passed, len(inner.server.jobs)) == (0, 1, 1)
+    warning = "not all tests ran, because of -k one: coverage may look lower"
+    assert (warning in run.lines) == (mode == "warn")
 
 
 def test_a_run_that_measured_nothing_is_told(inner: Inner) -> None:
@@ -374,23 +366,13 @@ def test_without_the_cache_a_job_is_kept_elsewhere(inner: Inner) -> None:
     assert any(f"kept in {kept}" in line for line in lines)
 
 
-def end_with(inner: Inner, error: BaseException) -> Ended:
-    """Run with coverage.py failing at the end of the session."""
-
-    class Broken:
-        @pytest.hookimpl(tryfirst=True)
-        def pytest_sessionfinish(self) -> None:
-            def get_data() -> Any:
-                raise error
-
-            inner.measured[0].get_data = get_data  # type: ignore[method-assign]
-
-    inner.plugins.append(Broken())
-    return inner("--coveralls")
-
-
 def test_an_internal_error_is_one_line(inner: Inner) -> None:
-    run = end_with(inner, ValueError("odd\nstate"))
+    def get_data() -> Any:
+        raise ValueError("odd\nstate")
+
+    inner.monkeypatch.setattr(inner.measured[0], "get_data", get_data)
+
+    run = inner("--coveralls")
 
     assert (run.status, run.passed, len(run.lines)) == (0, 2, 1)
     assert run.lines[0].startswith("failed: internal error: ValueError")
@@ -415,13 +397,6 @@ def test_an_internal_error_before_the_tests_is_one_line(inner: Inner) -> None:
 
     assert (run.status, run.passed, len(run.lines)) == (0, 2, 1)
     assert run.lines[0].startswith("failed: internal error: ZeroDivisionError in ")
-
-
-def test_an_interruption_at_the_end_ends_the_run_as_interrupted(inner: Inner) -> None:
-    run = end_with(inner, KeyboardInterrupt())
-
-    assert (run.status, run.passed) == (pytest.ExitCode.INTERRUPTED, 2)
-    assert run.lines == ["failed: interrupted"]
 
 
 @pytest.mark.parametrize(

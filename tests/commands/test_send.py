@@ -89,11 +89,8 @@ def test_source_files_alone_get_the_identity_of_the_checkout(
 
     (job,) = server.jobs
     assert status == 0
-    assert (job["service_name"], job["service_number"], job["flag_name"]) == (
-        "test-ci",
-        "77",
-        "go",
-    )
+    assert (job["service_name"], job["service_number"]) == ("test-ci", "77")
+    assert job["flag_name"] == "go"
     assert job["git"] == {"head": {"id": "a" * 40}}
 
 
@@ -211,15 +208,11 @@ OF_THE_FILE: dict[str, Any] = {
     "service_job_id": "test-3.12",
     "service_job_number": "7",
 }
+URLS = ("service_build_url", "service_job_url")
 FORGED: dict[str, Any] = {
-    "service_name": "travis-ci",
-    "service_number": "1",
-    "service_branch": "main",
-    "service_pull_request": "1",
-    "service_attempt": "9",
-    "service_build_url": "https://example.org/",
-    "service_job_url": "https://example.org/",
-    "repo_name": "octo/other",
+    **dict.fromkeys(("service_name", "service_branch", "repo_name"), "forged"),
+    **dict.fromkeys(("service_number", "service_pull_request", "service_attempt"), "1"),
+    **dict.fromkeys(URLS, "https://example.org/"),
     "git": {"head": {"id": HEAD, "message": "Trust me"}, "branch": "main"},
 }
 

@@ -26,16 +26,7 @@ GITHUB = {
 class Command(InProcess):
     """Runs a command in a directory of its own, against a server, with a token."""
 
-    def __init__(
-        self,
-        folder: Path,
-        server: StandIn,
-        monkeypatch: pytest.MonkeyPatch,
-        capsys: pytest.CaptureFixture[str],
-    ) -> None:
-        super().__init__(folder, server, monkeypatch)
-        self.capsys = capsys
-        monkeypatch.chdir(folder)
+    capsys: pytest.CaptureFixture[str]
 
     def __call__(self, *arguments: str) -> tuple[int, list[str]]:
         """Run the command; return exit status and lines, those of errors last."""
@@ -61,7 +52,10 @@ def command(
 ) -> Command:
     """See above; the working directory is a project's."""
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
-    return Command(tmp_path.resolve(), server, monkeypatch, capsys)
+    monkeypatch.chdir(tmp_path.resolve())
+    command = Command(tmp_path.resolve(), server, monkeypatch)
+    command.capsys = capsys
+    return command
 
 
 @pytest.fixture
