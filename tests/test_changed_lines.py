@@ -64,9 +64,6 @@ def origin(tmp_path: Path) -> Repository:
     return Repository(tmp_path / "origin")
 
 
-# --- the base --------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("depth", [0, 2])
 def test_a_merge_into_the_target_is_compared_with_the_target(
     origin: Repository, tmp_path: Path, depth: int
@@ -244,9 +241,6 @@ def test_elsewhere_nothing_is_compared_and_nothing_said(origin: Repository, tmp_
         assert find_base(Settings(), Build(**GITHUB), read((path,), env)) == ""  # type: ignore[arg-type]
 
 
-# --- git's diff ------------------------------------------------------------------------------
-
-
 def changed_lines_in(base: Base | str) -> dict[str, list[range]]:
     """Return the changed lines of each file."""
     assert isinstance(base, Base)
@@ -397,9 +391,6 @@ def test_deleted_moved_and_empty_files_have_no_changed_lines(origin: Repository)
     (origin.path / "empty.py").touch()
     origin.commit_all()
     assert changed_lines_in(since(origin, base)) == {}
-
-
-# --- what is covered -------------------------------------------------------------------------
 
 
 def a_file(

@@ -43,9 +43,6 @@ def repository(tmp_path: Path) -> Checkout:
     return Checkout(tmp_path / "work")
 
 
-# -- what is read ------------------------------------------------------------------------------
-
-
 def test_the_checkout_is_read_whole(repository: Checkout) -> None:
     """The branch comes without refs/heads/."""
     sha = repository.commit()
@@ -103,9 +100,6 @@ def test_a_branch_is_found_among_refs_of_like_names(repository: Checkout, ref: s
     assert said.branch in ({"main", None} if ref.endswith("HEAD") else {"main"})
     repository.git("checkout", "--quiet", "--detach", sha)
     assert repository.read().branch is None
-
-
-# -- where it is read --------------------------------------------------------------------------
 
 
 def test_the_first_directory_in_a_repository_counts(repository: Checkout, tmp_path: Path) -> None:
@@ -169,9 +163,6 @@ def test_variables_of_git_are_ignored(repository: Checkout, tmp_path: Path) -> N
     found = git.read([repository.path], repository.env | left)
     assert found == repository.read()
     assert git.tracked(found) == frozenset({"a.py"})
-
-
-# -- when git cannot say -----------------------------------------------------------------------
 
 
 def test_without_git_the_top_level_is_known(repository: Checkout, tmp_path: Path) -> None:
@@ -276,9 +267,6 @@ def test_a_git_in_the_repository_is_not_run(repository: Checkout, tmp_path: Path
     assert not canary.exists()
 
 
-# -- what git must not do ----------------------------------------------------------------------
-
-
 @posix
 def test_git_starts_no_monitor(repository: Checkout, tmp_path: Path) -> None:
     """A monitor of the file system would go on running beside the tests."""
@@ -305,9 +293,6 @@ def test_a_missing_commit_is_not_fetched(repository: Checkout, tmp_path: Path) -
     clone.git("config", "protocol.file.allow", "always")
     assert clone.show(later) == git.Commit(id=later)
     assert clone.git("log", "-1", "--format=%s", later) == "later"
-
-
-# -- files -------------------------------------------------------------------------------------
 
 
 @posix
@@ -352,9 +337,6 @@ def test_changed_files_are_those_that_two_commits_differ_in(repository: Checkout
     for tested, names in ((old, {"a.py", "pkg/ü.py"}), (new, set()), ("12" * 20, set())):
         assert git.differing(replace(checkout, head=git.Commit(id=tested))) == names
     assert git.differing(Git()) == frozenset()
-
-
-# -- remotes -----------------------------------------------------------------------------------
 
 
 def test_remotes_are_read_as_configured(repository: Checkout) -> None:

@@ -111,9 +111,6 @@ def test_missing_and_repeated_parts_are_named() -> None:
     )
 
 
-# -- written -----------------------------------------------------------------------------------
-
-
 def test_a_job_reads_back_as_it_was_built() -> None:
     files = [
         SourceFile("b.py", [1, None, 0], [1, 0, 0, 1, 1, 0, 1, 0], DIGEST, source="é\n"),
@@ -142,9 +139,6 @@ def test_totals_count_lines_and_branches() -> None:
     ]
     assert document.total_percent(job) == 75.0
     assert document.total_percent({"source_files": []}) == 100.0
-
-
-# -- read --------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -222,8 +216,6 @@ def test_a_hostile_file_is_refused_in_one_short_clean_line(path: Path, content: 
     assert said == escaped(said)
     assert len(said) < len(str(path)) + 300
 
-
-# -- merged ------------------------------------------------------------------------------------
 
 MINE = SourceFile("a.js", [1, None, 0])
 

@@ -68,9 +68,6 @@ def composed(
     return build_identity(chosen, build, git, token, flag=flag, run_at=NOW)
 
 
-# -- composing ---------------------------------------------------------------------------------
-
-
 def test_a_job_of_nothing_known_has_a_time_alone() -> None:
     """What is unknown is left out, never sent empty."""
     assert composed() == {"run_at": NOW}
@@ -202,9 +199,6 @@ def test_the_branch_may_be_another_than_the_one_checked_out(
     assert (made.get("service_branch"), made["git"].get("branch")) == (branch, branch)
 
 
-# -- the service's name ------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("texts", "build", "token", "service", "repo_name"),
     [
@@ -224,8 +218,6 @@ def test_setting_or_kind_of_token_decides_the_service_name(
 
     assert (made["service_name"], made.get("repo_name")) == (service, repo_name)
 
-
-# -- flags -------------------------------------------------------------------------------------
 
 PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 SYSTEM = {"linux": "linux", "darwin": "macos", "win32": "windows"}.get(sys.platform, sys.platform)

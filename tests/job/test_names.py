@@ -32,9 +32,6 @@ def names_of(top: Path, *names: str, near: str = ".") -> Names:
     return Names(top, frozenset(names), near=[top, top / near])
 
 
-# -- below the top level -----------------------------------------------------------------------
-
-
 def test_a_file_is_named_from_the_top_level(top: Path) -> None:
     path = write(top / "src" / "pkg" / "mod.py")
     assert Names(top).name_for(path) == "src/pkg/mod.py"
@@ -100,8 +97,6 @@ def test_a_name_is_spelled_as_git_spells_it(top: Path) -> None:
     (top / "PKG" / "mod.py").hardlink_to(top / "pkg" / "Mod.py")
     assert names.name_for(str(top / "PKG" / "mod.py")) == "pkg/Mod.py"
 
-
-# -- copies of tracked files -------------------------------------------------------------------
 
 COPIES = [
     ".tox/py/lib/python3.12/site-packages",
@@ -181,9 +176,6 @@ def test_what_git_tracks_is_no_copy(top: Path) -> None:
     assert names_of(top, name, "pkg/mod.py").name_for(str(top / name)) == name
     below = top / "site-packages"
     assert Names(below).name_for(write(below / "pkg" / "mod.py")) == "pkg/mod.py"
-
-
-# -- settings ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -41,9 +41,6 @@ def aged(path: Path, seconds: float) -> Path:
     return path
 
 
-# -- keeping -----------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("job", "stem"),
     [
@@ -97,9 +94,6 @@ def test_the_next_folder_is_tried_where_one_takes_nothing(tmp_path: Path) -> Non
     assert listed(tmp_path) == ["file", "good"]
 
 
-# -- a directory that everybody writes to ------------------------------------------------------
-
-
 @posix
 def test_each_repository_has_a_folder_that_only_the_user_can_read(tmp_path: Path) -> None:
     folder = outbox.own_folder(tmp_path, Path("/srv/my project"))
@@ -130,9 +124,6 @@ def test_a_folder_that_another_user_made_is_not_used(
     assert keep(folder) is None
     assert outbox.kept_jobs(folder, before=NOW) == ()
     assert listed(folder) == ["job-1.json"]
-
-
-# -- how many, how long ------------------------------------------------------------------------
 
 
 def test_the_newest_jobs_of_a_folder_stay(tmp_path: Path) -> None:
@@ -180,9 +171,6 @@ def test_a_folder_holds_its_jobs_the_oldest_first(tmp_path: Path) -> None:
     assert outbox.jobs_in(tmp_path) == (old, down, new)
     assert outbox.jobs_in(new) == (new,)
     assert outbox.jobs_in(tmp_path / "nothing") == (tmp_path / "nothing",)
-
-
-# -- once it is accepted -----------------------------------------------------------------------
 
 
 @posix

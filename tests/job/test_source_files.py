@@ -51,8 +51,6 @@ def only(found: SourceFiles) -> SourceFile:
     return file
 
 
-# -- lines -------------------------------------------------------------------------------------
-
 TEXTS = {
     "plain": b"a = 1\nb = 2\n",
     "form feed": b"a = 1\n\x0c\nb = 2\n",
@@ -99,9 +97,6 @@ def test_lines_that_the_file_no_longer_has_are_dropped_and_told(tmp_path: Path) 
     assert found.notices == ("a.py was changed after it was measured: it has no line 9 any more",)
 
 
-# -- the entry ---------------------------------------------------------------------------------
-
-
 def test_an_entry_has_nothing_empty_but_its_lines(tmp_path: Path) -> None:
     for branches in (None, ()):
         made: Any = only(reading(tmp_path, a_file(tmp_path, b"", [], [], branches))).as_json()
@@ -119,9 +114,6 @@ def test_the_branches_of_each_line_are_counted_from_nought(tmp_path: Path) -> No
 
     quadruples = [made[at : at + 4] for at in range(0, len(made), 4)]
     assert quadruples == [[1, 0, 0, 1], [1, 0, 1, 0], [1, 0, 2, 1], [4, 0, 0, 0], [4, 0, 1, 1]]
-
-
-# -- source text -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -159,9 +151,6 @@ def test_a_blank_file_is_left_out_with_source_text_only(tmp_path: Path, content:
     assert len(reading(tmp_path, blank, other).files) == 2
 
 
-# -- what is left out --------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("include_source", [True, False])
 def test_what_cannot_be_read_is_left_out_and_named(tmp_path: Path, include_source: bool) -> None:
     """With source text also Python files that cannot be decoded."""
@@ -186,9 +175,6 @@ def test_a_file_outside_is_counted_and_not_read(tmp_path: Path) -> None:
     found = reading(tmp_path / "top", outside)
 
     assert (found.files, found.outside, found.unreadable) == ((), 1, {})
-
-
-# -- twice under one name ----------------------------------------------------------------------
 
 
 def test_a_file_that_was_measured_twice_gets_the_larger_hits(tmp_path: Path) -> None:

@@ -47,9 +47,6 @@ def repository(tmp_path: Path) -> Checkout:
     return made
 
 
-# -- no other commit ---------------------------------------------------------------------------
-
-
 def test_without_a_ci_service_head_was_tested(repository: Checkout) -> None:
     found = repository.find(Build())
     assert found.head is not None
@@ -134,9 +131,6 @@ def test_commits_of_the_job_stay_with_the_ci_services(
     assert clone.tested(said) == (sha, False)
 
 
-# -- the head of a pull request ----------------------------------------------------------------
-
-
 @pytest.mark.parametrize("named", ["commit_sha", "merge_sha"])
 @pytest.mark.parametrize("depth", [0, 1, 2])
 @pytest.mark.parametrize("stamped", [True, False])
@@ -202,9 +196,6 @@ def test_ghprb_builds_githubs_merge(repository: Checkout, has_target: bool) -> N
         repository.git("update-ref", "refs/remotes/origin/main", target)
     said = build("jenkins", service_pull_request="7", target_branch="main", merge_sha=merge)
     assert repository.tested(said) == (head, False)
-
-
-# -- another commit ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("is_absent", [True, False])
