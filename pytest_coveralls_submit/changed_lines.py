@@ -204,13 +204,15 @@ def read_changes(base: Base) -> dict[str, list[range]]:
     return changed
 
 
-def _edited_files(base: Base) -> frozenset[str]:
+def _edited_files(base: Base) -> set[str]:
     """Return the files that a CI job has changed since the commit."""
     # It may stamp a version into a file, and so move its lines.
     if base.head is None:
-        return frozenset()
-    options = ("--name-only", "--no-renames", "--no-ext-diff", "--ignore-submodules=all")
-    return base.repository.names("diff", *options, base.head) or frozenset()
+        return set()
+    options = ("--numstat", "--no-renames", "--ignore-submodules=all")
+    listed = base.repository.names("diff-index", *options, base.head) or ()
+    # Those that were only touched have no lines added or deleted.
+    return {entry.split("\t")[2] for entry in listed if not entry.startswith("0\t0\t")}
 
 
 def _parse_diff(diff: bytes) -> dict[str, list[range]]:

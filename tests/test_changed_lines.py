@@ -480,9 +480,11 @@ def test_a_file_that_was_edited_since_the_commit_is_left_out(
     (origin.path / "a.py").write_text("# stamped\n1\n2\n")
     (origin.path / "d.py").write_bytes(b"1\r\n2\r\n")
     files = [a_file("a.py", [1, 1, 0]), a_file("d.py", [1, 0])]
+    before = snapshot(origin)
 
     result = count_changed_lines(base, files, Settings())
 
+    assert snapshot(origin) == before
     assert result.changed == ChangedLines((ChangedFile("d.py", 1, 2, ((2, 2),)),))
     assert result.notices == ("changed lines: left out files edited since the commit: a.py",)
 
