@@ -11,9 +11,7 @@ from git_repository import GIT, Repository, fake_git, needs_git, posix
 from pytest_coveralls_submit import git
 from pytest_coveralls_submit.ci.detect import Build
 from pytest_coveralls_submit.git import Git
-from pytest_coveralls_submit.job.identity import build_identity
 from pytest_coveralls_submit.job.tested_commit import find_tested_commit, of_tested_commit
-from pytest_coveralls_submit.settings.table import Settings
 
 ABSENT = "1234567890" * 4
 
@@ -48,19 +46,15 @@ def repository(tmp_path: Path) -> Checkout:
 
 
 def test_without_a_ci_service_head_was_tested(repository: Checkout) -> None:
-    found = repository.find(Build())
-    assert found.head is not None
-    assert (found.head.id, found.head.message) == (found.checked_out, "first")
-    assert not found.is_other
+    assert repository.tested(Build()) == (repository.git("rev-parse", "HEAD"), False)
 
 
 def test_a_short_id_is_completed(repository: Checkout) -> None:
     """Bitbucket Pipelines gives twelve digits; author and message belong to the whole commit."""
-    sha = repository.commit()
-    said = build("bitbucket", commit_sha=sha[:12])
-    identity = build_identity(Settings(), said, repository.find(said), None, flag=None, run_at="")
-    assert identity["commit_sha"] == identity["git"]["head"]["id"] == sha
-    assert identity["git"]["head"]["message"] == "a message"
+    sha = repository.commit("second")
+    found = repository.find(build("bitbucket", commit_sha=sha[:12]))
+    assert found.head is not None
+    assert (found.head.id, found.head.message) == (sha, "second")
 
 
 def test_an_annotated_tag_is_its_commit(repository: Checkout) -> None:
@@ -85,24 +79,22 @@ def test_a_commit_that_the_user_or_event_names_was_tested(
     assert (found.head, found.is_other) == (git.Commit(id=ABSENT), False)
 
 
-@pytest.mark.parametrize("kind", ["no git", "no repository", "a git that hangs"])
+def test_without_git_the_ci_service_is_believed(repository: Checkout, tmp_path: Path) -> None:
+    known = git.read([repository.path], {"PATH": str(tmp_path)})
+    found = find_tested_commit(known, build(commit_sha=ABSENT))
+    assert (found.head, found.is_other) == (git.Commit(id=ABSENT), False)
+
+
 @posix
-def test_without_git_the_ci_service_is_believed(
-    repository: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+def test_a_commit_that_git_does_not_show_in_time_is_its_id(
+    repository: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    env, directory = repository.env, repository.path
-    if kind == "no git":
-        env = {"PATH": str(tmp_path)}
-    elif kind == "no repository":
-        directory = tmp_path
-    else:
-        monkeypatch.setattr(git, "CALL_TIMEOUT", 0.5)
-        script = f'case "$*" in *" log "*) sleep 600;; esac\nexec {GIT} "$@"'
-        env = fake_git(tmp_path / "bin", script)
-    said = build(commit_sha=repository.git("rev-parse", "HEAD"))
-    found = find_tested_commit(git.read([directory], env), said)
-    assert found.head is not None
-    assert (found.head.id, found.is_other) == (said.commit_sha, False)
+    monkeypatch.setattr(git, "CALL_TIMEOUT", 0.5)
+    script = f'case "$*" in *" log "*) sleep 600;; esac\nexec {GIT} "$@"'
+    known = git.read([repository.path], fake_git(tmp_path / "bin", script))
+    found = find_tested_commit(known, Build())
+    assert found.head == git.Commit(id=repository.git("rev-parse", "HEAD"))
+    assert found.problem == "git did not answer within 0.5 s"
 
 
 def test_a_checkout_whose_remotes_are_unknown_has_its_commit(repository: Checkout) -> None:
@@ -127,6 +119,7 @@ def test_commits_of_the_job_stay_with_the_ci_services(
     assert clone.tested(said) == (sha, False)
     clone.git("checkout", "--quiet", "--detach")
     clone.commit("stamp")
+    (clone.path / "a.py").write_text("dirty")
     clone.git("stash")
     assert clone.tested(said) == (sha, False)
 
@@ -150,50 +143,39 @@ def test_githubs_merge_has_the_head_as_second_parent(
     assert found.head.message == (None if depth == 1 else "the topic")
 
 
-@pytest.mark.parametrize("ref", ["PR-7", None])
-@pytest.mark.parametrize("named", ["merge_sha", None])
+@pytest.mark.parametrize("has_head", [True, False])
 @pytest.mark.parametrize("has_target", [True, False])
+@pytest.mark.parametrize("is_named", [True, False])
 def test_jenkins_merge_has_the_head_as_first_parent(
-    repository: Checkout, ref: str | None, named: str | None, has_target: bool
+    repository: Checkout, has_head: bool, has_target: bool, is_named: bool
 ) -> None:
     """The git plugin merges the target into what it has checked out."""
     _, head, target = repository.merge_request()
     repository.git("checkout", "--quiet", "--detach", head)
     repository.git("merge", "--quiet", "--no-ff", "--no-edit", target)
-    if ref:
-        repository.git("update-ref", f"refs/remotes/origin/{ref}", head)
+    if has_head:
+        repository.git("update-ref", "refs/remotes/origin/PR-7", head)
     if has_target:
         repository.git("update-ref", "refs/remotes/origin/main", target)
-    merge = repository.git("rev-parse", "HEAD")
-    said = build(
-        "jenkins",
-        service_pull_request="7",
-        target_branch="main",
-        head_ref="PR-7",
-        **({named: merge} if named else {}),
-    )
-    assert repository.tested(said) == (head, False)
+    merge = repository.git("rev-parse", "HEAD") if is_named else None
+    values = {"target_branch": "main", "head_ref": "PR-7", "merge_sha": merge}
+    assert repository.tested(build("jenkins", service_pull_request="7", **values)) == (head, False)
 
 
-@pytest.mark.parametrize("named", ["merge_sha", None])
-def test_a_pull_request_that_ends_in_a_merge_is_its_own_head(
-    repository: Checkout, named: str | None
-) -> None:
+def test_a_pull_request_that_ends_in_a_merge_is_its_own_head(repository: Checkout) -> None:
     """Its author has merged the target; Jenkins had nothing to merge."""
     merge, _, _ = repository.merge_request()
     repository.git("checkout", "--quiet", "--detach", merge)
     repository.git("update-ref", "refs/remotes/origin/PR-7", merge)
-    values = {named: merge} if named else {}
-    said = build("jenkins", service_pull_request="7", head_ref="PR-7", **values)
-    assert repository.tested(said) == (merge, False)
+    for named in (merge, None):
+        said = build("jenkins", service_pull_request="7", head_ref="PR-7", merge_sha=named)
+        assert repository.tested(said) == (merge, False)
 
 
-@pytest.mark.parametrize("has_target", [True, False])
-def test_ghprb_builds_githubs_merge(repository: Checkout, has_target: bool) -> None:
+def test_ghprb_builds_githubs_merge(repository: Checkout) -> None:
     merge, head, target = repository.merge_request()
     repository.git("checkout", "--quiet", "--detach", merge)
-    if has_target:
-        repository.git("update-ref", "refs/remotes/origin/main", target)
+    repository.git("update-ref", "refs/remotes/origin/main", target)
     said = build("jenkins", service_pull_request="7", target_branch="main", merge_sha=merge)
     assert repository.tested(said) == (head, False)
 
@@ -205,13 +187,8 @@ def test_another_branch_is_filed_under_its_own_name(repository: Checkout, is_abs
     repository.git("checkout", "--quiet", "-b", "release")
     other = repository.commit("a fix")
     named = ABSENT if is_absent else sha
-    said = build(
-        commit_sha=named,
-        service_branch="main",
-        service_pull_request="7",
-        target_branch="next",
-        author_name="Somebody",
-    )
+    request = {"service_pull_request": "7", "target_branch": "next", "author_name": "Somebody"}
+    said = build(commit_sha=named, service_branch="main", **request)
 
     found = repository.find(said)
 
@@ -238,9 +215,7 @@ def test_a_descendant_that_was_checked_out_is_another_commit(
     assert (found.checked_out, found.is_other, found.branch) == (other, True, "topic")
 
 
-def test_newer_commits_of_the_same_branch_stay_with_the_pull_request(
-    repository: Checkout,
-) -> None:
+def test_newer_commits_of_a_branch_stay_with_its_pull_request(repository: Checkout) -> None:
     """Somebody has pushed between the event and the checkout of the branch."""
     repository.git("checkout", "--quiet", "-b", "topic")
     repository.commit("newer")
