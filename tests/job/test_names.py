@@ -54,7 +54,6 @@ def test_files_elsewhere_have_no_name(top: Path, tmp_path: Path) -> None:
         ("D:\\a\\repo", "D:\\a\\repo\\", ""),
         ("\\\\server\\share\\repo\\pkg", "\\\\SERVER\\share\\repo", "pkg/"),
         ("C:\\a\\repo\\pkg", "D:\\a\\repo", None),
-        ("\\\\server\\other\\repo", "\\\\server\\share\\repo", None),
         ("D:\\a\\repo2", "D:\\a\\repo", None),
     ],
 )
@@ -182,11 +181,8 @@ def test_what_git_tracks_is_no_copy(top: Path) -> None:
     ("base_dir", "src_dir", "sent"),
     [
         ("", "", "build/x/a.py"),
-        ("build/x", None, "a.py"),
         ("./build/x/", None, "a.py"),
-        ("build", None, "x/a.py"),
         ("buil", None, "build/x/a.py"),
-        (None, "src", "src/build/x/a.py"),
         ("build/x", "/src/", "src/a.py"),
         ("other", "src\\pkg", "src/pkg/build/x/a.py"),
         (None, "../src", "src/build/x/a.py"),

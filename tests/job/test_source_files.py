@@ -54,10 +54,7 @@ def only(found: SourceFiles) -> SourceFile:
 TEXTS = {
     "plain": b"a = 1\nb = 2\n",
     "form feed": b"a = 1\n\x0c\nb = 2\n",
-    "vertical tab in text": b'a = "x\x0by"\nb = 2\n',
     "U+2028 in text": 'a = "x\u2028y"\nb = 2\n'.encode(),
-    "U+0085 in text": 'a = "x\u0085y"\nb = 2\n'.encode(),
-    "CRLF": b"a = 1\r\nb = 2\r\n",
     "all three": b"a = 1\r\nb = 2\rc = 3\n",
     "CR CR LF": b"a = 1\r\r\nb = 2\n",
     "BOM and CRLF": b"\xef\xbb\xbfa = 1\r\nb = 2\r\n",
