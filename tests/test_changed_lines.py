@@ -45,19 +45,16 @@ def base_of(
 
 
 def found(*arguments: Any, **settings: Any) -> Base:
-    """Return the base, which there has to be."""
     base = base_of(*arguments, **settings)
     assert isinstance(base, Base), base
     return base
 
 
 def commit_of(*arguments: Any, **settings: Any) -> str:
-    """Return the id of the commit that is compared with."""
     return found(*arguments, **settings).commit
 
 
 def problem_of(*arguments: Any, **settings: Any) -> str:
-    """Return why there is no base."""
     base = base_of(*arguments, **settings)
     assert isinstance(base, str), base
     return base
@@ -65,7 +62,6 @@ def problem_of(*arguments: Any, **settings: Any) -> str:
 
 @pytest.fixture
 def origin(tmp_path: Path) -> Repository:
-    """A new repository without commit."""
     return Repository(tmp_path / "origin")
 
 

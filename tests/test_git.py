@@ -24,26 +24,21 @@ class Checkout(Repository):
     """A repository, and what the module under test says about it."""
 
     def read(self) -> Git:
-        """Return what is known about it."""
         return git.read([self.path], self.env)
 
     def show(self, commit: str = "HEAD") -> git.Commit:
-        """Return what is known about a commit."""
         return git.read_commit(git.Repository.at(self.path, self.env), commit)
 
     def tracked(self) -> set[str]:
-        """Return the tracked files."""
         return {*(git.tracked(self.read()) or ())}
 
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Checkout:
-    """A new repository without commit."""
     return Checkout(tmp_path / "work")
 
 
 def test_the_checkout_is_read_whole(repository: Checkout) -> None:
-    """The branch comes without refs/heads/."""
     sha = repository.commit()
     repository.git("branch", "--quiet", "-m", "topic/y")
     assert repository.read() == Git(
@@ -121,7 +116,6 @@ def test_a_worktree_is_its_own_top_level(repository: Checkout, tmp_path: Path) -
 
 
 def test_a_submodule_is_its_own_top_level(repository: Checkout, tmp_path: Path) -> None:
-    """Names in a submodule are relative to the submodule."""
     repository.commit()
     outer = Checkout(tmp_path / "outer")
     outer.git("submodule", "--quiet", "add", repository.url, "inner")
@@ -181,7 +175,6 @@ def test_a_repository_without_commit_and_a_broken_one_are_said(repository: Check
 
 
 def own(path: Path, user: int) -> None:
-    """Give a tree to another user."""
     for directory, _, files in os.walk(path):
         for name in (".", *files):
             os.lchown(Path(directory) / name, user, user)  # type: ignore[attr-defined,unused-ignore]
@@ -269,7 +262,6 @@ def test_a_missing_commit_is_not_fetched(repository: Checkout, tmp_path: Path) -
 
 @posix
 def test_tracked_names_are_as_git_spells_them(repository: Checkout) -> None:
-    """Relative to the top level, and unquoted."""
     names = {"a.py", "src/pkg/ü ñ.py", 'quo"te\n.py', os.fsdecode(b"latin-\xe9.py")}
     for name in names:
         repository.commit(file=name)

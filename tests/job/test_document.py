@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -29,17 +28,14 @@ GIT = {"head": {"id": SHA}, "branch": "b", "remotes": [{"name": "origin", "url":
 
 
 def entry(name: str = "a.js", **fields: Any) -> dict[str, Any]:
-    """A source file as a job has it."""
     return {"name": name, "source_digest": DIGEST, "coverage": [1, None, 0], **fields}
 
 
 def a_job(**fields: Any) -> dict[str, Any]:
-    """A job, with changes."""
     return {"service_name": "ci", "source_files": [entry()], **fields}
 
 
 def refusal(job: object) -> str:
-    """Return what is said about a job that is refused."""
     with pytest.raises(JobError) as caught:
         check_job(job)
     return str(caught.value)
@@ -125,36 +121,26 @@ def test_a_job_reads_back_as_it_was_built() -> None:
 
 
 def test_totals_count_lines_and_branches() -> None:
-    files = (
-        SourceFile("a.py", [None, 0, 3], [2, 0, 0, 0, 2, 0, 1, 5]),
-        SourceFile("b.py", [None]),
-        SourceFile("c.py", [1, 1, 1, 1]),
-    )
-    job = {"source_files": [file.as_json() for file in files]}
+    some = {"name": "a.py", "coverage": [None, 0, 3], "branches": [2, 0, 0, 0, 2, 0, 1, 5]}
+    job = {"source_files": [some, {"name": "c.py", "coverage": [1, 1, 1, 1]}]}
 
-    assert [tuple(total) for total in document.file_totals(job)] == [
-        ("a.py", 2, 4, 1, 2),
-        ("b.py", 0, 0, 0, 0),
-        ("c.py", 4, 4, 4, 4),
-    ]
+    totals = [("a.py", 2, 4, 1, 2), ("c.py", 4, 4, 4, 4)]
+    assert [tuple(total) for total in document.file_totals(job)] == totals
     assert document.total_percent(job) == 75.0
     assert document.total_percent({"source_files": []}) == 100.0
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where a job is saved."""
     return tmp_path / "job.json"
 
 
 def write(path: Path, *files: dict[str, Any], **fields: Any) -> Path:
-    """Save a job."""
     path.write_text(json.dumps({**fields, "source_files": files}))
     return path
 
 
 def load_refusal(path: Path) -> str:
-    """Return what is said about a file that is refused."""
     with pytest.raises(JobError) as caught:
         load_job(path)
     return str(caught.value)
@@ -192,11 +178,8 @@ def test_a_file_that_is_not_a_job_is_named(path: Path, tmp_path: Path) -> None:
 @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="needs an endless file")
 def test_an_endless_file_ends_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(document, "SIZE_LIMIT", 8 * 1024**2)
-    with Path("/dev/zero").open("rb") as endless:
-        monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=endless))
 
-        for name in ("/dev/zero", "-"):
-            assert load_refusal(Path(name)) == f"{name}: a job has at most 8 MiB"
+    assert load_refusal(Path("/dev/zero")) == "/dev/zero: a job has at most 8 MiB"
 
 
 @pytest.mark.parametrize(
@@ -233,13 +216,8 @@ def test_files_of_another_tool_are_added_in_order(path: Path) -> None:
 def test_files_of_different_lengths_are_an_error_that_names_the_file(path: Path) -> None:
     write(path, entry(coverage=[1, 1]))
 
-    with pytest.raises(JobError) as caught:
+    with pytest.raises(JobError, match=r"job\.json: a\.js has 2 lines there and 3 here: "):
         merge_file([MINE], path)
-
-    assert str(caught.value) == (
-        f"{path}: a.js has 2 lines there and 3 here: "
-        "they were measured on different versions of the file"
-    )
 
 
 def merged(path: Path, checkout: Path, *files: dict[str, Any]) -> dict[str, str | None]:

@@ -58,7 +58,6 @@ def test_files_elsewhere_have_no_name(top: Path, tmp_path: Path) -> None:
     ],
 )
 def test_directories_of_windows_start_names_too(folder: str, top: str, start: str | None) -> None:
-    """With drive letters and shares, in any case."""
     assert start_of_names(PureWindowsPath(folder), PureWindowsPath(top)) == start
 
 

@@ -24,17 +24,14 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="modes, links and use
 
 
 def keep(*folders: Path) -> Path | None:
-    """Keep the job in the first folder that takes it."""
     return outbox.keep(JOB, folders, "job-77")
 
 
 def listed(folder: Path) -> list[str]:
-    """Return the names of all that is in a folder."""
     return sorted(path.name for path in folder.iterdir())
 
 
 def aged(path: Path, seconds: float) -> Path:
-    """Write a file that is so old."""
     path.write_bytes(b"{}")
     then = path.stat().st_mtime - seconds
     os.utime(path, (then, then))
@@ -224,15 +221,6 @@ def test_a_file_that_cannot_be_replaced_stays_as_it_was(
     assert keep(tmp_path) is None
     assert listed(tmp_path) == ["job.json"]
     assert (tmp_path / "job.json").read_bytes() == b"old"
-
-
-def test_a_save_that_fails_leaves_no_part(tmp_path: Path) -> None:
-    (tmp_path / "job.json").mkdir()
-    for path in (tmp_path / "job.json", tmp_path / "missing" / "job.json"):
-        with pytest.raises(OSError, match=r"missing|job\.json"):
-            outbox.write(JOB, path)
-
-    assert listed(tmp_path) == ["job.json"]
 
 
 @posix

@@ -19,7 +19,6 @@ pytestmark = needs_git
 
 
 def build(service: str = "github-actions", **values: str | None) -> Build:
-    """Return what a service says."""
     return Build(service_name=service, **values)  # type: ignore[arg-type]
 
 
@@ -27,7 +26,6 @@ class Checkout(Repository):
     """A repository, and which of its commits was tested."""
 
     def find(self, said: Build, commit_sha: str | None = None) -> Git:
-        """Return the facts with the commit."""
         return find_tested_commit(git.read([self.path], self.env), said, commit_sha)
 
     def tested(self, said: Build) -> tuple[str, bool]:
