@@ -184,8 +184,7 @@ def _branch(text: str, pull_request: str = "") -> str | None:
 
 def _tag(text: str) -> str | None:
     name = _TAG_PREFIX.sub("", text)
-    is_other = name == "HEAD" or name.startswith("refs/") or _NO_REF.search(name)
-    return None if is_other else name
+    return None if _NO_BRANCH.fullmatch(name) or _NO_REF.search(name) else name
 
 
 def _tag_of_ref(text: str) -> str | None:

@@ -65,7 +65,7 @@ def _write_github_files(outcome: Outcome, env: Mapping[str, str], *, is_trusted:
         outputs["coveralls-url"] = quote(outcome.url, safe=":/?#[]@!*+,=%~")
     if outcome.percent is not None and is_trusted:
         outputs["covered-percent"] = percentage(outcome.percent)
-    if (changed := outcome.changed) is not None and is_trusted:
+    if (changed := outcome.changed) and is_trusted:
         outputs["changed-covered"] = str(changed.covered)
         outputs["changed-total"] = str(changed.total)
         outputs["changed-percent"] = percentage(changed.percent)
@@ -80,19 +80,15 @@ def _write_github_files(outcome: Outcome, env: Mapping[str, str], *, is_trusted:
 def _github_commands(outcome: Outcome, *, annotate: bool) -> Iterator[str]:
     # https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands
     for level, text in _problems(outcome):
-        yield f"::{level} title=Coveralls::{_github_message(text)}"
-    changed = outcome.changed.files if annotate and outcome.changed is not None else ()
+        yield f"::{level} title=Coveralls::{escaped(text).replace('%', '%25')}"
+    changed = outcome.changed.files if annotate and outcome.changed else ()
     missed = [(file, *lines) for file in changed for lines in file.missed]
     # GitHub drops further ones of a step (actions/toolkit#734).
     for file, first, last in missed[:10]:
-        name = _github_message(file.repository_name or file.name)
-        name = name.replace(":", "%3A").replace(",", "%2C")
+        name = escaped(file.repository_name or file.name)
+        name = name.replace("%", "%25").replace(":", "%3A").replace(",", "%2C")
         text = f"not covered by tests: {line_range(first, last)}"
         yield f"::notice file={name},line={first},endLine={last},title=Coveralls::{text}"
-
-
-def _github_message(text: str) -> str:
-    return escaped(text).replace("%", "%25")
 
 
 def _azure_commands(outcome: Outcome, env: Mapping[str, str]) -> Iterator[str]:
@@ -153,11 +149,10 @@ def _markdown(outcome: Outcome) -> str:
 
     It is empty for a job that was not sent, unless lines changed: forks need no page.
     """
-    is_news = isinstance(outcome, Built | Failed) or outcome.changed is not None
-    if not is_news and not outcome.shortfall:
+    if not (isinstance(outcome, Built | Failed) or outcome.changed or outcome.shortfall):
         return ""
     blocks = ["### Coveralls", *_paragraphs(outcome)]
-    if outcome.changed is not None and outcome.changed.files:
+    if outcome.changed and outcome.changed.files:
         blocks.append(_changed_table(outcome.changed.files))
     if isinstance(outcome, Built) and outcome.files:
         blocks.append(_least_covered_table(outcome.files))
@@ -169,7 +164,7 @@ def _paragraphs(outcome: Outcome) -> Iterator[str]:
     yield _with_link(headline(outcome), sent.url if sent else None)
     if isinstance(outcome, Failed):
         yield from map(_as_markdown, outcome.advice)
-    if outcome.changed is not None:
+    if outcome.changed:
         yield _as_markdown(changed_lines_line(outcome.changed))
     if outcome.shortfall:
         yield f"**failed: {_as_markdown(outcome.shortfall)}**"

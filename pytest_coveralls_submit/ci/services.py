@@ -64,15 +64,10 @@ def _push(template: str, pattern: str = "(.*)") -> Cell:
     return Cell(template, pattern, unless_pull_request=True)
 
 
-_RUN_BY_ID = (
-    "{event.workflow_run.html_url}",
-    "{GITHUB_SERVER_URL}/{GITHUB_REPOSITORY}/actions/runs/{GITHUB_RUN_ID}",
-)
-_RUN_BY_NUMBER = "{GITHUB_SERVER_URL}/{GITHUB_REPOSITORY}/actions/runs/{GITHUB_RUN_NUMBER}"
-
-
-def _actions(when: str, documented_at: str, page: Column) -> Service:
-    """Return the row of GitHub Actions or its likes."""
+def _actions(when: str, documented_at: str, run: str) -> Service:
+    """Return the row of GitHub Actions or its likes; ``run`` ends the address of a run's page."""
+    address = "{GITHUB_SERVER_URL}/{GITHUB_REPOSITORY}/actions/runs/" + run
+    page = ("{event.workflow_run.html_url}", address)
     return Service(
         when=when,
         documented_at=documented_at,
@@ -138,19 +133,20 @@ GENERIC = Service(
 )
 
 SERVICES = {
-    # Forgejo and Gitea set GITHUB_ACTIONS too, and Forgejo sets GITEA_ACTIONS. The page of a run
-    # has the number of the run in its address, not the id.
+    # Forgejo and Gitea set GITHUB_ACTIONS too, and Forgejo sets GITEA_ACTIONS.
     "forgejo-actions": _actions(
-        "FORGEJO_ACTIONS", "https://forgejo.org/docs/latest/user/actions/reference/", _RUN_BY_NUMBER
+        "FORGEJO_ACTIONS",
+        "https://forgejo.org/docs/latest/user/actions/reference/",
+        "{GITHUB_RUN_NUMBER}",
     ),
     "gitea-actions": _actions(
-        "GITEA_ACTIONS", "https://github.com/go-gitea/gitea/issues/24038", _RUN_BY_NUMBER
+        "GITEA_ACTIONS", "https://github.com/go-gitea/gitea/issues/24038", "{GITHUB_RUN_NUMBER}"
     ),
     "github-actions": _actions(
         "GITHUB_ACTIONS",
         "github/docs: content/actions/reference/workflows-and-actions/variables.md, "
         "events-that-trigger-workflows.md; webhook-events-and-payloads.md",
-        _RUN_BY_ID,
+        "{GITHUB_RUN_ID}",
     ),
     "gitlab-ci": Service(
         when="GITLAB_CI",
