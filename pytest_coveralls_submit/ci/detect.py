@@ -201,7 +201,7 @@ def _repo_name(text: str) -> str | None:
     return name if re.fullmatch(r"[\w.-]+(?:/[\w.-]+)+", name) else None
 
 
-def _link(text: str) -> str | None:
+def _page(text: str) -> str | None:
     if "@" in text or not re.match(r"https?://[^/]", text):  # what stands before @ may be secret
         return None
     return quote(re.sub("(?<!:)//+", "/", text), safe=":/?#%[]!$&'()*+,;=~")
@@ -223,8 +223,8 @@ _CLEANERS: dict[str, _Cleaner] = {
     "service_branch": _branch,
     "target_branch": _branch,
     "head_ref": _branch,
-    "service_build_url": _link,
-    "service_job_url": _link,
+    "service_build_url": _page,
+    "service_job_url": _page,
     "tag": _tag,
     "commit_sha": commit_id,
     "diff_base_sha": commit_id,

@@ -19,16 +19,19 @@ def github_event(
 
     GITHUB_SHA and GITHUB_REF become blank where they are those of the target branch.
     """
-    event, problems = _read(env.get("GITHUB_EVENT_PATH", "").strip())
+    event, problems = _load(env.get("GITHUB_EVENT_PATH", "").strip())
     if isinstance(event.get("workflow_run"), dict):
         event = _with_run_before(event, event["workflow_run"])
     found = {name: text for name in names if (text := _dig({"event": event}, name)) is not None}
-    if _names_the_base(env):
+    variables = ("GITHUB_EVENT_NAME", "GITHUB_HEAD_REF", "GITHUB_REF")
+    trigger, source, ref = (env.get(name, "").strip() for name in variables)
+    is_target = source != "" and ref.startswith(("refs/heads/", "refs/tags/"))
+    if is_target or trigger in {"pull_request_target", "workflow_run"}:
         found.update(GITHUB_SHA="", GITHUB_REF="")
     return found, problems
 
 
-def _read(path: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+def _load(path: str) -> tuple[dict[str, Any], tuple[str, ...]]:
     try:
         event = json.loads(Path(path).read_bytes()) if path else {}
     except (OSError, ValueError, RecursionError) as error:
@@ -44,12 +47,9 @@ def _with_run_before(event: dict[str, Any], run: dict[str, Any]) -> dict[str, An
 
     GitHub lists no pull request of a fork; its ``main`` would be filed as the repository's own.
     """
-    repository, listed = _dig(event, "repository.id"), run.get("pull_requests")
-    own = [
-        pull
-        for pull in (listed if isinstance(listed, list) else [])
-        if isinstance(pull, dict) and _dig(pull, "base.repo.id") in {None, repository}
-    ]
+    listed, same = run.get("pull_requests"), {None, _dig(event, "repository.id")}
+    pulls = [pull for pull in listed if isinstance(pull, dict)] if isinstance(listed, list) else []
+    own = [pull for pull in pulls if _dig(pull, "base.repo.id") in same]
     branch, fork = _dig(run, "head_branch"), _dig(run, "head_repository.full_name")
     is_own = fork is not None and fork == _dig(event, "repository.full_name")
     default = _dig(event, "repository.default_branch")
@@ -61,14 +61,6 @@ def _with_run_before(event: dict[str, Any], run: dict[str, Any]) -> dict[str, An
         "head_commit": run.get("head_commit"),
         "workflow_run": {**run, "head_branch": branch and f"refs/heads/{branch}"},
     }
-
-
-def _names_the_base(env: Mapping[str, str]) -> bool:
-    """Tell if GITHUB_SHA and GITHUB_REF are the target's."""
-    variables = ("GITHUB_EVENT_NAME", "GITHUB_HEAD_REF", "GITHUB_REF")
-    event, head, ref = (env.get(name, "").strip() for name in variables)
-    is_base = head != "" and ref.startswith(("refs/heads/", "refs/tags/"))
-    return is_base or event in {"pull_request_target", "workflow_run"}
 
 
 def _dig(document: object, path: str) -> str | None:

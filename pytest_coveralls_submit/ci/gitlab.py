@@ -27,19 +27,17 @@ _ADDRESS = re.compile(
     r"(?P<scheme>https?)://(?:\[(?P<ip>[0-9a-f:.]+)\]|(?P<name>[\w.-]+))(?::[0-9]+)?(?:/[^\s?#@]*)?"
 )
 _NAME = "COVERALLS_GITLAB_TOKEN"
-_UNREACHABLE = "check that GitLab can be reached from here"
 _ADVICE = {
+    None: "check that GitLab can be reached from here",
     # gitlabhq/gitlabhq: doc/ci/jobs/ci_job_token.md,
     # app/services/ci/create_commit_status_service.rb
     401: f"{_NAME} has to be a token with the api scope that has not expired, not a job token",
     403: f"{_NAME} needs the api scope and the role Developer, or more for a protected branch",
     404: f"project (CI_PROJECT_ID), commit or pipeline do not exist, or {_NAME} cannot see them",
-    None: _UNREACHABLE,
 }
-_OLDER_ADVICE = {  # gitlabhq/gitlab-ci: doc/api/README.md, lib/api/helpers.rb
+_OLDER_ADVICE = _ADVICE | {  # gitlabhq/gitlab-ci: doc/api/README.md, lib/api/helpers.rb
     403: f"{_NAME} has to be the project's CI token, for the project of CI_PROJECT_ID",
     404: "there is no project with the id in CI_PROJECT_ID, or GitLab has no CI API of this form",
-    None: _UNREACHABLE,
 }
 
 
@@ -172,8 +170,7 @@ def _set_status(api: _Api, project: str, status: Status, env: Mapping[str, str])
         "target_url": status.url,
         # The pipeline of a merge request has another ref than the branch: it would not be found.
         # GitLab makes a pipeline of its own where none matches.
-        "ref": None if is_found else status.ref,
-        "pipeline_id": int(number) if is_found else None,
+        **({"pipeline_id": int(number)} if is_found else {"ref": status.ref}),
     }
     body = json.dumps({name: value for name, value in values.items() if value is not None})
     url = f"{_project(api.base, project)}/statuses/{sha}"

@@ -30,24 +30,20 @@ def pages(
 
     Args:
         outcome: with no secret in it.
-        annotate: mark the missed changed lines.
         is_trusted: False for a job from a file: later steps get no figures of it.
     """
+    on = {name for name, value in env.items() if value.strip().lower() not in {"", "false"}}
     commands: list[str] = []
-    if _runs_on("GITHUB_ACTIONS", env):
+    if "GITHUB_ACTIONS" in on:
         _write_github_files(outcome, env, is_trusted=is_trusted)
         commands += _github_commands(outcome, annotate=annotate)
-    if _runs_on("TF_BUILD", env):
+    if "TF_BUILD" in on:
         commands += _azure_commands(outcome, env)
-    if _runs_on("TEAMCITY_VERSION", env):
+    if "TEAMCITY_VERSION" in on:
         commands += _teamcity_messages(outcome)
-    if _runs_on("BUILDKITE", env):
+    if "BUILDKITE" in on:
         _annotate_buildkite(outcome, env)
     return commands
-
-
-def _runs_on(variable: str, env: Mapping[str, str]) -> bool:
-    return env.get(variable, "").strip().lower() not in {"", "false"}
 
 
 def _problems(outcome: Outcome) -> Iterator[tuple[str, str]]:

@@ -261,8 +261,7 @@ SERVICES = {
         head_ref="{BRANCH_NAME}",  # a pull request's head is fetched as origin/PR-12
         service_build_url="{BUILD_URL}",
         service_job_url="{BUILD_URL}",
-        # With several remotes the git plugin numbers its variables.
-        repo_name=("{ghprbGhRepository}", "{GIT_URL}", "{GIT_URL_1}"),
+        repo_name=("{ghprbGhRepository}", "{GIT_URL}", "{GIT_URL_1}"),  # _1: of several remotes
         job_name=(Cell("{JOB_NAME}", ".*/([^/]*=[^/]*)"), "{STAGE_NAME}", "{JOB_NAME}"),
     ),
     "Azure Pipelines": Service(
@@ -479,8 +478,7 @@ SERVICES = {
     "bitrise": Service(
         when="BITRISE_IO",
         documented_at="https://docs.bitrise.io/en/bitrise-ci/references/available-environment-variables.html",
-        # The workflows of a pipeline are builds, each with a number and a slug of its own.
-        service_number=("{BITRISEIO_PIPELINE_ID}", "{BITRISE_BUILD_NUMBER}"),
+        service_number=("{BITRISEIO_PIPELINE_ID}", "{BITRISE_BUILD_NUMBER}"),  # of a workflow
         service_job_id="{BITRISE_BUILD_SLUG}",
         service_pull_request="{BITRISE_PULL_REQUEST}",
         service_branch=("{BITRISEIO_PULL_REQUEST_HEAD_BRANCH}", "{BITRISE_GIT_BRANCH}"),
