@@ -7,8 +7,7 @@ import os
 import re
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,7 +23,7 @@ PLUGINS = {"pytest_cov": "pytest_cov", "coveralls_submit": "pytest_coveralls_sub
 AUTOLOAD = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "", "PYTEST_ADDOPTS": ""}
 """Variables with which pytest loads all that is installed, as a user's does."""
 PATIENCE = 30.0
-"""Seconds after which something never happens; far above what it takes."""
+"""Seconds after which something never happens; less than sending may take."""
 # A shell may have told its background jobs to ignore Ctrl-C.
 BOOT = (
     "import runpy, signal, sys\n"
@@ -138,9 +137,10 @@ def kept(run: Runner) -> list[Path]:
     return sorted(folder.iterdir()) if folder.exists() else []
 
 
-def start(run: Runner, *arguments: str, **env: str) -> subprocess.Popen[str]:
-    """Start pytest, which heeds Ctrl-C, and do not wait for it."""
-    return subprocess.Popen(
+@contextmanager
+def started(run: Runner, *arguments: str, **env: str) -> Iterator[subprocess.Popen[str]]:
+    """Start pytest, which heeds Ctrl-C; leave no process behind."""
+    with subprocess.Popen(
         [sys.executable, "-c", BOOT, *arguments],
         cwd=run.folder,
         env={**run.env, **loading(arguments), **env},
@@ -148,20 +148,8 @@ def start(run: Runner, *arguments: str, **env: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
-    )
-
-
-@contextmanager
-def ended(process: subprocess.Popen[str]) -> Iterator[Callable[[], tuple[str, float]]]:
-    """Give a function that waits for the end and returns output and seconds; leave nothing."""
-
-    def wait() -> tuple[str, float]:
-        began = time.monotonic()
-        output, _ = process.communicate(timeout=PATIENCE)
-        return output, time.monotonic() - began
-
-    with process:
+    ) as process:
         try:
-            yield wait
+            yield process
         finally:
             process.kill()
