@@ -232,13 +232,11 @@ def test_an_entry_quotes_the_server(case: Case) -> None:
 @pytest.mark.parametrize(
     ("facts", "line"),
     [
-        (WRONG_NAME, MISMATCH),
         (
             {**GITHUB_TOKEN, "service_name": "github-actions"},
             "needs Coveralls' own token, but the token (from GITHUB_TOKEN) is GitHub's: set",
         ),
         ({**GITHUB_TOKEN, "token_prefix": ""}, "(from GITHUB_TOKEN) does not look like GitHub's"),
-        ({"service_name": "travis-pro"}, 'service name "travis-pro" is for runs on Travis'),
     ],
 )
 def test_a_service_name_that_does_not_fit_the_token_is_known(
