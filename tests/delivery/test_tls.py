@@ -15,15 +15,14 @@ from typing import Any
 
 import pytest
 import trustme
+from commanding import Command
 from faulty import Scripted
-from running import Runner, told
 from standin import COVERALLS_TOKEN, StandIn
 
 from pytest_coveralls_submit.delivery import transport
 from pytest_coveralls_submit.delivery.sender import Answer, Call, Policy
 
 BODY = f'{{"repo_token": "{COVERALLS_TOKEN}", "source_files": []}}'.encode()
-PLUGINS = ("-p", "pytest_cov", "-p", "pytest_coveralls_submit.plugin")
 UNTRUSTED = "the certificate is not trusted: "
 
 
@@ -196,28 +195,20 @@ def test_a_proxy_sees_the_name_of_the_host_alone(
     assert (answer.status, len(server.requests)) == (200, 1)
 
 
-@pytest.fixture
-def run_secure(project: Path, authority: trustme.CA) -> Iterator[Runner]:
-    """Run pytest in the sample project against a stand-in that speaks TLS."""
-    with StandIn(ssl_context=context_of(authority.issue_cert("127.0.0.1"))) as standin:
-        runner = Runner(project, standin)
-        runner.env |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "COVERALLS_RETRIES": "2"}
-        yield runner
-        assert standin.findings == []
-
-
-def test_a_run_trusts_the_servers_that_it_is_told_to(
-    run_secure: Runner, right: str, wrong: str
+def test_a_command_trusts_the_servers_that_it_is_told_to(
+    command: Command, secure: StandIn, right: str, wrong: str
 ) -> None:
-    refused = run_secure(*PLUGINS, "--coveralls", env={"COVERALLS_CA_BUNDLE": wrong})
-    requests = len(run_secure.server.requests)
-    trusted = run_secure(*PLUGINS, "--coveralls", env={"COVERALLS_CA_BUNDLE": right})
-    any_server = run_secure(*PLUGINS, "--coveralls", "--coveralls-skip-ssl-verify")
+    command.env(COVERALLS_HOST=secure.url, COVERALLS_CA_BUNDLE=wrong)
+    status, refused = command("send", str(command.job()))
+    requests = len(secure.requests)
+    command.env(COVERALLS_CA_BUNDLE=right)
+    trusted = command("send", str(command.job()))
+    command.env(COVERALLS_CA_BUNDLE="")
+    any_server = command("send", str(command.job()), "--coveralls-skip-ssl-verify")
 
-    assert (refused.returncode, requests, len(run_secure.server.jobs)) == (0, 0, 2)
-    lines = told(refused.stdout)
-    assert lines[1].startswith("coveralls: failed: the certificate is not trusted: ")
-    assert f" {wrong} (from COVERALLS_CA_BUNDLE)" in lines[2]
-    assert lines[3].startswith("coveralls: kept in .pytest_cache/")
-    assert "TLS is not verified" not in trusted.stdout
-    assert "TLS is not verified" in any_server.stdout
+    assert (status, requests, len(secure.jobs)) == (1, 0, 2)
+    assert refused[0].startswith("coveralls: failed: the certificate is not trusted: ")
+    assert f" {wrong} (from COVERALLS_CA_BUNDLE)" in refused[1]
+    assert (trusted[0], any_server[0]) == (0, 0)
+    assert "TLS is not verified" not in "".join(trusted[1])
+    assert "TLS is not verified" in "".join(any_server[1])
