@@ -133,8 +133,7 @@ def _job_rules(it: _Refusal) -> Iterator[Advice]:
         name = "COVERALLS_SERVICE_NAME: travis-pro"
         yield "unknown-to-travis", f"Travis did not return this job; if it is private, set {name}"
     if it.says("already closed"):
-        number = it.facts.service_number
-        build = f"build {number}" if number else "a build without a number"
+        build = f"build {it.facts.service_number or 'without a number'}"
         yield (
             "build-closed",
             f"{build} takes no more jobs: give each job of a matrix parallel = true,",
@@ -160,9 +159,8 @@ def _job_rules(it: _Refusal) -> Iterator[Advice]:
 def _webhook_rules(it: _Refusal) -> Iterator[Advice]:
     yield from _repository_rules(it)
     if it.says("No build matching"):
-        number = f"the number {it.facts.service_number}"
-        advice = f"no job was sent under {number}: it must be the service number of the jobs,"
-        yield "no-such-build", advice, "which the header of each test run shows"
+        advice = f"no job was sent under the number {it.facts.service_number}: it must be"
+        yield "no-such-build", advice, "the service number in the header of the test runs"
     if it.says("is closed|already"):
         yield "closed-before", "the build was closed before"
     if it.says("no such path"):
@@ -246,10 +244,9 @@ def _fault_rules(it: _Refusal) -> Iterator[Advice]:
         yield "certificate", f"check this machine's clock, then the certificate of {it.server}"
     if it.says("certificate.*(mismatch|not valid for|doesn't match)"):
         yield "certificate", "another server answers under this name: check host and proxy"
-    if it.says("certificate") and it.facts.ca_bundle:
-        yield "certificate", f"add the authority that signed it to {it.facts.ca_bundle}"
     if it.says("certificate"):
-        yield "certificate", "set ca_bundle to the PEM file of the authority that signed it"
+        bundle = it.facts.ca_bundle or "a PEM file, and set ca_bundle to it"
+        yield "certificate", f"add the authority that signed it to {bundle}"
     if it.says("no secure"):
         advice = "or none of the versions that this Python does: check host"
         yield "no-tls", f"{it.server} does not speak TLS on that port, {advice}"

@@ -138,10 +138,7 @@ def _redacted(answer: Answer, secrets: Sequence[Secret]) -> Answer:
 
 
 def serve(deadline: float) -> None:
-    """Make the call that comes on standard input.
-
-    It is the whole life of the child, which answers with JSON objects, one a line.
-    """
+    """Make the call on standard input; answer with a JSON object a line."""
     started = monotonic()
 
     def write(kind: str, value: object) -> None:

@@ -17,15 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import MeasurementError
-from ..text import (
-    common_end,
-    count_of,
-    ending,
-    group_by_end,
-    installed_name,
-    message_of,
-    shorten_list,
-)
+from ..text import common_end, count_of, group_by_end, installed_name, message_of, shorten_list
 from .measure import Measurement, measure
 
 if TYPE_CHECKING:
@@ -222,8 +214,9 @@ def _find_elsewhere(
     found = {}
     for path in gone:
         folder, file = ntpath.split(path)
-        end = path.replace("\\", "/")
-        lengths = {name: common_end(end, name) for name in by_end.get(ending(end, 2), ())}
+        parts = path.replace("\\", "/").split("/")
+        similar = by_end.get("/".join(parts[-2:]), ())
+        lengths = {name: common_end("/".join(parts), name) for name in similar}
         longest = max(lengths.values(), default=0)
         alike = [name for name, length in lengths.items() if length == longest > 1]
         if not alike and folder not in packages:

@@ -150,7 +150,9 @@ BOTH = (
     Case("certificate", untrusted("certificate has expired"), "check this machine's clock"),
     Case("certificate", untrusted("Hostname mismatch, certificate is not valid"), "check host and"),
     Case("certificate", untrusted("unable to get issuer"), "to /etc/ca.pem (from COV", OWN_BUNDLE),
-    Case("certificate", untrusted("unable to get issuer"), "set ca_bundle to the PEM file"),
+    Case(
+        "certificate", untrusted("unable to get issuer"), "to a PEM file, and set ca_bundle to it"
+    ),
     Case(
         "no-tls",
         Answer(problem="no secure connection: [SSL: WRONG_VERSION_NUMBER]"),
