@@ -150,16 +150,15 @@ def test_what_tests_and_variables_do_does_not_reach_the_child(
     assert send(server.url, env=env, retries=1).status == 200
 
 
-@pytest.mark.parametrize("behaviour", ["header drip", "body drip", "hang", "slow reader"])
+@pytest.mark.parametrize("behaviour", ["header drip", "body drip", "hang"])
 def test_whatever_the_server_does_it_is_over_at_the_deadline(behaviour: Behaviour) -> None:
     """Time-outs of single reads do not bound a drip; the child's own timer does."""
-    interval = 2.0 if behaviour == "slow reader" else 0.05
     started = time.monotonic()
-    with Faulty(behaviour, interval=interval) as faulty:
+    with Faulty(behaviour) as faulty:
         answer = send(faulty.url, deadline=1.0, retries=10, retry_ambiguous=True)
         took = time.monotonic() - started
 
-        assert faulty.connections
+    assert faulty.received
     assert took < 1.0 + 2.0 + SLACK
     assert (answer.status, answer.ambiguous) == (None, True)
     if "drip" in behaviour:

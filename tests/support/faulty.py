@@ -22,7 +22,7 @@ Behaviour: TypeAlias = Literal[
     "header drip",  # a header that never ends, one byte at a time
     "body drip",  # a body that never ends, one byte at a time
     "endless body",  # a body that never ends, 64 KiB at a time
-    "slow reader",  # reads PACE bytes an interval, then accepts
+    "slow reader",  # reads PACE bytes after each pause, then accepts
     "http on https",  # answers in plain HTTP to whatever comes, a TLS greeting for one
 ]
 
@@ -32,7 +32,7 @@ ENDLESS = {
     "endless body": (b"HTTP/1.1 200 OK\r\n\r\n", b" " * 2**16),
 }
 ACCEPTED = b'{"message": "Job #1.1", "url": "http://127.0.0.1/jobs/1"}'
-PACE = 1024
+PACE, PAUSE = 1024, 0.05  # seconds
 
 
 def http(status: int, body: bytes = b"", *headers: str, reason: str = "Said") -> bytes:
@@ -96,11 +96,11 @@ class _Handler(socketserver.BaseRequestHandler):
 
 
 class Faulty(Scripted):
-    """A server with one fault; ``interval`` is the pause of a drip or slow reader in seconds."""
+    """A server with one fault."""
 
-    def __init__(self, behaviour: Behaviour, *, interval: float = 0.05) -> None:
+    def __init__(self, behaviour: Behaviour) -> None:
         super().__init__(lambda _: b"")
-        self.behaviour, self.interval = behaviour, interval
+        self.behaviour = behaviour
         self.asked = threading.Event()  # a whole request has come
         if behaviour == "slow reader":  # else the kernel would read ahead
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * PACE)
@@ -114,7 +114,7 @@ class Faulty(Scripted):
             connection.recv(2**16)
             connection.sendall(http(400))
         elif self.behaviour == "slow reader":
-            self.read_request(connection, PACE, self.interval)
+            self.read_request(connection, PACE, PAUSE)
             connection.sendall(http(200, ACCEPTED))
         else:
             self.read_request(connection)
@@ -130,7 +130,7 @@ class Faulty(Scripted):
         else:
             head, piece = ENDLESS[self.behaviour]
             connection.sendall(head)
-            while not self.stopped.wait(self.interval):
+            while not self.stopped.wait(PAUSE):
                 connection.sendall(piece)
 
 
