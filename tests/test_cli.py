@@ -7,13 +7,12 @@ import os
 import shlex
 import subprocess
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from commanding import Command
 from git_repository import posix
-from standin import COVERALLS_TOKEN, Build, StandIn
+from standin import Build
 
 from pytest_coveralls_submit import __version__
 from pytest_coveralls_submit.cli import main
@@ -61,20 +60,8 @@ def test_a_wrong_call_is_a_usage_error_that_quotes_nothing(
     assert "s3cret" not in said.err + said.out
 
 
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("pytest.ini", "[pytest]\ncoveralls_service_number = 77\n"),
-        (".coveralls.yml", "service_number: 77\n"),
-    ],
-)
-def test_settings_of_the_root_directory_are_read(
-    command: Command, build: Build, name: str, text: str
-) -> None:
-    """From a directory below, too."""
-    if name == ".coveralls.yml":
-        pytest.importorskip("yaml")
-    (command.folder / name).write_text(text)
+def test_settings_of_the_root_directory_are_read(command: Command, build: Build) -> None:
+    (command.folder / "pytest.ini").write_text("[pytest]\ncoveralls_service_number = 77\n")
     below = command.folder / "a" / "b"
     below.mkdir(parents=True)
     command.monkeypatch.chdir(below)
@@ -172,44 +159,31 @@ def test_a_file_names_the_host_but_not_under_workflow_run(
 FOREIGN = ("argparse", "json", "pytest", "requests", "urllib3", "pathlib", "difflib", "yaml")
 
 
-@pytest.fixture
-def job(tmp_path: Path) -> Path:
-    path = tmp_path / "job.json"
-    path.write_text('{"source_files": [], "service_number": "1"}')
-    return path
-
-
-def shell(folder: Path, line: str, server: StandIn) -> subprocess.CompletedProcess[str]:
+def shell(line: str) -> subprocess.CompletedProcess[str]:
     """Run a line that may name PYTHON."""
-    env = {**os.environ, "COVERALLS_HOST": server.url, "COVERALLS_REPO_TOKEN": COVERALLS_TOKEN}
-    return subprocess.run(
-        ["bash", "-c", f"set -o pipefail; {line.replace('PYTHON', shlex.quote(sys.executable))}"],
-        cwd=folder,
-        env=env,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    line = line.replace("PYTHON", shlex.quote(sys.executable))
+    words = ["bash", "-c", f"set -o pipefail; {line}"]
+    return subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
 
 
 @posix
-def test_no_module_of_the_current_directory_is_imported(job: Path, server: StandIn) -> None:
+def test_no_module_of_the_current_directory_is_imported(command: Command) -> None:
     """Whoever adds a file to the repository would run with the token at hand."""
+    command.job()
     for module in (*FOREIGN, "__future__"):
-        (job.parent / f"{module}.py").write_text(f"raise SystemExit('{module} was imported')\n")
+        (command.folder / f"{module}.py").write_text(f"raise SystemExit('imported {module}')\n")
 
-    ended = shell(job.parent, "PYTHON -m pytest_coveralls_submit send job.json", server)
+    ended = shell("PYTHON -m pytest_coveralls_submit send job.json")
 
-    assert (ended.returncode, ended.stderr, len(server.jobs)) == (0, "", 1)
+    assert (ended.returncode, ended.stderr, len(command.server.jobs)) == (0, "", 1)
 
 
 @posix
 @pytest.mark.parametrize("end", [">&- 2>&-", "| true"])
-def test_output_that_nobody_takes_changes_no_exit_status(
-    job: Path, server: StandIn, end: str
-) -> None:
-    ended = shell(job.parent, f"PYTHON -m pytest_coveralls_submit send job.json {end}", server)
+def test_output_that_nobody_takes_changes_no_exit_status(command: Command, end: str) -> None:
+    job = command.job()
 
-    assert (ended.returncode, ended.stderr, len(server.jobs)) == (0, "", 1)
+    ended = shell(f"PYTHON -m pytest_coveralls_submit send job.json {end}")
+
+    assert (ended.returncode, ended.stderr, len(command.server.jobs)) == (0, "", 1)
     assert not job.exists()

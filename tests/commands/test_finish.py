@@ -7,7 +7,7 @@ import json
 import pytest
 from commanding import Command
 from git_repository import Repository, needs_git
-from standin import COVERALLS_TOKEN, Build, StandIn
+from standin import COVERALLS_TOKEN, Build
 
 NUMBER = "--coveralls-service-number=77"
 
@@ -61,9 +61,9 @@ def test_without_a_token_nothing_is_closed(command: Command, build: Build, stric
 
 
 @pytest.mark.parametrize("refusal", [200, 404])
-def test_an_unknown_build_is_explained(command: Command, server: StandIn, refusal: int) -> None:
+def test_an_unknown_build_is_explained(command: Command, refusal: int) -> None:
     """Both statuses were seen."""
-    server.webhook_refusal_status = refusal
+    command.server.webhook_refusal_status = refusal
 
     status, said = command("finish", "--coveralls-service-number=78")
 
@@ -73,10 +73,8 @@ def test_an_unknown_build_is_explained(command: Command, server: StandIn, refusa
     assert said[1].startswith("coveralls: no job was sent under the number 78: ")
 
 
-def test_a_second_attempt_may_find_the_build_closed(
-    command: Command, build: Build, server: StandIn
-) -> None:
-    server.respond(504, stored=True)
+def test_a_second_attempt_may_find_the_build_closed(command: Command, build: Build) -> None:
+    command.server.respond(504, stored=True)
 
     status, said = command("finish", NUMBER, "--coveralls-retries=1")
 

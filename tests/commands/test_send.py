@@ -9,34 +9,34 @@ from typing import Any
 
 import pytest
 from commanding import FILE, GITHUB, Command
-from standin import COVERALLS_TOKEN, StandIn
+from standin import COVERALLS_TOKEN
 
 
-def test_an_accepted_job_is_removed(command: Command, server: StandIn) -> None:
+def test_an_accepted_job_is_removed(command: Command) -> None:
     job = {"service_name": "test-ci", "service_number": "77", "run_at": "2026-02-18T00:52:48Z"}
     path = command.job(**job)
 
     status, said = command("send", "-v", str(path))
 
     assert status == 0
-    assert said[0] == f"coveralls: sent 1 file, 66.67% covered -> {server.url}/jobs/105971882"
+    assert (
+        said[0] == f"coveralls: sent 1 file, 66.67% covered -> {command.server.url}/jobs/105971882"
+    )
     assert said[-1].endswith(" s, 1 attempt")
     assert not path.exists()
-    assert server.jobs == [{"repo_token": COVERALLS_TOKEN, **job, "source_files": [FILE]}]
+    assert command.server.jobs == [{"repo_token": COVERALLS_TOKEN, **job, "source_files": [FILE]}]
 
 
-def test_a_refused_job_stays_with_its_command(command: Command, server: StandIn) -> None:
+def test_a_refused_job_stays_with_its_command(command: Command) -> None:
     path = command.job(service_number="77")
-    server.respond(503)
+    command.server.respond(503)
 
     status, said = command("send", "job.json", "--coveralls-deadline=20")
 
     assert status == 1
     assert said[0].startswith("coveralls: failed: 503 ")
-    again = (
-        f"python -m pytest_coveralls_submit send --coveralls-host={server.url} "
-        "--coveralls-deadline=20 job.json"
-    )
+    options = f"--coveralls-host={command.server.url} --coveralls-deadline=20"
+    again = f"python -m pytest_coveralls_submit send {options} job.json"
     assert f"coveralls: kept in job.json; send it with: {again}" in said
     assert path.exists()
 
@@ -50,7 +50,7 @@ def test_a_refused_job_stays_with_its_command(command: Command, server: StandIn)
     ],
 )
 def test_a_job_that_is_not_sent_stays(
-    command: Command, server: StandIn, env: dict[str, str], status: int, said: str
+    command: Command, env: dict[str, str], status: int, said: str
 ) -> None:
     command.env(**env)
     path = command.job()
@@ -60,34 +60,16 @@ def test_a_job_that_is_not_sent_stays(
     assert ended == status
     assert line.startswith(f"coveralls: {said}")
     assert path.exists()
-    assert server.requests == []
+    assert command.server.requests == []
 
 
-@pytest.mark.parametrize("content", ["", None])
-def test_a_damaged_or_missing_file_is_named(
-    command: Command, server: StandIn, content: str | None
-) -> None:
-    path = command.folder / "job.json"
-    if content is not None:
-        path.write_text(content)
-
-    status, (line,) = command("send", str(path))
-
-    assert status == 2
-    assert line.startswith(f"coveralls: {path}")
-    assert path.exists() == (content is not None)
-    assert server.requests == []
-
-
-def test_source_files_alone_get_the_identity_of_the_checkout(
-    command: Command, server: StandIn
-) -> None:
+def test_source_files_alone_get_the_identity_of_the_checkout(command: Command) -> None:
     """The official reporter's format has no commit and no service."""
     command.env(CI_NAME="test-ci", CI_BUILD_NUMBER="77", CI_COMMIT_ID="a" * 40)
 
     status, _ = command("send", str(command.job()), "--coveralls-flag-name=go")
 
-    (job,) = server.jobs
+    (job,) = command.server.jobs
     assert status == 0
     assert (job["service_name"], job["service_number"]) == ("test-ci", "77")
     assert job["flag_name"] == "go"
@@ -103,7 +85,7 @@ def test_source_files_alone_get_the_identity_of_the_checkout(
     ],
 )
 def test_the_service_name_follows_the_token(
-    command: Command, server: StandIn, kept: str, token: str, sent: tuple[str, str | None]
+    command: Command, kept: str, token: str, sent: tuple[str, str | None]
 ) -> None:
     """The job may have been built where there was another token."""
     command.env(**GITHUB, COVERALLS_REPO_TOKEN=token)
@@ -111,23 +93,23 @@ def test_the_service_name_follows_the_token(
     status, said = command("send", str(command.job(service_name=kept, service_number="9001")))
 
     assert status == 0, said
-    (job,) = server.jobs
+    (job,) = command.server.jobs
     assert (job["service_name"], job.get("repo_name")) == sent
 
 
-def test_a_flag_beats_the_file_and_a_variable_does_not(command: Command, server: StandIn) -> None:
+def test_a_flag_beats_the_file_and_a_variable_does_not(command: Command) -> None:
     """A variable may be of another job."""
     command.env(COVERALLS_SERVICE_JOB_ID="here")
     path = command.job(service_name="test-ci", service_number="1", service_job_id="there")
 
     _, said = command("send", str(path), "--coveralls-service-number=2", "--coveralls-parallel")
 
-    (job,) = server.jobs
+    (job,) = command.server.jobs
     assert (job["service_number"], job["service_job_id"]) == ("2", "there")
     assert any(line.endswith("--coveralls-service-number=2") for line in said)
 
 
-def test_the_oldest_job_of_a_folder_is_sent_first(command: Command, server: StandIn) -> None:
+def test_the_oldest_job_of_a_folder_is_sent_first(command: Command) -> None:
     (command.folder / "kept").mkdir()
     for age, name in enumerate(("kept/job-new.json", "kept/job-old.json", "one.json")):
         path = command.job(name, service_job_id=name)
@@ -139,7 +121,7 @@ def test_the_oldest_job_of_a_folder_is_sent_first(command: Command, server: Stan
 
     assert (status, len(said)) == (0, 4)
     assert ["COVERALLS_PARALEL" in line for line in said] == [True, False, False, False]
-    ids = [job["service_job_id"] for job in server.jobs]
+    ids = [job["service_job_id"] for job in command.server.jobs]
     assert ids == ["one.json", "kept/job-old.json", "kept/job-new.json"]
     assert [path.name for path in command.folder.rglob("*.json")] == ["notes.json"]
 
@@ -153,23 +135,22 @@ def test_an_empty_folder_is_no_failure(command: Command) -> None:
     assert command("send", str(folder)) == (0, [said])
 
 
-def test_the_worst_file_decides_on_the_exit_status(command: Command, server: StandIn) -> None:
+def test_the_worst_file_decides_on_the_exit_status(command: Command) -> None:
     """And does not stop the others."""
     command.job("a.json")
     (command.folder / "b.json").write_text("{")
     command.job("c.json")
-    server.respond(503)
+    command.server.respond(503)
 
     ended, said = command("send", "a.json", "b.json", "c.json")
 
-    assert (ended, len(server.requests)) == (2, 2)
+    assert (ended, len(command.server.requests)) == (2, 2)
     assert [line for line in said if "b.json is not a JSON file: " in line] == said[-1:]
-    assert (command.folder / "a.json").exists()
-    assert not (command.folder / "c.json").exists()
+    assert sorted(path.name for path in command.folder.glob("*.json")) == ["a.json", "b.json"]
 
 
-def test_ctrl_c_ends_the_whole_command(command: Command, server: StandIn) -> None:
-    server.respond(503)
+def test_ctrl_c_ends_the_whole_command(command: Command) -> None:
+    command.server.respond(503)
     command.env(COVERALLS_RETRIES="1")
     paths = [command.job(name) for name in ("a.json", "b.json")]
 
@@ -184,7 +165,7 @@ def test_ctrl_c_ends_the_whole_command(command: Command, server: StandIn) -> Non
 
     assert command("send", *map(str, paths))[0] == 130
     assert "failed: interrupted while sending" in terminal.getvalue()
-    assert len(server.requests) == 1
+    assert len(command.server.requests) == 1
     assert all(path.exists() for path in paths)
 
 
@@ -221,18 +202,13 @@ FORGED: dict[str, Any] = {
 def follows(command: Command) -> Command:
     """A workflow that follows another one, with a token of GitHub's."""
     command.env(**GITHUB, COVERALLS_REPO_TOKEN="ghs_x1234567", GITHUB_EVENT_NAME="workflow_run")
-    follow(command, EVENT)
+    path = command.folder / "event.json"
+    path.write_text(json.dumps(EVENT))
+    command.env(GITHUB_EVENT_PATH=str(path))
     return command
 
 
-def follow(command: Command, event: object) -> None:
-    """Write the event's file."""
-    path = command.folder / "event.json"
-    path.write_text(json.dumps(event))
-    command.env(GITHUB_EVENT_PATH=str(path))
-
-
-def test_the_event_says_who_built_what(follows: Command, server: StandIn) -> None:
+def test_the_event_says_who_built_what(follows: Command) -> None:
     """The file says what tells the jobs of a build apart; an ini file there says nothing."""
     ini = f"[pytest]\ncoveralls_commit_sha = {OTHER}\ncoveralls_service_branch = main2\n"
     (follows.folder / "pytest.ini").write_text(ini)
@@ -241,7 +217,7 @@ def test_the_event_says_who_built_what(follows: Command, server: StandIn) -> Non
     status, said = follows("send", str(path))
 
     assert status == 0, said
-    (job,) = server.jobs
+    (job,) = follows.server.jobs
     run = "https://github.com/octo/sample/actions/runs/4242"
     assert job == {
         **OF_THE_FILE,
@@ -275,29 +251,27 @@ def test_the_event_says_who_built_what(follows: Command, server: StandIn) -> Non
     ],
 )
 def test_a_file_of_another_commit_is_refused(
-    follows: Command, server: StandIn, event: object, fields: dict[str, Any], said: str
+    follows: Command, event: object, fields: dict[str, Any], said: str
 ) -> None:
-    follow(follows, event)
+    (follows.folder / "event.json").write_text(json.dumps(event))
     path = follows.job(**fields)
 
     status, lines = follows("send", str(path))
 
     assert status == 1
     assert lines[-1].startswith(f"coveralls: {path} is not sent: {said}")
-    assert server.requests == []
+    assert follows.server.requests == []
     assert path.exists()
 
 
 @pytest.mark.parametrize("fields", [{}, {**OF_THE_FILE, "commit_sha": HEAD}])
-def test_a_flag_beats_the_file_of_a_fork(
-    follows: Command, server: StandIn, fields: dict[str, Any]
-) -> None:
+def test_a_flag_beats_the_file_of_a_fork(follows: Command, fields: dict[str, Any]) -> None:
     """A variable counts only for a file that claims nothing."""
     follows.env(COVERALLS_SERVICE_JOB_ID="here")
 
     follows("send", str(follows.job(**fields)), "--coveralls-flag-name=web")
 
-    (job,) = server.jobs
+    (job,) = follows.server.jobs
     assert (job["commit_sha"], job["service_number"]) == (HEAD, "4242")
     assert (job["flag_name"], job["service_job_id"]) == ("web", "test-3.12" if fields else "here")
 
@@ -306,23 +280,22 @@ HOSTILE = "::set-output name=a::b ##vso[task.setvariable variable=a]b\x1b[31m\u2
 
 
 @pytest.mark.parametrize("answer", [200, 503])
-def test_nothing_of_a_file_commands_the_runner(
-    follows: Command, server: StandIn, answer: int
-) -> None:
+def test_nothing_of_a_file_commands_the_runner(follows: Command, answer: int) -> None:
     """Later steps get only the server's link."""
     places = {name: follows.folder / name for name in ("OUTPUT", "ENV", "STEP_SUMMARY")}
     follows.env(**{f"GITHUB_{name}": str(path) for name, path in places.items()})
     if answer != 200:
-        server.respond(answer)
+        follows.server.respond(answer)
     fields = {**OF_THE_FILE, "flag_name": HOSTILE, "commit_sha": HEAD}
     path = follows.job(f"{HOSTILE}.json", **fields, source_files=[{**FILE, "name": HOSTILE}])
     damaged = follows.job("b.json", **{HOSTILE: 1})
 
     _, said = follows("send", "-v", path.name, damaged.name)
-    server.findings.clear()
+    follows.server.findings.clear()
 
     outputs = places["OUTPUT"].read_text() if places["OUTPUT"].exists() else ""
-    assert outputs == (f"coveralls-url={server.url}/jobs/105971882\n" if answer == 200 else "")
+    link = f"coveralls-url={follows.server.url}/jobs/105971882\n"
+    assert outputs == link * (answer == 200)
     assert not places["ENV"].exists()
     shown = "\n".join([*said, places["STEP_SUMMARY"].read_text()])
     assert not {"\x1b", "\u202e"} & set(shown)

@@ -58,8 +58,16 @@ def settings_of(
 
 
 def of_variables(**texts: str) -> Settings:
-    """Return the settings that variables give, relative to the current directory."""
-    return resolve(from_variables(texts, Path.cwd()))
+    """Return the settings of a variable each, relative to the current directory."""
+    variables = {f"COVERALLS_{name.upper()}": text for name, text in texts.items()}
+    return resolve(from_variables(variables, Path.cwd()))
+
+
+def error_of(**texts: str) -> str:
+    """Return the message for variables that cannot be used."""
+    with pytest.raises(SettingsError) as caught:
+        of_variables(**texts)
+    return str(caught.value)
 
 
 def plain(value: Any, folder: Path) -> object:
@@ -137,8 +145,9 @@ def test_names_that_other_clients_use_are_read_too(name: str) -> None:
     text, value = SAMPLES[name]
     own, also = OPTIONS[name].variables
 
-    assert plain(getattr(of_variables(**{also: text, own: " "}), name), Path.cwd()) == value
-    assert labels(of_variables(**{also: "11111111", own: text})) == {name: own}
+    settings = resolve(from_variables({also: text, own: " "}, Path()))
+    assert plain(getattr(settings, name), Path()) == value
+    assert labels(resolve(from_variables({also: "11111111", own: text}, Path()))) == {name: own}
 
 
 @pytest.mark.skipif(pytest.version_tuple < (9,), reason="pytest 9 brought the table")
@@ -237,12 +246,7 @@ def test_an_error_says_where_the_value_is_and_what_is_expected(
     ],
 )
 def test_no_secret_and_no_long_value_is_quoted(wrong: dict[str, str], hidden: str) -> None:
-    texts = {"repo_token": "s3cret-t0ken", **wrong}
-
-    with pytest.raises(SettingsError) as caught:
-        of_variables(**{f"COVERALLS_{name.upper()}": text for name, text in texts.items()})
-
-    assert hidden not in str(caught.value)
+    assert hidden not in error_of(**{"repo_token": "s3cret-t0ken", **wrong})
 
 
 def test_a_secret_on_the_command_line_is_refused_unquoted(pytester: pytest.Pytester) -> None:
@@ -294,22 +298,18 @@ def test_a_path_is_relative_to_its_source(
     ],
 )
 def test_a_file_that_cannot_be_used_is_an_error(
-    name: str, text: str, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, text: str, problem: str, folder: Path
 ) -> None:
-    monkeypatch.chdir(tmp_path)
+    said = error_of(**{name: text}).replace(os.sep, "/")
 
-    with pytest.raises(SettingsError) as caught:
-        of_variables(**{f"COVERALLS_{name.upper()}": text})
-
-    said = str(caught.value).replace(os.sep, "/")
-    assert said == f"COVERALLS_{name.upper()}: {problem.format(tmp_path.as_posix())}"
+    assert said == f"COVERALLS_{name.upper()}: {problem.format(folder.as_posix())}"
 
 
 @pytest.mark.parametrize("text", [IN_FILE, f" {IN_FILE}\r\n", f"\ufeff{IN_FILE}"])
 def test_a_token_file_may_have_space_around_the_token(tmp_path: Path, text: str) -> None:
     (tmp_path / "token").write_text(text, "utf-8")
 
-    settings = of_variables(COVERALLS_REPO_TOKEN_FILE=str(tmp_path / "token"))
+    settings = of_variables(repo_token_file=str(tmp_path / "token"))
 
     assert token_of(settings) == IN_FILE
     assert labels(settings)["repo_token"] == "COVERALLS_REPO_TOKEN_FILE (token)"
@@ -346,12 +346,11 @@ def test_a_token_file_is_not_looked_at_when_a_variable_has_the_token(
 
 @pytest.mark.parametrize("name", ["repo_token", "gitlab_token"])
 def test_a_short_token_counts_as_none(name: str) -> None:
-    settings = of_variables(**{f"COVERALLS_{name.upper()}": "test"})
+    settings = of_variables(**{name: "test"})
 
     assert settings.secrets == ()
-    assert settings.notices == (
-        f"COVERALLS_{name.upper()} is ignored: a token has at least 8 characters",
-    )
+    (notice,) = settings.notices
+    assert notice == f"COVERALLS_{name.upper()} is ignored: a token has at least 8 characters"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="such files are POSIX")
@@ -364,16 +363,14 @@ def test_a_short_token_counts_as_none(name: str) -> None:
     ],
 )
 def test_a_token_file_that_holds_something_else_is_an_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, problem: str
+    folder: Path, path: str, problem: str
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "large").write_text("s3cret" + " " * 65536)
-    (tmp_path / "two-lines").write_text("s3cret\ns3cret\n")
+    (folder / "large").write_text("s3cret" + " " * 65536)
+    (folder / "two-lines").write_text("s3cret\ns3cret\n")
 
-    with pytest.raises(SettingsError) as caught:
-        of_variables(COVERALLS_REPO_TOKEN_FILE=path)
+    said = error_of(repo_token_file=path)
 
-    assert str(caught.value) == "COVERALLS_REPO_TOKEN_FILE" + problem.format(tmp_path / path)
+    assert said == "COVERALLS_REPO_TOKEN_FILE" + problem.format(folder / path)
 
 
 @pytest.mark.parametrize(
@@ -383,6 +380,7 @@ def test_a_token_file_that_holds_something_else_is_an_error(
         ("http://cov.example.com", "yes", ""),
         ("http://cov.example.com", "no", "the token would be sent unencrypted"),
         ("", "yes", "TLS is always verified for coveralls.io"),
+        ("www.coveralls.io", "yes", "TLS is always verified for coveralls.io"),
         ("https://coveralls.io./x", "yes", "TLS is always verified for coveralls.io"),
         ("COVERALLS.IO:443", "yes", "TLS is always verified for coveralls.io"),
     ],
@@ -390,12 +388,10 @@ def test_a_token_file_that_holds_something_else_is_an_error(
 def test_a_token_is_sent_safely_unless_you_ask_otherwise(
     host: str, skip: str, problem: str
 ) -> None:
-    env = {"COVERALLS_HOST": host, "COVERALLS_SKIP_SSL_VERIFY": skip}
-    if not problem:
-        assert of_variables(**env).host == host
-        return
-    with pytest.raises(SettingsError, match=problem):
-        of_variables(**env)
+    if problem:
+        assert problem in error_of(host=host, skip_ssl_verify=skip)
+    else:
+        assert of_variables(host=host, skip_ssl_verify=skip).host == host
 
 
 def from_yml(folder: Path, content: str) -> tuple[dict[str, str], list[str]]:
