@@ -137,7 +137,6 @@ ELSEWHERE = "https://coveralls.example.org"
     ("name", "text"),
     [
         ("pytest.ini", f"[pytest]\ncoveralls_host = {ELSEWHERE}\n"),
-        ("pyproject.toml", f'[tool.pytest.ini_options]\ncoveralls_host = "{ELSEWHERE}"\n'),
         (".coveralls.yml", f"endpoint: {ELSEWHERE}\n"),
     ],
 )

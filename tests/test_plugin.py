@@ -171,7 +171,6 @@ def test_a_quiet_run_prints_one_line(inner: Inner) -> None:
 
 
 def test_a_verbose_run_has_sizes_and_gitlab_finds_the_percentage(inner: Inner) -> None:
-    """In colours too."""
     run = inner("--coveralls", "-v", "--color=yes")
 
     assert re.search(r"coveralls: [\d,]+ bytes sent in \d+\.\d\d s, 1 attempt", run.output)

@@ -41,7 +41,6 @@ class Console:
         """Print an outcome, and show it on the CI service's pages.
 
         Args:
-            known: problems that were printed before.
             is_trusted: whether the job was measured in this checkout.
         """
         context, shown = self.context, redacted(outcome, self.context.secrets)

@@ -131,7 +131,6 @@ class Option:
     """Describe a setting: a row of the table.
 
     Args:
-        also: another variable.
         in_files: whether the ini file and ``.coveralls.yml`` may hold it.
         in_help: whether ``pytest --help`` describes its flag.
     """

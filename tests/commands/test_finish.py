@@ -62,7 +62,6 @@ def test_without_a_token_nothing_is_closed(command: Command, build: Build, stric
 
 @pytest.mark.parametrize("refusal", [200, 404])
 def test_an_unknown_build_is_explained(command: Command, refusal: int) -> None:
-    """Both statuses were seen."""
     command.server.webhook_refusal_status = refusal
 
     status, said = command("finish", "--coveralls-service-number=78")

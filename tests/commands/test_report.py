@@ -109,7 +109,6 @@ def test_under_workflow_run_no_configuration_of_coverage_is_read(
 def test_without_a_token_there_is_one_line(
     command: Command, data: Data, words: list[str], status: int
 ) -> None:
-    """Nothing is read for nothing."""
     command.env(**NO_TOKEN)
     data.write().write_text("damaged")
 

@@ -6,7 +6,6 @@ import json
 import textwrap
 
 import pytest
-from inner import Inner
 from running import Runner, only_job, told, write
 
 GITHUB = {
@@ -76,14 +75,6 @@ def test_a_late_token_does_not_start_measuring(run: Runner) -> None:
     assert ended.returncode == 0
     assert run.server.requests == []
     assert any("--cov" in line for line in told(ended.stdout))
-
-
-def test_each_run_in_a_process_has_its_own_environment(inner: Inner) -> None:
-    for branch in ("one", "two"):
-        inner.env(CI_BRANCH=branch)
-        inner("--coveralls")
-
-    assert [job["git"]["branch"] for job in inner.server.jobs] == ["one", "two"]
 
 
 def test_a_run_inside_a_conftest_changes_nothing(run: Runner) -> None:

@@ -219,7 +219,6 @@ def test_blank_means_unset(pytester: pytest.Pytester) -> None:
         ("--coveralls-retries=x", {}, "", '--coveralls-retries is "x": expected a whole number'),
         ("-q", {"COVERALLS_RETRIES": "x"}, "", 'COVERALLS_RETRIES is "x": expected a whole number'),
         ("-q", {}, "on_partial = no", 'coveralls_on_partial in tox.ini is "no": expected send, '),
-        ("-q", {}, "parallel = x", ' is "x": expected 1/true/yes/on or 0/false/no/off'),
     ],
 )
 def test_an_error_says_where_the_value_is_and_what_is_expected(
@@ -263,7 +262,6 @@ def test_a_secret_on_the_command_line_is_refused_unquoted(pytester: pytest.Pytes
         ("RUN_LOCALLY", " is for other Coveralls clients and not needed here"),
         ("DRYRUN", "; did you mean COVERALLS_DRY_RUN?"),
         ("FLAG", "; did you mean COVERALLS_FLAG_NAME?"),
-        ("REPO_TOKN", "; did you mean COVERALLS_REPO_TOKEN?"),
         ("XYZZY", " is ignored"),
     ],
 )

@@ -86,13 +86,6 @@ def test_githubs_token_goes_to_no_host_that_a_file_names(
     assert sent or f"not sent to {host}, a host set in a file" in str(reason)
 
 
-def test_a_token_of_coveralls_goes_where_a_file_says() -> None:
-    """Its server is often named in the ini file."""
-    chosen = settings(token="c0fee-c0fee", host="https://cov.example.com", host_from=INI)
-
-    assert token_of(chosen, GITHUB, {"GITHUB_TOKEN": "ghs_x1234567"}) == "c0fee-c0fee"
-
-
 @pytest.mark.parametrize(
     ("server", "host", "sent"),
     [
