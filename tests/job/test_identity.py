@@ -13,7 +13,7 @@ from standin import check as check_as_server
 
 from pytest_coveralls_submit.ci.detect import Build, detect
 from pytest_coveralls_submit.errors import SettingsError
-from pytest_coveralls_submit.git import Commit, Git
+from pytest_coveralls_submit.git import COMMIT_DETAILS, Commit, Git
 from pytest_coveralls_submit.job.identity import build_identity, flag_name
 from pytest_coveralls_submit.job.tested_commit import find_tested_commit
 from pytest_coveralls_submit.secret import Secret
@@ -24,22 +24,9 @@ from pytest_coveralls_submit.settings.token import Token
 SHA, OTHER = "a" * 40, "b" * 40
 NOW = "2026-02-18T00:52:48Z"
 NO_GIT = Git()
-HEAD = Commit(
-    id=SHA,
-    author_name="Ada",
-    author_email="ada@example.org",
-    committer_name="Bert",
-    committer_email="bert@example.org",
-    message="Water the garden\n\nDaily.",
-)
+HEAD = Commit(id=SHA, **{name: f"the {name}" for name in COMMIT_DETAILS})
 GIT = Git(head=HEAD, branch="topic/y", remotes={"origin": "https://host/o/r.git"})
-GITHUB = Build(
-    service_name="github-actions",
-    service_number="9001",
-    service_job_id="test-runner 1",
-    repo_name="octo/sample",
-    job_name="test",
-)
+GITHUB = Build(service_name="github-actions", repo_name="octo/sample")
 COVERALLS_TOKEN = Token(Secret("c0ffee"), "COVERALLS_REPO_TOKEN", is_github=False)
 GITHUB_TOKEN = Token(Secret("ghs_x"), "GITHUB_TOKEN", is_github=True)
 
@@ -125,24 +112,6 @@ def test_a_job_of_settings_alone_has_them_all() -> None:
     assert check_as_server({**made, "repo_token": "t", "source_files": []}) == []
 
 
-@pytest.mark.parametrize(
-    ("chosen", "build", "branch"),
-    [
-        ({"service_branch": "s"}, {"service_branch": "b"}, "s"),
-        ({}, {"service_branch": "b"}, "b"),
-        ({}, {}, "topic/y"),
-    ],
-)
-def test_a_setting_beats_the_ci_service_beats_git(
-    chosen: dict[str, str], build: dict[str, Any], branch: str
-) -> None:
-    """A checkout of a pull request is often a merge that exists nowhere else."""
-    made = composed(settings(**chosen, service_number="2"), Build(**build, service_number="1"), GIT)
-
-    assert made["service_branch"] == made["git"]["branch"] == branch
-    assert made["service_number"] == "2"
-
-
 def test_git_knows_its_own_commit_best_and_the_ci_fills_gaps() -> None:
     """Each field by itself: mailmap and whole message are git's."""
     git = Git(head=Commit(id=SHA, author_name="Ada"))
@@ -165,6 +134,9 @@ def test_gits_remotes_come_before_the_ci_services() -> None:
 @pytest.mark.parametrize(
     ("set_branch", "build", "branch"),
     [
+        ("s", Build(service_branch="b"), "s"),
+        ("", Build(service_branch="b"), "b"),
+        ("", Build(), "topic/y"),
         ("", Build(tag="v1.0"), "v1.0"),
         ("HEAD", Build(service_branch="b"), "b"),
         ("", Build(service_pull_request="7", target_branch="topic/y"), None),
@@ -172,7 +144,7 @@ def test_gits_remotes_come_before_the_ci_services() -> None:
         ("", Build(event_name="workflow_run"), None),
     ],
 )
-def test_the_branch_may_be_another_than_the_one_checked_out(
+def test_the_branch_is_that_of_a_setting_or_the_ci_service_or_git(
     set_branch: str, build: Build, branch: str | None
 ) -> None:
     """Drone checks out the target of a pull request, and merges what it may have no name of."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -84,21 +83,16 @@ def test_without_git_the_ci_service_is_believed(repository: Checkout, tmp_path: 
 
 
 @posix
+@pytest.mark.parametrize("command", ["log", "config"])
 def test_a_commit_that_git_does_not_show_in_time_is_its_id(
-    repository: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    repository: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     monkeypatch.setattr(git, "CALL_TIMEOUT", 0.5)
-    script = f'case "$*" in *" log "*) sleep 600;; esac\nexec {GIT} "$@"'
+    script = f'case "$*" in *" {command} "*) sleep 600;; esac\nexec {GIT} "$@"'
     known = git.read([repository.path], fake_git(tmp_path / "bin", script))
     found = find_tested_commit(known, Build())
     assert found.head == git.Commit(id=repository.git("rev-parse", "HEAD"))
     assert found.problem == "git did not answer within 0.5 s"
-
-
-def test_a_checkout_whose_remotes_are_unknown_has_its_commit(repository: Checkout) -> None:
-    known = git.read([repository.path], repository.env)
-    found = find_tested_commit(replace(known, problem="git did not answer"), Build())
-    assert found.head == git.Commit(id=str(known.checked_out))
 
 
 @pytest.mark.parametrize("depth", [0, 1])
