@@ -212,7 +212,7 @@ def _edited_files(base: Base) -> set[str]:
     options = ("--numstat", "--no-renames", "--ignore-submodules=all")
     listed = base.repository.names("diff-index", *options, base.head) or ()
     # Those that were only touched have no lines added or deleted.
-    return {entry.split("\t")[2] for entry in listed if not entry.startswith("0\t0\t")}
+    return {entry.split("\t", 2)[2] for entry in listed if not entry.startswith("0\t0\t")}
 
 
 def _parse_diff(diff: bytes) -> dict[str, list[range]]:

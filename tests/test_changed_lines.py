@@ -10,12 +10,7 @@ from typing import Any
 import pytest
 from git_repository import Repository, needs_git, posix
 
-from pytest_coveralls_submit.changed_lines import (
-    Base,
-    count_changed_lines,
-    find_base,
-    read_changes,
-)
+from pytest_coveralls_submit.changed_lines import Base, count_changed_lines, find_base, read_changes
 from pytest_coveralls_submit.ci.detect import Build
 from pytest_coveralls_submit.git import Commit, read
 from pytest_coveralls_submit.job.source_files import SourceFile
@@ -149,11 +144,10 @@ def test_settings_come_first_if_what_they_name_is_here(origin: Repository, tmp_p
     first = origin.git("rev-parse", "topic^")
     origin.git("tag", "--annotate", "--message", "x", "v1", first)
     clone = origin.clone(tmp_path / "clone", "--branch=topic")
-    tip = clone.git("rev-parse", "HEAD")
     assert commit_of(clone, compare_sha=target[:9], compare_ref="main") == target
     for name in ("main", "origin/main", "refs/remotes/origin/main", "v1"):
         assert commit_of(clone, compare_sha=ABSENT, compare_ref=name) == first
-    assert commit_of(clone, compare_ref="topic") == tip
+    assert commit_of(clone, compare_ref="topic") == topic
     for absent in ("gone", "--all", "*", ""):
         assert commit_of(clone, GITHUB, topic, compare_sha="main", compare_ref=absent) == first
 
@@ -373,7 +367,7 @@ def test_missed_lines_are_joined_over_what_is_not_counted(
 
     (file,) = counted(since(origin, base, on_ci=False), a_file("a.py", coverage)).files
 
-    hits = [(coverage + [None] * 9)[number - 1] for number in numbers]
+    hits = [coverage[number - 1] for number in numbers if number <= len(coverage)]
     total = len(hits) - hits.count(None)
     assert file == ChangedFile("a.py", total - hits.count(0), total, missed)
 

@@ -38,14 +38,6 @@ def repository(tmp_path: Path) -> Checkout:
     return Checkout(tmp_path / "work")
 
 
-def test_the_checkout_is_read_whole(repository: Checkout) -> None:
-    sha = repository.commit()
-    repository.git("branch", "--quiet", "-m", "topic/y")
-    assert repository.read() == Git(
-        top=repository.path.resolve(), checked_out=sha, branch="topic/y"
-    )
-
-
 def test_a_commit_is_read_whole(repository: Checkout) -> None:
     """People have the names that .mailmap gives them."""
     message = "A subject\n\nA body of two lines,\nwith ünïcode."
@@ -74,10 +66,9 @@ def test_a_message_may_have_any_encoding_or_be_empty(
 def test_an_absent_commit_is_its_id_and_nothing_else(repository: Checkout) -> None:
     """A branch may be named like an abbreviated id."""
     first = repository.commit("first")
-    second = repository.commit("second")
     assert repository.show("12" * 20) == git.Commit(id="12" * 20)
     assert repository.show(first[:10]).id == first
-    repository.git("update-ref", f"refs/heads/{first[:10]}", second)
+    repository.git("update-ref", f"refs/heads/{first[:10]}", repository.commit("second"))
     assert repository.show(first[:10]) == git.Commit(id=first[:10])
 
 
@@ -107,11 +98,11 @@ def test_a_worktree_is_its_own_top_level(repository: Checkout, tmp_path: Path) -
     """Its .git is a file; that the common configuration says bare does not concern it."""
     repository.commit()
     bare = repository.clone(tmp_path / "bare.git", "--bare")
-    bare.git("worktree", "add", "-q", "-b", "other", str(tmp_path / "linked"))
+    bare.git("worktree", "add", "-q", "-b", "topic/y", str(tmp_path / "linked"))
     linked = Checkout(tmp_path / "linked", init=False)
     sha = linked.commit("other")
     said = linked.read()
-    assert (said.top, said.checked_out, said.branch) == (linked.path.resolve(), sha, "other")
+    assert (said.top, said.checked_out, said.branch) == (linked.path.resolve(), sha, "topic/y")
     assert linked.tracked() == {"a.py"}
 
 

@@ -41,10 +41,9 @@ def test_a_file_is_named_from_the_top_level(top: Path) -> None:
 
 
 def test_files_elsewhere_have_no_name(top: Path, tmp_path: Path) -> None:
-    write(tmp_path / "topping" / "a.py")
-    write(tmp_path / "other.py")
-    for path in (tmp_path / "topping" / "a.py", top / ".." / "other.py", "../other.py"):
-        assert Names(top).name_for(str(path)) is None
+    beside, above = write(tmp_path / "topping" / "a.py"), write(tmp_path / "other.py")
+    for path in (beside, above, "../other.py"):
+        assert Names(top).name_for(path) is None
 
 
 @pytest.mark.parametrize(

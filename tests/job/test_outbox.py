@@ -18,7 +18,6 @@ JOB = b'{"source_files":[{"name":"a.py"}]}'
 TOP = Path("/srv/project")
 NOW = 2_000_000_000.0
 DAY = 24 * 60 * 60.0
-WITH_LETTERS = re.compile(r"job-77-\w{8}\.json")
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="modes, links and users are POSIX's")
 
@@ -43,7 +42,6 @@ def aged(path: Path, seconds: float) -> Path:
     [
         ({"service_number": "7/../x y"}, "job-7-..-x-y"),
         ({"service_number": "9" * 200}, f"job-{'9' * 80}"),
-        ({"service_number": "\u4e03\U0001f980"}, "job---"),
         ({"commit_sha": "5e837cc" + "0" * 33}, "job-5e837cc"),
         ({}, "job-local"),
     ],
@@ -71,13 +69,12 @@ def test_a_kept_job_is_whole_and_for_the_user_alone(tmp_path: Path, mask: int) -
 
 def test_no_job_takes_the_place_of_another(tmp_path: Path) -> None:
     (tmp_path / "job-77.json").write_bytes(b"another's")
-    paths = [keep(tmp_path), keep(tmp_path)]
-
-    assert len(set(paths)) == 2
-    for path in paths:
+    for number in (1, 2):
+        path = keep(tmp_path)
         assert path is not None
-        assert WITH_LETTERS.fullmatch(path.name)
+        assert re.fullmatch(r"job-77-\w{8}\.json", path.name)
         assert path.read_bytes() == JOB
+        assert len(listed(tmp_path)) == 1 + number
     assert (tmp_path / "job-77.json").read_bytes() == b"another's"
 
 
