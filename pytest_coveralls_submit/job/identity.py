@@ -60,23 +60,21 @@ def build_identity(
         fields["service_name"] = GITHUB_SERVICE
     if fields["service_name"] != GITHUB_SERVICE and "repo_name" not in settings.origins:
         fields["repo_name"] = None  # the token names the repository
-    branch, head = _branch_name(settings, build, git), _head(build, git)
+    branch, head = _branch_name(settings, build, git), _head_details(build, git)
     remotes = git.remotes
     if not remotes and build.remote_url:
         remotes = {build.remote_name or "origin": build.remote_url}
     listed = [{"name": name, "url": url} for name, url in remotes.items()]
-    return _without_empty(
-        {
-            **fields,
-            "service_branch": branch,
-            "service_job_id": settings.service_job_id or _job_id(build, flag),
-            "commit_sha": head.get("id"),
-            "flag_name": flag,
-            "run_at": settings.run_at or run_at,
-            "parallel": settings.parallel,
-            "git": _without_empty({"head": head, "branch": branch, "remotes": listed}),
-        }
-    )
+    fields |= {
+        "service_branch": branch,
+        "service_job_id": settings.service_job_id or _job_id(build, flag),
+        "commit_sha": head.get("id"),
+        "flag_name": flag,
+        "run_at": settings.run_at or run_at,
+        "parallel": settings.parallel,
+        "git": _without_empty({"head": head, "branch": branch, "remotes": listed}),
+    }
+    return _without_empty(fields)
 
 
 def _without_empty(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -90,7 +88,7 @@ def _branch_name(settings: Settings, build: Build, git: Git) -> str | None:
     return named or build.service_branch or build.tag or (git.branch if is_here else None)
 
 
-def _head(build: Build, git: Git) -> dict[str, Any]:
+def _head_details(build: Build, git: Git) -> dict[str, Any]:
     if git.head is None:
         return {}
     details = {name: getattr(git.head, name) or getattr(build, name) for name in COMMIT_DETAILS}

@@ -76,7 +76,7 @@ def read_source_files(
             continue
         sent = names.as_sent(name)
         try:
-            file = _read(analysis, sent, name, include_source=include_source)
+            file = _read_file(analysis, sent, name, include_source=include_source)
         except (OSError, ValueError, SyntaxError) as error:
             unreadable[analysis.path] = str(error)
             continue
@@ -95,7 +95,7 @@ def read_source_files(
     return SourceFiles(in_order, outside, unreadable, (*notices, *names.notices))
 
 
-def _read(
+def _read_file(
     analysis: FileCoverage, name: str, repository_name: str, *, include_source: bool
 ) -> SourceFile:
     content = Path(analysis.path).read_bytes()
