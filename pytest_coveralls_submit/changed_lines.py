@@ -51,10 +51,9 @@ def find_base(settings: Settings, build: Build, git: Git) -> Base | str:
     merge, so it is not used (https://github.com/shakacode/react_on_rails/pull/4819).
     """
     is_gated = settings.changed_fail_under is not None
-    if not (settings.changed_lines or settings.annotate or is_gated):
-        return ""
+    is_wanted = settings.changed_lines or settings.annotate or is_gated
     repository = git.repository
-    if repository is None or git.problem:  # it may take 10 seconds a call
+    if not is_wanted or repository is None or git.problem:  # it may take 10 seconds a call
         return ""
     is_pull_request = bool(settings.service_pull_request or build.service_pull_request)
     named = {"compare_sha": settings.compare_sha, "compare_ref": settings.compare_ref}
@@ -83,8 +82,8 @@ def _detected_base(repository: Repository, build: Build, target: str | None) -> 
         return base
     if base := repository.resolve(build.diff_base_sha):
         return repository.output("merge-base", "HEAD", base) or base
-    defaults = [] if build.service_name else _DEFAULT_BRANCHES
-    return _fork_point(repository, build.target_branch, *defaults)
+    branches = [build.target_branch, *([] if build.service_name else _DEFAULT_BRANCHES)]
+    return _fork_point(repository, *branches)
 
 
 def _merged_with(repository: Repository, git: Git, build: Build) -> str | None:

@@ -101,10 +101,10 @@ def _read_file(
     content = Path(analysis.path).read_bytes()
     # Of bytes: ended by LF, CR LF or CR only, as coverage.py counts lines.
     lines = len(content.splitlines())
-    hits = {**dict.fromkeys(analysis.missing, 0), **dict.fromkeys(analysis.executed, 1)}
+    hits = dict.fromkeys(analysis.missing, 0) | dict.fromkeys(analysis.executed, 1)
     return SourceFile(
         name=name,
-        coverage=[hits.get(line) for line in range(1, lines + 1)],
+        coverage=list(map(hits.get, range(1, lines + 1))),
         branches=_branches(analysis, lines),
         source_digest=hashlib.md5(content, usedforsecurity=False).hexdigest(),
         source=_decode(analysis.path, content) if include_source else None,
