@@ -16,11 +16,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "support"))
 
@@ -34,6 +33,7 @@ PACKAGES = ("pytest", "pytest-cov", "coverage", "coveralls")
 CASES = ("idle", "ten", "report", "no-report", "growth", "data")
 TERM, NONE = "--cov-report=term", "--cov-report="
 REPORT = ("coverage", "report")
+TIMED = str(Path(__file__).with_name("timed.py"))
 
 
 class Cost(NamedTuple):
@@ -54,35 +54,12 @@ class Cost(NamedTuple):
 
 
 Ways = dict[str, Callable[[], Cost]]
-Timed = Callable[[dict[str, Any]], dict[str, Any]]
-"""Runs a command and says what it has cost, see `timed.py`."""
-
-
-@contextmanager
-def timing() -> Iterator[Timed]:
-    """Start the process that runs commands, while this one is small."""
-    command = [sys.executable, "-S", str(Path(__file__).with_name("timed.py"))]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, encoding="utf-8") as process:
-        asking, answers = process.stdin, process.stdout
-        assert asking is not None
-        assert answers is not None
-
-        def timed(asked: dict[str, Any]) -> dict[str, Any]:
-            print(json.dumps(asked), file=asking, flush=True)
-            told: dict[str, Any] = json.loads(answers.readline())
-            return told
-
-        yield timed
 
 
 class Bench:
     """Runs pytest and others in one project against one server."""
 
-    def __init__(
-        self, timed: Timed, folder: Path, server: StandIn, scratch: Path, arguments: str
-    ) -> None:
-        self.timed = timed
+    def __init__(self, folder: Path, server: StandIn, scratch: Path, arguments: str) -> None:
         self.folder = folder
         self.server = server
         self.notes = scratch / "notes.json"
@@ -100,12 +77,16 @@ class Bench:
 
     def run(self, *arguments: str, **env: str) -> Cost:
         """Run ``python -m ARGUMENTS`` in the project and say what it cost."""
-        command = [sys.executable, "-m", *arguments]
-        asked = {"command": command, "cwd": str(self.folder), "env": {**self.env, **env}}
-        told = self.timed(asked)
-        if told["status"]:
-            raise SystemExit(f"{' '.join(arguments)} ended with {told['status']}")
-        return Cost(*told["cost"])
+        ended = subprocess.run(
+            [sys.executable, "-S", TIMED, sys.executable, "-m", *arguments],
+            cwd=self.folder,
+            env={**self.env, **env},
+            stdout=subprocess.PIPE,
+            check=False,
+        )
+        if ended.returncode:
+            raise SystemExit(f"{' '.join(arguments)} ended with {ended.returncode}")
+        return Cost(*map(float, ended.stdout.split()))
 
     def pytest(self, *more: str) -> Cost:
         """Run pytest with pytest-cov, with what it notes of itself."""
@@ -255,19 +236,19 @@ def report(options: argparse.Namespace) -> Iterator[str]:
     yield f"{os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()};"
     yield f"Python {platform.python_version()}, {versions};"
     yield f"medians of {rounds} rounds ({many} where CPU ms are counted), in turn.\n"
-    with timing() as timed, tempfile.TemporaryDirectory() as name, StandIn() as server:
+    with tempfile.TemporaryDirectory() as name, StandIn() as server:
         scratch = Path(name)
 
         def generated(files: int, lines: int = 150) -> Bench:
             folder = scratch / f"generated-{files}-{lines}"
             if not folder.exists():
                 generated_project.make(folder, files, lines)
-            return Bench(timed, folder, server, scratch, "--cov=generated --cov-branch")
+            return Bench(folder, server, scratch, "--cov=generated --cov-branch")
 
         bench = generated(100 if options.quick else 1000)
         project = bench
         if options.project:
-            project = Bench(timed, options.project.resolve(), server, scratch, options.arguments)
+            project = Bench(options.project.resolve(), server, scratch, options.arguments)
         sizes = [100, 400] if options.quick else [1250, 5000, 20000]
         cases: dict[str, tuple[str, Callable[[], Iterator[str]]]] = {
             "idle": ("Installed and not switched on", lambda: idle(generated(10), many)),
