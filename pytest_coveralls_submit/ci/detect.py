@@ -122,7 +122,9 @@ def _first(
     clean = clean or _CLEANERS.get(column, str)
     for service, env in rows:
         for cell in service.cells(column):
-            text = _filled(cell.template, env, tidy) if push or not cell.unless_pull_request else ""
+            if cell.unless_pull_request and not push:
+                continue
+            text = _filled(cell.template, env, tidy)
             match = re.fullmatch(cell.pattern, text, re.DOTALL) if text else None
             value = clean("".join(filter(None, match.groups())).strip()) if match else None
             if value:

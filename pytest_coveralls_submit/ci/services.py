@@ -65,7 +65,8 @@ def _push(template: str, pattern: str = "(.*)") -> Cell:
 
 
 def _actions(when: str, documented_at: str, run: str) -> Service:
-    """Return the row of GitHub Actions or its likes; ``run`` ends the address of a run's page."""
+    """Return the row of GitHub Actions or its likes."""
+    # On Gitea and Forgejo a page has the number of the run in its address, not the id.
     address = "{GITHUB_SERVER_URL}/{GITHUB_REPOSITORY}/actions/runs/" + run
     page = ("{event.workflow_run.html_url}", address)
     return Service(
@@ -478,7 +479,7 @@ SERVICES = {
     "bitrise": Service(
         when="BITRISE_IO",
         documented_at="https://docs.bitrise.io/en/bitrise-ci/references/available-environment-variables.html",
-        service_number=("{BITRISEIO_PIPELINE_ID}", "{BITRISE_BUILD_NUMBER}"),  # of a workflow
+        service_number=("{BITRISEIO_PIPELINE_ID}", "{BITRISE_BUILD_NUMBER}"),  # a workflow counts
         service_job_id="{BITRISE_BUILD_SLUG}",
         service_pull_request="{BITRISE_PULL_REQUEST}",
         service_branch=("{BITRISEIO_PULL_REQUEST_HEAD_BRANCH}", "{BITRISE_GIT_BRANCH}"),
@@ -587,7 +588,7 @@ SERVICES = {
         service_number="{GO_PIPELINE_NAME}-{GO_PIPELINE_COUNTER}",  # each pipeline counts
         service_job_id="{GO_PIPELINE_NAME}-{GO_PIPELINE_COUNTER}-{GO_STAGE_NAME}-{GO_STAGE_COUNTER}"
         "-{GO_JOB_NAME}",
-        service_branch="{GO_MATERIAL_BRANCH}",  # the name of a material would follow
+        service_branch="{GO_MATERIAL_BRANCH}",  # so called for a material without a name
         commit_sha="{GO_REVISION}",
         service_build_url="{GO_SERVER_URL}/pipelines/{GO_PIPELINE_NAME}/{GO_PIPELINE_COUNTER}"
         "/{GO_STAGE_NAME}/{GO_STAGE_COUNTER}",
@@ -644,7 +645,7 @@ SERVICES = {
     "bamboo": Service(
         when="bamboo_buildResultKey",
         documented_at="https://confluence.atlassian.com/bamboo/bamboo-variables-289277087.html",
-        service_number="{bamboo_planKey}-{bamboo_buildNumber}",  # each plan branch has a key
+        service_number="{bamboo_planKey}-{bamboo_buildNumber}",  # a plan branch has its own key
         service_job_id="{bamboo_buildResultKey}",
         service_pull_request="{bamboo_repository_pr_key}",
         service_branch=(
@@ -666,9 +667,8 @@ SERVICES = {
         commit_sha="{WORKERS_CI_COMMIT_SHA}",
     ),
     "google-cloud-build": Service(
-        # The environment has only the substitutions that the user maps.
         when="BUILDER_OUTPUT | BUILD_ID PROJECT_ID TRIGGER_NAME | "
-        "BUILD_ID PROJECT_ID PROJECT_NUMBER LOCATION",
+        "BUILD_ID PROJECT_ID PROJECT_NUMBER LOCATION",  # substitutions that the user maps
         documented_at="https://cloud.google.com/build/docs/configuring-builds/substitute-variable-values",
         service_number="{BUILD_ID}",
         service_pull_request="{_PR_NUMBER}",

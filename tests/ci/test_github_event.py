@@ -145,14 +145,12 @@ def test_a_push_tells_author_committer_and_message(tmp_path: Path) -> None:
 
 ODD_FILES = {
     "empty": b"",
-    "binary": b"\xff\xfe\xff",
     "list": b"[]",
     "deep": b"[" * 100_000,
-    "huge number": b'{"number": ' + b"9" * 10_000 + b"}",
 }
 
 
-@pytest.mark.parametrize("name", [*ODD_FILES, "missing", ".", "a\0b"])
+@pytest.mark.parametrize("name", [*ODD_FILES, "missing", "a\0b"])
 def test_an_unusable_event_file_is_said_and_left_out(tmp_path: Path, name: str) -> None:
     """The payload can be empty or odd; the merge commit is then left to git."""
     path = f"{tmp_path}/{name}"
