@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import quote, urlencode
 
 from ..delivery.sender import Answer, Call, Policy, send
-from ..errors import GitLabError
+from ..errors import CoverallsError, GitLabError
 from ..git import COMMIT_DETAILS
 from ..secret import Secret, redact
 from ..text import escaped, is_loopback, json_object
@@ -107,7 +107,7 @@ def commit_details(sha: str, env: Mapping[str, str], ask: Ask) -> dict[str, str]
     try:
         _check_address(base, "CI_API_V4_URL")
         answer = ask(Call(method="GET", url=url, form="none", headers={"JOB-TOKEN": token}), b"")
-    except (GitLabError, OSError):
+    except CoverallsError:
         return {}
     document = json_object(answer.text) or {}
     if not _text(document.get("id")).startswith(sha):

@@ -23,7 +23,7 @@ from gitlab_standin import (
 from pytest_coveralls_submit.ci import gitlab
 from pytest_coveralls_submit.delivery.sender import Answer, Call, Policy
 from pytest_coveralls_submit.delivery.transport import deliver
-from pytest_coveralls_submit.errors import GitLabError
+from pytest_coveralls_submit.errors import GitLabError, ProcessError
 from pytest_coveralls_submit.secret import Secret
 
 COMMIT = a_commit(0xC0FFEE)
@@ -100,6 +100,13 @@ def test_the_job_token_reads_the_commit(server: GitLab, project: str) -> None:
 )
 def test_a_refusal_leaves_the_author_unknown(server: GitLab, wrong: dict[str, str]) -> None:
     assert gitlab.commit_details(SHA, job(server, **wrong), ask) == {}
+
+
+def test_a_child_that_fails_leaves_the_author_unknown(server: GitLab) -> None:
+    def failing(call: Call, body: bytes) -> Answer:
+        raise ProcessError("killed")
+
+    assert gitlab.commit_details(SHA, job(server), failing) == {}
 
 
 @pytest.mark.parametrize("body", [PAGE, {}, [a_commit(1)], {"id": 1}, a_commit(5)])
