@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..text import message_of
+from ..text import json_object, message_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -33,11 +32,11 @@ def github_event(
 
 def _load(path: str) -> tuple[dict[str, Any], tuple[str, ...]]:
     try:
-        event = json.loads(Path(path).read_bytes()) if path else {}
-    except (OSError, ValueError, RecursionError) as error:
+        event = json_object(Path(path).read_text("utf-8")) if path else {}
+    except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or message_of(error)
         return {}, (f"the file {path!r} cannot be read: {reason}",)
-    if not isinstance(event, dict):
+    if event is None:
         return {}, (f"the file {path!r} holds no JSON object",)
     return event, ()
 

@@ -90,18 +90,15 @@ def _github_commands(outcome: Outcome, *, annotate: bool) -> Iterator[str]:
 def _azure_commands(outcome: Outcome, env: Mapping[str, str]) -> Iterator[str]:
     # https://learn.microsoft.com/azure/devops/pipelines/scripts/logging-commands
     for level, text in _problems(outcome):
-        yield f"##vso[task.logissue type={level}]{_azure_message(f'Coveralls: {text}')}"
+        message = escaped(f"Coveralls: {text}").replace("%", "%AZP25")
+        yield f"##vso[task.logissue type={level}]{message}"
     if page := _markdown(outcome):
         with suppress(OSError):
             # The agent empties its directory after the job; the file's name is shown.
             folder = env.get("AGENT_TEMPDIRECTORY") or None
             path = Path(tempfile.mkdtemp(prefix="coveralls-", dir=folder), "Coveralls.md")
             path.write_text(page, encoding="utf-8")
-            yield f"##vso[task.uploadsummary]{_azure_message(str(path))}"
-
-
-def _azure_message(text: str) -> str:
-    return escaped(text).replace("%", "%AZP25")
+            yield f"##vso[task.uploadsummary]{escaped(str(path)).replace('%', '%AZP25')}"
 
 
 def _teamcity_messages(outcome: Outcome) -> Iterator[str]:

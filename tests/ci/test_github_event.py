@@ -15,13 +15,8 @@ from pytest_coveralls_submit.ci.detect import detect
 GITHUB, GITHUB_BUILD = CASES["github push"]
 GITHUB_PULL_REQUEST, WITHOUT_EVENT = CASES["github pull request"]
 GITHUB_PULL_REQUEST_BUILD = replace(WITHOUT_EVENT, commit_sha=HEAD, merge_sha=None)
-PULL_REQUEST_EVENT = {
-    "pull_request": {
-        "number": 12,
-        "head": {"ref": "topic/y", "sha": HEAD, "repo": None},  # the fork is deleted
-        "base": {"ref": "main", "sha": MERGE},
-    }
-}
+OF_FORK = {"ref": "topic/y", "sha": HEAD, "repo": None}  # the fork is deleted
+PULL_REQUEST_EVENT = {"pull_request": {"number": 12, "head": OF_FORK, "base": {"ref": "main"}}}
 
 
 def with_event(env: dict[str, str], path: Path, event: object) -> dict[str, str]:
