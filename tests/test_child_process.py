@@ -176,30 +176,21 @@ def test_gevent_does_not_make_anything_wait(form: str) -> None:
 
 
 def make_program(folder: Path, mode: int = 0o755) -> str:
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(exist_ok=True)
     path = folder / ("tool.exe" if sys.platform == "win32" else "tool")
     path.touch(mode)
     return str(path)
 
 
-def find(*folders: object, below: Path) -> str:
-    return find_program("tool", {"PATH": os.pathsep.join(map(str, folders))}, not_below=below)
-
-
-def test_a_program_of_the_repository_is_not_run(
+def test_the_first_program_in_an_absolute_folder_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """But the first of another folder on the path."""
-    repository = tmp_path / "repository"
-    make_program(repository)
-    make_program(repository / "bin")
-    first, _ = make_program(tmp_path / "first"), make_program(tmp_path / "second")
-    monkeypatch.chdir(repository)
-    inside = ["", ".", "bin", "missing", repository, repository / "bin"]
+    """A relative one may be the repository's own."""
+    monkeypatch.chdir(tmp_path)
+    _, first, _ = [make_program(tmp_path / name) for name in (".", "first", "second")]
+    folders = ["", ".", "second", *(tmp_path / name for name in ("missing", "first", "second"))]
 
-    assert find(*inside, tmp_path / "first", tmp_path / "second", below=repository) == first
-    with pytest.raises(ProcessError, match="tool is not installed"):
-        find(*inside, below=repository)
+    assert find_program("tool", {"PATH": os.pathsep.join(map(str, folders))}) == first
 
 
 def test_a_program_of_windows_has_an_ending(
@@ -210,12 +201,12 @@ def test_a_program_of_windows_has_an_ending(
         (tmp_path / name).touch(0o755)
     monkeypatch.setattr(sys, "platform", "win32")
 
-    assert find(tmp_path, below=tmp_path / "repository") == str(tmp_path / "tool.exe")
+    assert find_program("tool", {"PATH": str(tmp_path)}) == str(tmp_path / "tool.exe")
 
 
 @posix
 def test_a_file_that_cannot_be_run_is_no_program(tmp_path: Path) -> None:
     make_program(tmp_path, 0o644)
 
-    with pytest.raises(ProcessError, match="not installed"):
-        find(tmp_path, below=tmp_path / "repository")
+    with pytest.raises(ProcessError, match="tool is not installed"):
+        find_program("tool", {"PATH": str(tmp_path)})

@@ -26,11 +26,11 @@ BODY = f'{{"repo_token": "{COVERALLS_TOKEN}", "source_files": []}}'.encode()
 UNTRUSTED = "the certificate is not trusted: "
 
 
-def context_of(certificate: trustme.LeafCert) -> ssl.SSLContext:
-    """A server's side of TLS."""
+def serve(certificate: trustme.LeafCert) -> StandIn:
+    """Speak TLS with a certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     certificate.configure_cert(context)
-    return context
+    return StandIn(ssl_context=context)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def wrong(tmp_path: Path) -> str:
 @pytest.fixture
 def secure(authority: trustme.CA) -> Iterator[StandIn]:
     """A server with a certificate for the address it has."""
-    with StandIn(ssl_context=context_of(authority.issue_cert("127.0.0.1"))) as server:
+    with serve(authority.issue_cert("127.0.0.1")) as server:
         yield server
 
 
@@ -118,7 +118,7 @@ EXPIRED = {"not_before": NOW - timedelta(days=9), "not_after": NOW - timedelta(d
 def test_a_server_that_is_not_trusted_gets_nothing(
     authority: trustme.CA, tmp_path: Path, name: str, times: Any, bundle: str, words: str
 ) -> None:
-    with StandIn(ssl_context=context_of(authority.issue_cert(name, **times))) as server:
+    with serve(authority.issue_cert(name, **times)) as server:
         problem = refused(server, ca_bundle=str(tmp_path / bundle) if bundle else None)
 
     assert problem.startswith(UNTRUSTED)
@@ -184,8 +184,8 @@ def test_a_proxy_is_not_blamed_for_a_bundle(
 def test_a_proxy_sees_the_name_of_the_host_alone(
     authority: trustme.CA, right: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    context = context_of(authority.issue_cert("coveralls.example.org"))
-    with StandIn(ssl_context=context) as server, Tunnel(server.port) as tunnel:
+    secure = serve(authority.issue_cert("coveralls.example.org"))
+    with secure as server, Tunnel(server.port) as tunnel:
         monkeypatch.setenv("https_proxy", tunnel.url)
         answer = deliver("https://coveralls.example.org", ca_bundle=right)
 

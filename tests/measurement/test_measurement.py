@@ -22,14 +22,6 @@ from pytest_coveralls_submit.measurement.measure import (
 
 # Modules with all that branches and exclusions can be; each has `run(flag)`.
 MODULES: Mapping[str, str] = {
-    "straight": """\
-        def run(flag):
-            return 2
-
-
-        def never():
-            return 3
-        """,
     "choices": """\
         def run(flag):
             if flag:
@@ -279,13 +271,13 @@ def unparsable(path: Path) -> None:
 def test_a_file_that_fails_is_named_and_stops_no_other(
     tmp_path: Path, damage: Callable[[Path], None], branch: bool
 ) -> None:
-    modules = small(tmp_path, "choices", "loops", "straight")
-    cov = modules.run(True, names=["choices", "loops", "straight"], branch=branch)
+    modules = small(tmp_path, "choices", "loops", "decorated")
+    cov = modules.run(True, names=["choices", "loops", "decorated"], branch=branch)
     damage(modules.folder / "loops.py")
 
     fast = modules.measured(cov)
 
-    assert names_in(fast) == ["choices.py", "straight.py"]
+    assert names_in(fast) == ["choices.py", "decorated.py"]
     ((path, reason),) = fast.failed.items()
     assert path == str(modules.folder / "loops.py")
     assert "\n" not in reason
