@@ -160,16 +160,13 @@ class Project:
         return cov
 
     def measured(self, cov: coverage.Coverage) -> Measurement:
-        """What the package makes of it through the private call."""
+        """What the package makes of it: the same through the JSON report alone."""
         measurement = measure(cov, start=self.folder)
-        assert measurement.details == ()
-        return measurement
-
-    def measured_slowly(self, cov: coverage.Coverage) -> Measurement:
-        """What the package makes of it through the JSON report alone."""
         recorder = Recorder(cov)
         recorder.trouble = "as if the private call were gone"
-        return measure(cov, start=self.folder, recorder=recorder)
+        assert measurement.details == ()
+        assert measurement == measure(cov, start=self.folder, recorder=recorder)
+        return measurement
 
     def quadruples(self, found: Measurement, name: str) -> list[tuple[int, int, int, int]]:
         """The branches of a module as they are sent."""
@@ -200,12 +197,11 @@ def modules(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def test_both_ways_give_the_same(modules: Project, branch: bool, flags: tuple[bool, ...]) -> None:
     cov = modules.run(*flags, branch=branch)
 
-    fast = modules.measured(cov)
+    found = modules.measured(cov)
 
-    assert fast == modules.measured_slowly(cov)
-    assert fast.failed == {}
-    assert len(fast.files) == len(MODULES)
-    assert all((file.branches is not None) is branch for file in fast.files)
+    assert found.failed == {}
+    assert len(found.files) == len(MODULES)
+    assert all((file.branches is not None) is branch for file in found.files)
 
 
 CONFIGURED = {
@@ -230,14 +226,13 @@ def test_both_ways_heed_coverages_configuration(
     monkeypatch.chdir(modules.folder)
     cov = modules.run(True, config=CONFIGURED[kind])
 
-    fast = modules.measured(cov)
+    found = modules.measured(cov)
 
-    assert fast == modules.measured_slowly(cov)
     expected = {"omit": len(MODULES) - 2, "omit all": 0, "include": 2}
-    assert len(fast.files) == expected.get(kind, len(MODULES))
-    assert fast.failed == {}
-    assert all(Path(file.path).is_file() for file in fast.files)
-    assert all(Path(file.path).is_absolute() for file in fast.files)
+    assert len(found.files) == expected.get(kind, len(MODULES))
+    assert found.failed == {}
+    assert all(Path(file.path).is_file() for file in found.files)
+    assert all(Path(file.path).is_absolute() for file in found.files)
 
 
 @pytest.mark.parametrize("names", [["src/choices"], ["src/choices", "installed/choices"]])
@@ -249,10 +244,9 @@ def test_paths_are_remapped_as_for_a_report(
     config = "[paths]\nsource =\n    src\n    */installed\n"
     cov = modules.run(True, names=names, config=config)
 
-    fast = modules.measured(cov)
+    (file,) = modules.measured(cov).files
 
-    assert fast == modules.measured_slowly(cov)
-    assert [file.path for file in fast.files] == [str(tmp_path / "src" / "choices.py")]
+    assert file.path == str(tmp_path / "src" / "choices.py")
 
 
 def test_a_recorder_of_another_object_is_not_used(modules: Project) -> None:
@@ -275,13 +269,12 @@ def test_a_file_that_fails_is_named_and_stops_no_other(
     cov = modules.run(True, names=["choices", "loops", "decorated"], branch=branch)
     damage(modules.folder / "loops.py")
 
-    fast = modules.measured(cov)
+    found = modules.measured(cov)
 
-    assert names_in(fast) == ["choices.py", "decorated.py"]
-    ((path, reason),) = fast.failed.items()
+    assert names_in(found) == ["choices.py", "decorated.py"]
+    ((path, reason),) = found.failed.items()
     assert path == str(modules.folder / "loops.py")
     assert "\n" not in reason
-    assert fast == modules.measured_slowly(cov)
 
 
 def test_code_that_is_no_python_file_is_left_out_alike(tmp_path: Path) -> None:
@@ -296,9 +289,7 @@ def test_code_that_is_no_python_file_is_left_out_alike(tmp_path: Path) -> None:
     exec(compile("b = 1\n", str(modules.folder / "choices.py"), "exec"), {})
     cov.stop()
 
-    fast = modules.measured(cov)
-    assert names_in(fast) == ["choices.py"]
-    assert fast == modules.measured_slowly(cov)
+    assert names_in(modules.measured(cov)) == ["choices.py"]
 
 
 def test_no_data_is_an_empty_measurement(tmp_path: Path) -> None:
