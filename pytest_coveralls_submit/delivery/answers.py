@@ -161,7 +161,7 @@ def _webhook_rules(it: _Refusal) -> Iterator[Advice]:
     if it.says("No build matching"):
         advice = f"no job was sent under the number {it.facts.service_number}: it must be"
         yield "no-such-build", advice, "the service number in the header of the test runs"
-    if it.says("is closed|already"):
+    if it.says("is closed|already done"):
         yield "closed-before", "the build was closed before"
     if it.says("no such path"):
         yield "no-finish", f"{it.server} cannot close builds; on OpenCov leave `finish` out"

@@ -20,7 +20,7 @@ from .sender import Answer, Call, Policy, send
 
 LONGEST_PAUSE = 15.0  # seconds
 QUESTION_TIMEOUT = 10.0
-OK, FINAL = 200, {*range(300, 500)} - {408, 429}
+REFUSALS = {*range(300, 500)} - {408, 429}
 PAGE = re.compile(r"/(builds|jobs)/([0-9]{1,20})/?$")
 
 
@@ -70,8 +70,9 @@ def _poll(ask: Callable[[float], Answer], seconds: float) -> tuple[dict[str, Any
         build = json_object(answer.text)
         if build and _percent(build) is not None:
             return build, ""
-        is_page = answer.status == OK and build is None and not answer.ambiguous
-        if is_page or answer.status in FINAL:
+        is_whole = answer.status == 200 and not answer.ambiguous  # noqa: PLR2004
+        is_page = is_whole and build is None
+        if is_page or answer.status in REFUSALS:
             shown = "a page" if is_page else answer.status
             return {}, f"private builds can only be viewed when logged in (the server sent {shown})"
         waited += answer.seconds
