@@ -45,10 +45,10 @@ class Base:
 
 
 def find_base(settings: Settings, build: Build, git: Git) -> Base | str:
-    """Find the commit to compare with, else say why there is none.
+    """Find the commit to compare with, or the problem.
 
-    The text is empty if nobody asked, and on pushes. The base in GitHub's event is older than the
-    merge, so it is not used (https://github.com/shakacode/react_on_rails/pull/4819).
+    No text where nobody asked, and for pushes. The base in GitHub's event is older than the merge,
+    so it is not used (https://github.com/shakacode/react_on_rails/pull/4819).
     """
     is_gated = settings.changed_fail_under is not None
     is_wanted = settings.changed_lines or settings.annotate or is_gated
@@ -87,7 +87,7 @@ def _detected_base(repository: Repository, build: Build, target: str | None) -> 
 
 
 def _merged_with(repository: Repository, git: Git, build: Build) -> str | None:
-    """Return the parent that the pull request is merged with.
+    """Return the other parent of a pull request's merge.
 
     HEAD must be a merge of one of its heads; a topic branch may itself end in a merge. GitHub and
     GitLab merge the head into the target, Bitbucket and Jenkins the other way round. The variables
@@ -103,7 +103,7 @@ def _merged_with(repository: Repository, git: Git, build: Build) -> str | None:
 
 
 def _fork_point(repository: Repository, *branches: str | None) -> str | None:
-    """Return where HEAD left the first branch that is here."""
+    """Return where HEAD left the first existing branch."""
     places = ("refs/remotes/origin/", "refs/remotes/", "refs/heads/", "refs/tags/")
     for branch in filter(None, branches):
         for place in [""] if branch.startswith("refs/") else places:
@@ -183,7 +183,7 @@ def _unknown(problem: str, settings: Settings) -> Findings:
 
 
 def read_changes(base: Base) -> dict[str, list[range]]:
-    """Run git's diff and return the changed lines by file name.
+    """Return the changed lines of each file.
 
     Raises:
         ProcessError: git failed, took too long or printed too much.
@@ -204,7 +204,7 @@ def read_changes(base: Base) -> dict[str, list[range]]:
 
 
 def _edited_files(base: Base) -> set[str]:
-    """Return the files that a CI job has changed since the commit."""
+    """Return the files that a CI job has edited."""
     # It may stamp a version into a file, and so move its lines.
     if base.head is None:
         return set()
@@ -215,7 +215,7 @@ def _edited_files(base: Base) -> set[str]:
 
 
 def _parse_diff(diff: bytes) -> dict[str, list[range]]:
-    """Return added and modified lines by the file's new name."""
+    """Return added and modified lines by new name."""
     changed: dict[str, list[range]] = {}
     name = None
     lines = BytesIO(diff)

@@ -49,7 +49,7 @@ class Repository:
         return cls(top, program, {**kept, **_ENVIRONMENT, "GIT_DIR": str(top / ".git")})
 
     def run(self, *arguments: str) -> child_process.Completed:
-        """Run git at the top level; see `child_process.run` for errors."""
+        """Run git at the top level, or raise ProcessError."""
         command = [self.program, "-C", str(self.top), *_OPTIONS, *arguments]
         return child_process.run(command, env=self.env, seconds=CALL_TIMEOUT, limit=MAX_OUTPUT)
 
@@ -58,12 +58,12 @@ class Repository:
         return self.run(*arguments).stdout.decode("utf-8", "replace").strip()
 
     def resolve(self, name: str | None) -> str | None:
-        """Return the id of a commit by any name, if it is here."""
+        """Return the id of a named commit, if here."""
         words = ("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
         return (name and self.output(*words)) or None
 
     def names(self, command: str, *arguments: str) -> frozenset[str] | None:
-        """Return the names of files that git lists; None if it fails."""
+        """Return the file names listed; None if git fails."""
         try:
             listed = self.run(command, "-z", *arguments)
         except ProcessError:
@@ -75,7 +75,7 @@ class Repository:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Commit:
-    """Hold a commit; all but its id may be unknown."""
+    """Hold a commit; only its id is always known."""
 
     id: str
     author_name: str | None = None
@@ -174,7 +174,7 @@ def _remotes(repository: Repository) -> dict[str, str]:
 
 
 def read_commit(repository: Repository, commit: str) -> Commit:
-    """Read a commit; its id alone where it is missing."""
+    """Read a commit; a missing one is its id."""
     options = ("--no-walk=unsorted", "--ignore-missing", "--encoding=UTF-8", f"--format={_FORMAT}")
     known, *values = repository.output("log", *options, commit, "--").split("\0")
     # A branch may be named like an abbreviated id.
@@ -194,7 +194,7 @@ def parents_of(repository: Repository, commit: str) -> list[str]:
 
 
 def differing(git: Git) -> frozenset[str]:
-    """Return the files that the tested commit and HEAD differ in."""
+    """Return files that differ between tested commit and HEAD."""
     if git.repository is None or git.head is None or git.checked_out is None:
         return frozenset()
     ids = (git.head.id, git.checked_out)
@@ -202,14 +202,14 @@ def differing(git: Git) -> frozenset[str]:
 
 
 def tracked(git: Git) -> frozenset[str] | None:
-    """Return the tracked files as git spells them, if known."""
+    """Return tracked files as git spells them, if known."""
     if git.repository is None or git.problem:
         return None
     return git.repository.names("ls-files")
 
 
 def name_if_tracked(path: Path, git: Git) -> str | None:
-    """Return the name of a file in git, if tracked."""
+    """Return a file's name in git, if tracked."""
     if git.repository is None:
         return None
     names = git.repository.names("ls-files", "--error-unmatch", "--", os.path.realpath(path))

@@ -22,7 +22,7 @@ EditJob: TypeAlias = Callable[[document.Job], str]  # in place; returns what wen
 
 
 def names_in(context: RunContext) -> Names:
-    """Return the names of files, relative to the repository's top."""
+    """Return the names of the repository's files."""
     near, settings = (context.root, context.start), context.settings
     return Names(context.top, tracked(context.git), near, settings.base_dir, settings.src_dir)
 
@@ -51,7 +51,7 @@ def read_files(coverage: Measurement, names: Names, context: RunContext) -> Sour
 def sum_up(
     coverage: Measurement, files: SourceFiles, changed: Findings, warning: str = ""
 ) -> Findings:
-    """Add the findings of measuring to those of changed lines."""
+    """Complete the findings by those of measuring."""
     failed = {**coverage.failed, **files.unreadable}
     notices = [warning] if warning else []
     notices += coverage.notices
@@ -102,7 +102,7 @@ def build_job(
 
 
 def _identity(context: RunContext) -> dict[str, Any]:
-    """Return the fields but the files; ask GitLab for what is missing."""
+    """Return the identity, completed by GitLab if need be."""
     identity = context.identity
     head = identity.get("git", {}).get("head", {})
     if context.build.service_name != "gitlab-ci" or not head or head.keys() >= {*COMMIT_DETAILS}:

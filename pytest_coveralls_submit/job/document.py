@@ -106,13 +106,13 @@ def total_percent(job: Job) -> float:
 
 
 def tested_commit(job: Mapping[str, Any]) -> str | None:
-    """Return the id of the commit that a job names."""
+    """Return the id of a job's commit."""
     commit: str | None = job.get("commit_sha") or job.get("git", {}).get("head", {}).get("id")
     return commit
 
 
 def to_json(job: Job) -> bytes:
-    """Return a job as the JSON text to keep and send."""
+    """Return a job as JSON to keep and send."""
     return json.dumps(job, allow_nan=False, separators=(",", ":")).encode()
 
 
@@ -151,7 +151,7 @@ def load_job(path: Path) -> Job:
 def merge_file(
     files: Iterable[SourceFile], path: Path, checkout: Path | None = None
 ) -> tuple[SourceFile, ...]:
-    """Return files with those of another tool's job added, sorted.
+    """Add the files of another tool's job, sorted.
 
     Args:
         checkout: where to read the text to send, if any.

@@ -18,7 +18,7 @@ from .document import TEXTS
 
 
 def flag_name(settings: Settings, build: Build, env: Mapping[str, str]) -> str | None:
-    """Return the job's flag; parallel builds have one by default.
+    """Return the job's flag; parallel builds have a default.
 
     Raises:
         SettingsError: the template has an unknown placeholder.
@@ -49,7 +49,7 @@ def flag_name(settings: Settings, build: Build, env: Mapping[str, str]) -> str |
 def build_identity(
     settings: Settings, build: Build, git: Git, token: Token | None, flag: str | None, run_at: str
 ) -> dict[str, Any]:
-    """Return the fields from settings, CI service and git, without empty ones.
+    """Return the fields of a job but its files.
 
     A setting wins over the CI service, and that over git: a checkout of a pull request is often a
     merge that exists nowhere else. Author and message are best known to git.

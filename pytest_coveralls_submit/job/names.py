@@ -50,7 +50,7 @@ class Names:
         return names[0] if len(names) == 1 else None
 
     def is_untracked(self, name: str) -> bool:
-        """Tell if git is known not to track a name."""
+        """Tell if git does not track a name."""
         return self.tracked is not None and name not in self.tracked
 
     def as_sent(self, name: str) -> str:
@@ -59,7 +59,7 @@ class Names:
 
     @property
     def notices(self) -> list[str]:
-        """Return a line for each file with an ambiguous name."""
+        """Return a line for each ambiguous file."""
         return [
             f"left out {path}, which may be {' or '.join(names[:5])}: run pytest in its project"
             for path, names in sorted(self.ambiguous.items())[:5]
@@ -76,7 +76,7 @@ class Names:
         return *self._directories[folder], file
 
     def _originals(self, copy: Path) -> list[str]:
-        """Return the tracked files that a file may be a copy of."""
+        """Return the tracked files that may be its source."""
         path = copy.as_posix()
         in_package = os.path.exists(copy.with_name("__init__.py"))  # noqa: PTH110
         if installed := installed_name(path):
@@ -117,7 +117,7 @@ class Names:
 
 
 def start_of_names(folder: PurePath, top: PurePath) -> str | None:
-    """Return a directory as the start of names, None if outside."""
+    """Return the start of a directory's names, if inside."""
     try:
         name = folder.relative_to(top).as_posix()  # in any case on Windows
     except ValueError:

@@ -39,7 +39,7 @@ def _file_name(text: str) -> str:
 
 
 def keep(job_bytes: bytes, folders: Iterable[Path], stem: str) -> Path | None:
-    """Write a job to the first folder that takes it.
+    """Write a job to the first usable folder.
 
     The file appears whole, mode 0600, and replaces no other: letters are added to a stem that is
     taken. Old files are removed.
@@ -70,7 +70,7 @@ def _take_name(folder: Path, stem: str) -> Path:
 
 
 def _check_owner(folder: Path) -> None:
-    """Raise OSError for a folder that another user has made."""
+    """Raise OSError for a folder made by another user."""
     # As pytest: https://github.com/pytest-dev/pytest/issues/7469
     status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode):
@@ -101,7 +101,7 @@ def _by_time(paths: Iterable[Path]) -> list[tuple[float, Path]]:
 
 
 def kept_jobs(folder: Path, before: float) -> tuple[Path, ...]:
-    """Return the jobs kept in the 14 days before a time."""
+    """Return the jobs of the 14 days before."""
     with suppress(OSError):
         _check_owner(folder)
         jobs = _by_time(folder.glob("job*.json"))
@@ -110,7 +110,7 @@ def kept_jobs(folder: Path, before: float) -> tuple[Path, ...]:
 
 
 def jobs_in(path: Path) -> tuple[Path, ...]:
-    """Return a folder's jobs, the oldest first, or the file."""
+    """Return a folder's jobs, oldest first, or the file."""
     if not path.is_dir():
         return (path,)
     found = [*path.glob("job*.json"), *path.glob("*/job*.json")]  # as artifacts are downloaded
@@ -118,7 +118,7 @@ def jobs_in(path: Path) -> tuple[Path, ...]:
 
 
 def remove(path: Path) -> str | None:
-    """Remove an accepted job; return a notice if that fails."""
+    """Remove an accepted job; return a notice on failure."""
     try:
         if path.is_file() and not path.is_symlink():
             path.unlink(missing_ok=True)
@@ -134,7 +134,7 @@ def remove(path: Path) -> str | None:
 
 
 def write(job_bytes: bytes, path: Path) -> None:
-    """Write a job to a file, whole or not at all."""
+    """Write a whole job to a file, or raise."""
     if path.exists() and not path.is_file():  # a pipe or device
         path.write_bytes(job_bytes)
         return

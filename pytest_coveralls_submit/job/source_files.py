@@ -53,7 +53,7 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True)
 class SourceFiles:
-    """Hold a job's source files, and the files left out."""
+    """Hold a job's source files, and those left out."""
 
     files: tuple[SourceFile, ...]  # sorted by name
     outside: int  # number of files that are not of the repository
@@ -64,7 +64,7 @@ class SourceFiles:
 def read_source_files(
     measured: Iterable[FileCoverage], names: Names, *, include_source: bool
 ) -> SourceFiles:
-    """Return the source files of measured files, their paths absolute."""
+    """Return the source files of files with absolute paths."""
     files: dict[str, SourceFile] = {}
     outside = 0
     unreadable: dict[str, str] = {}
@@ -124,7 +124,7 @@ def _branches(analysis: FileCoverage, lines: int) -> list[int]:
 
 
 def add_text(file: SourceFile, checkout: Path) -> SourceFile:
-    """Return another tool's file with its text from the checkout."""
+    """Return another tool's file with text of the checkout."""
     with suppress(OSError, ValueError, SyntaxError):
         path = (checkout / file.name).resolve()
         # The name may come from a fork: it must not lead to another file of this machine.
@@ -142,7 +142,7 @@ def _decode(path: str, content: bytes) -> str:
 
 
 def merge(one: SourceFile | None, other: SourceFile) -> SourceFile:
-    """Return a file with the larger hits of two measurements.
+    """Return a file with the larger hits of both.
 
     Raises:
         JobError: the two differ in their number of lines.

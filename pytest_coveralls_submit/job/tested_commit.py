@@ -41,7 +41,7 @@ def find_tested_commit(git: Git, build: Build, commit_sha: str | None = None) ->
 
 
 def of_tested_commit(build: Build, git: Git) -> tuple[Build, tuple[str, ...]]:
-    """Return the build without facts of another commit, and notices."""
+    """Return the build without untested facts, and notices."""
     if not git.is_other or git.head is None:
         return build, ()
     here, named = git.checked_out or "", build.commit_sha or build.merge_sha or ""
@@ -76,7 +76,7 @@ def _as_named(
 
 
 def _head_of_merge(repository: Repository, merge: str, build: Build) -> str:
-    """Return the parent of a merge that is the head.
+    """Return the head among a merge's parents.
 
     GitHub and GitLab merge it into the target, so that it is the second. Jenkins' git plugin
     (MergeWithGitSCMExtension) merges the target into it, where it does not hold the target yet.
@@ -99,7 +99,7 @@ def _head_of_merge(repository: Repository, merge: str, build: Build) -> str:
 def _commit_below(
     repository: Repository, git: Git, head: str, base: str, build: Build
 ) -> str | None:
-    """Return the id of `base` if HEAD was made from it.
+    """Return the id of `base` where HEAD builds on it.
 
     HEAD is then the merge of a pull request, or a commit of the job itself. Any other commit,
     even a descendant, was checked out.
@@ -126,7 +126,7 @@ def _was_made_here(repository: Repository, git: Git, build: Build) -> bool:
 
 
 def _other_commit(repository: Repository, git: Git, head: str) -> tuple[str, str | None]:
-    """Return the commit that is checked out, and its branch."""
+    """Return the commit checked out, and its branch."""
     refs = repository.output(
         "for-each-ref", "--points-at=HEAD", "--format=%(refname:lstrip=2)", "refs/remotes"
     ).split()
