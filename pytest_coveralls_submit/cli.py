@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a Windows console may know 200 characters only
             stream.reconfigure(errors="backslashreplace")
-    options = _parse(sys.argv[1:] if arguments is None else arguments)
+    options = _parse_arguments(sys.argv[1:] if arguments is None else arguments)
     console: Console | None = None
     try:
         console = _open_console(options)
@@ -69,7 +69,7 @@ class _Parser(argparse.ArgumentParser):
         super().error(re.sub(r"(['\"]).*\1", "[hidden]", message))
 
 
-def _parse(words: Sequence[str]) -> argparse.Namespace:
+def _parse_arguments(words: Sequence[str]) -> argparse.Namespace:
     parser = _parser()
     options, unknown = parser.parse_known_args(words)
     if unknown:

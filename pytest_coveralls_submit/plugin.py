@@ -52,14 +52,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_load_initial_conftests(
     early_config: pytest.Config, args: list[str]
 ) -> Generator[None, object, object]:
-    """Make pytest-cov measure if nobody asked it to and a job could be sent."""
+    """Make pytest-cov measure where a job could be sent."""
     early_config.stash[ENVIRONMENT] = _loaded_in
     options = early_config.known_args_namespace
     if _is_on(early_config, options):
         from . import child_process  # noqa: F401  before a conftest.py changes what it needs
 
         # A variable may still change: pytest_configure meets the error again, and reports it.
-        with contextlib.suppress(pytest.UsageError), _guarded(early_config):
+        with contextlib.suppress(pytest.UsageError), _reporting_errors(early_config):
             if _should_measure(early_config, options):
                 options.cov_source = [True]
                 early_config.stash[MEASURES] = True
@@ -72,20 +72,20 @@ def pytest_load_initial_conftests(
 
 
 def _is_on(config: pytest.Config, options: Any) -> bool:
-    """Tell if flag or ini file switch the plugin on; cheap if they do not."""
+    """Tell if the plugin is switched on; cheap if not."""
     if options.coveralls is None:
         from .settings.table import ini_text
 
         if ini_text(config, "coveralls"):
             from .settings.sources import is_switched_on
 
-            with _guarded(config):
+            with _reporting_errors(config):
                 return is_switched_on(config)
     return bool(options.coveralls)
 
 
 @contextlib.contextmanager
-def _guarded(config: pytest.Config) -> Generator[None, None, None]:
+def _reporting_errors(config: pytest.Config) -> Generator[None, None, None]:
     """Turn a wrong setting into a usage error, all else into a line."""
     from .errors import CoverallsError
     from .text import escaped
@@ -140,7 +140,7 @@ def pytest_configure(config: pytest.Config) -> None:
         if options.coveralls or partial_run.outer_session() is not None:
             partial_run.enter_worker()
     elif FAILED not in config.stash:
-        with _guarded(config):
+        with _reporting_errors(config):
             _register_session(config)
 
 

@@ -29,7 +29,7 @@ FROM_FILE = {"flag_name", "parallel", "run_at", "service_job_id", "service_job_n
 
 
 def run(console: Console) -> int:
-    """Send the jobs, the oldest of a folder first; return the exit status."""
+    """Send the jobs, oldest first; return the exit status."""
     named: list[Path] = console.options.files
     paths = [job for path in named for job in ([path] if str(path) == "-" else jobs_in(path))]
     for warning in startup_warnings(console.context):
@@ -89,7 +89,7 @@ def _identified(job: Job, path: Path, context: RunContext) -> Job:
 
 
 def _check_commit(job: Job, path: Path, context: RunContext) -> None:
-    """Raise JobError if a file, perhaps a fork's, is not of the event's commit."""
+    """Refuse a file, perhaps a fork's, of another commit."""
     commit = context.settings.commit_sha or context.build.commit_sha
     of_file = commit if job.keys() == {"source_files"} else commit_id(tested_commit(job))
     if commit is None or of_file != commit:

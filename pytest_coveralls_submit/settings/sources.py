@@ -144,7 +144,7 @@ def read_yml(root: Path) -> tuple[dict[str, RawValue], list[str]]:
         return {}, [f"{YML} is ignored: pip install pytest-coveralls-submit[yaml]"]
     try:
         # BaseLoader makes only texts, lists and dicts.
-        return _from_yml(yaml.load(_read(path), Loader=yaml.BaseLoader) or {}, path)  # noqa: S506
+        return _from_yml(yaml.load(_read_text(path), Loader=yaml.BaseLoader) or {}, path)  # noqa: S506
     except yaml.YAMLError as error:
         # Its message quotes the line, which may hold the token.
         mark = getattr(error, "problem_mark", None)
@@ -183,7 +183,7 @@ def resolve(*layers: Mapping[str, RawValue], notices: Iterable[str] = ()) -> Set
         path = file.folder / file.text
         if os.path.exists(path):  # noqa: PTH110  as below
             origin = Origin("token file", str(file.origin), path)
-            raw = RawValue(_read(path, f"{file.origin}: ").strip(), origin, path.parent)
+            raw = RawValue(_read_text(path, f"{file.origin}: ").strip(), origin, path.parent)
             if _counts("repo_token", raw, told):
                 found["repo_token"] = raw
         else:  # its name may be the token itself, and is not quoted
@@ -206,7 +206,7 @@ def _counts(name: str, raw: RawValue, notices: list[str]) -> bool:
     return bool(raw.text) and not is_short
 
 
-def _read(path: Path, prefix: str = "") -> str:
+def _read_text(path: Path, prefix: str = "") -> str:
     try:
         if not path.is_file():
             problem = "it is not a regular file"

@@ -91,10 +91,9 @@ def test_a_dry_run_sends_nothing(command: Command, build: Build) -> None:
     command.env(COVERALLS_PARALEL="1")
     status, (warning, line) = command("finish", NUMBER, "--coveralls-dry-run")
 
-    url = command.server.url
     assert status == 0
     assert "unknown setting COVERALLS_PARALEL" in warning
-    assert line == f"coveralls: would close build 77 on {url}; this is a dry run"
+    assert line == f"coveralls: would close build 77 on {command.server.url}; this is a dry run"
     assert command.server.requests == []
 
 

@@ -189,11 +189,10 @@ OF_THE_FILE: dict[str, Any] = {
     "service_job_id": "test-3.12",
     "service_job_number": "7",
 }
-URLS = ("service_build_url", "service_job_url")
 FORGED: dict[str, Any] = {
     **dict.fromkeys(("service_name", "service_branch", "repo_name"), "forged"),
     **dict.fromkeys(("service_number", "service_pull_request", "service_attempt"), "1"),
-    **dict.fromkeys(URLS, "https://example.org/"),
+    **dict.fromkeys(("service_build_url", "service_job_url"), "https://example.org/"),
     "git": {"head": {"id": HEAD, "message": "Trust me"}, "branch": "main"},
 }
 

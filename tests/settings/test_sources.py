@@ -197,11 +197,7 @@ def test_the_strongest_source_wins(pytester: pytest.Pytester) -> None:
 
 def test_blank_means_unset(pytester: pytest.Pytester) -> None:
     pytester.makeini("[pytest]\ncoveralls_service_number = ini\ncoveralls_retries =\n")
-    env = {
-        "COVERALLS_SERVICE_NUMBER": " \t",
-        "COVERALLS_COMPRESS": "",
-        "COVERALLS_COMMIT_SHA": " 5e837cc\n",
-    }
+    env = {"COVERALLS_SERVICE_NUMBER": " \t", "COVERALLS_COMMIT_SHA": " 5e837cc\n"}
 
     settings = settings_of(pytester, "--coveralls-service-number=", env=env)
 
@@ -209,8 +205,8 @@ def test_blank_means_unset(pytester: pytest.Pytester) -> None:
         "service_number": "coveralls_service_number in tox.ini",
         "commit_sha": "COVERALLS_COMMIT_SHA",
     }
+    assert (settings.service_number, settings.retries) == ("ini", 2)
     assert settings.commit_sha == "5e837cc"
-    assert (settings.service_number, settings.retries, settings.compress) == ("ini", 2, True)
 
 
 @pytest.mark.parametrize(
