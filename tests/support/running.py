@@ -76,6 +76,7 @@ class Runner:
     def __init__(self, folder: Path, server: StandIn) -> None:
         self.folder = folder
         self.server = server
+        self.python = Path(sys.executable)
         self.env = {
             **{name: os.environ[name] for name in os.environ if not name.startswith("PYTEST_")},
             **CI,
@@ -92,7 +93,7 @@ class Runner:
     ) -> subprocess.CompletedProcess[str]:
         """Run ``python -m MODULE ARGUMENTS`` and return what it printed and its exit status."""
         return subprocess.run(
-            [sys.executable, "-m", module, *arguments],
+            [self.python, "-m", module, *arguments],
             cwd=self.folder,
             env={**self.env, **loading(arguments), **(env or {})},
             stdin=subprocess.DEVNULL,
