@@ -6,18 +6,16 @@ function nobody calls, a module nobody imports, and a remote whose address holds
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from pathlib import Path
 
 from git_repository import PLAIN, Repository
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
 
 BRANCH = "topic/y"
 REMOTE = "https://user:secret@github.com/octo/sample.git"
 
-FILES: Mapping[str, str] = {
+FILES = {
+    ".gitignore": "__pycache__/\n.pytest_cache/\n.coverage*\n",
     "pyproject.toml": """\
 [tool.pytest.ini_options]
 pythonpath = ["."]
@@ -153,10 +151,6 @@ def test_a_tank_is_filled_to_its_capacity():
 """,
 }
 
-IGNORED: Mapping[str, str] = {
-    ".gitignore": "__pycache__/\n.pytest_cache/\n.coverage*\n",
-}
-
 ADA = ("Ada Gardener", "ada@example.org", "2024-03-01T09:00:00+00:00")
 BERT = ("Bert Söderberg", "bert@example.org", "2024-03-02T10:30:00+01:00")
 
@@ -166,7 +160,7 @@ def make(folder: Path) -> Path:
     repository = Repository(folder)
     repository.git("symbolic-ref", "HEAD", f"refs/heads/{BRANCH}")
     repository.git("remote", "add", "origin", REMOTE)
-    _write(folder, {**IGNORED, **{name: FILES[name] for name in FILES if "water" not in name}})
+    _write(folder, [name for name in FILES if "water" not in name])
     repository.env = PLAIN | _identity(*ADA)
     repository.commit_all("Measure the beds of a garden")
     _write(folder, FILES)
@@ -181,8 +175,8 @@ def _identity(name: str, email: str, date: str) -> dict[str, str]:
     return {f"GIT_{role}_{part}": value for role in roles for part, value in values.items()}
 
 
-def _write(folder: Path, files: Mapping[str, str]) -> None:
-    for name, text in files.items():
+def _write(folder: Path, names: Iterable[str]) -> None:
+    for name in names:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(text.encode())  # the same line ends on every system
+        path.write_bytes(FILES[name].encode())  # the same line ends on every system
