@@ -58,12 +58,8 @@ def measure_data_files(
         cov, data_file = _configured(config_file, start)
         _combine(cov, _data_files(arguments, start / data_file), Path(folder), start)
         combined = cov.get_data()
-        elsewhere = _find_elsewhere(combined.measured_files(), start, top, frozenset(names))
-        found = {
-            path: _as_measured(str(top / name), cov, start)
-            for path, name in elsewhere.items()
-            if name
-        }
+        elsewhere = _find_elsewhere(cov, start, top, frozenset(names))
+        found = {path: here for path, here in elsewhere.items() if here}
         if found:
             cov, _ = _configured(config_file, start)
             _add(cov.get_data(), combined, found)
@@ -198,13 +194,11 @@ def _as_measured(path: str, cov: Coverage, start: Path) -> str:
     return path.removeprefix(os.path.join(os.path.realpath(start), ""))  # noqa: PTH118
 
 
-def _find_elsewhere(
-    measured: Iterable[str], start: Path, top: Path, names: frozenset[str]
-) -> dict[str, str]:
-    """Return the name of each path of another machine; empty if not exactly one may be it."""
+def _find_elsewhere(cov: Coverage, start: Path, top: Path, names: frozenset[str]) -> dict[str, str]:
+    """Find the file of each path of another machine; empty if not exactly one may be it."""
     gone = [
         path
-        for path in sorted(measured)
+        for path in sorted(cov.get_data().measured_files())
         if not os.path.exists(start / path)  # noqa: PTH110
         # Not removed from this checkout, but perhaps from an environment in it.
         and (installed_name(Path(path).as_posix()) or not Path(path).is_relative_to(top))
@@ -225,7 +219,7 @@ def _find_elsewhere(
                 for name in by_end.get(file, ())
                 if f"{name.removesuffix(file)}__init__.py" not in names
             ]
-        found[path] = alike[0] if len(alike) == 1 else ""
+        found[path] = _as_measured(str(top / alike[0]), cov, start) if len(alike) == 1 else ""
     return found
 
 
