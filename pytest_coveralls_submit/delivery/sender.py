@@ -74,6 +74,8 @@ class Answer:
     size: int = 0  # bytes of the request's body that were sent
     proxy: str = ""  # its address without credentials, and the variable that names it
     ambiguous: bool = False  # the server may have taken the request without saying so
+    retriable: bool = False  # it may be otherwise the next time
+    retry_after: float = 0.0  # seconds that the server asks to wait
 
 
 def send(

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
 from http.client import BadStatusLine, HTTPException, RemoteDisconnected
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -38,14 +38,6 @@ AMBIGUOUS = frozenset({504, *range(520, 525)})
 RETRY_AFTER_LIMIT = 30.0
 BODY_LIMIT = 64 * 1024  # bytes of an answer that are read
 KEPT_HEADERS = (*TRACE_HEADERS, "cf-mitigated", "link", "x-next-page")
-
-
-class Attempt(NamedTuple):
-    """Hold the outcome of one attempt."""
-
-    answer: Answer
-    retriable: bool = False
-    retry_after: float = 0.0
 
 
 # The first that fits; urllib3 1 and 2 wrap the same fault differently.
@@ -90,17 +82,17 @@ def deliver(call: Call, body: bytes, policy: Policy, say: Callable[[str], None])
     while True:
         number += 1
         left = max(end - time.monotonic(), 0.1)
-        answer, is_retriable, retry_after = _attempt(request, policy, left)
+        answer = _attempt(request, policy, left)
         ambiguous = ambiguous or answer.ambiguous
-        wait = max(random.uniform(0, min(8.0, 2.0**number)), retry_after)  # noqa: S311
+        wait = max(random.uniform(0, min(8.0, 2.0**number)), answer.retry_after)  # noqa: S311
         how = f"in {wait:.1f} s"
         if call.compress and _refuses_gzip(answer, call.url):
-            call = replace(call, compress=False)
+            call, answer = replace(call, compress=False), replace(answer, retriable=True)
             request = _prepare(call, body)
-            of, is_retriable, wait, how = max(of, number + 1), True, retry_after, "uncompressed"
+            of, wait, how = max(of, number + 1), answer.retry_after, "uncompressed"
         is_harmless = policy.retry_ambiguous or not answer.ambiguous
-        is_in_time = retry_after <= RETRY_AFTER_LIMIT and wait < end - time.monotonic()
-        if not (is_retriable and is_harmless and is_in_time and number < of):
+        is_in_time = answer.retry_after <= RETRY_AFTER_LIMIT and wait < end - time.monotonic()
+        if not (answer.retriable and is_harmless and is_in_time and number < of):
             seconds = time.monotonic() - start
             return replace(answer, attempts=number, ambiguous=ambiguous, seconds=seconds)
         say(f"attempt {number} of {of}: {answer.problem}; retrying {how}")
@@ -136,7 +128,7 @@ def _prepare(call: Call, body: bytes) -> requests.PreparedRequest:
     return request.prepare()
 
 
-def _attempt(request: requests.PreparedRequest, policy: Policy, left: float) -> Attempt:
+def _attempt(request: requests.PreparedRequest, policy: Policy, left: float) -> Answer:
     timeout = min(policy.connect_timeout, left), min(policy.read_timeout, left)
     url = str(request.url)
     parts = urlsplit(url)  # plain http is allowed where nobody but this machine can listen
@@ -154,13 +146,12 @@ def _attempt(request: requests.PreparedRequest, policy: Policy, left: float) -> 
         with closing(HTTPAdapter()) as adapter:
             to: Any = {"timeout": timeout, "verify": verify, "proxies": proxies}
             with adapter.send(sent, stream=True, **to) as response:
-                attempt = _answered(response)
+                answer = _answered(response)
     except (OSError, ValueError, HTTPException, urllib3.exceptions.HTTPError) as error:
         is_begun = body.tell() > 0
         at_proxy = bool(proxy) and not is_begun
-        attempt = (_proxy_failed(error) if at_proxy else None) or _failed(error, timeout, is_begun)
-    answer = replace(attempt.answer, size=body.tell(), proxy=_shown(proxy))
-    return attempt._replace(answer=answer)
+        answer = (_proxy_failed(error) if at_proxy else None) or _failed(error, timeout, is_begun)
+    return replace(answer, size=body.tell(), proxy=_shown(proxy))
 
 
 def _shown(proxy: str) -> str:
@@ -188,21 +179,22 @@ def _bounded_text(response: requests.Response) -> tuple[str, bool]:
     return content.decode("utf-8", "replace"), is_whole
 
 
-def _answered(response: requests.Response) -> Attempt:
+def _answered(response: requests.Response) -> Answer:
     text, is_whole = _bounded_text(response)
     status = response.status_code
     problem = f"{status} {response.reason or ''}".strip()
     headers = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
     if 300 <= status < 400:  # noqa: PLR2004
         headers["location"] = _origin(response.url, response.headers.get("location", ""))
-    answer = Answer(
+    return Answer(
         status=status,
         problem=problem if is_whole else f"{problem}, and the answer broke off",
         text=text,
         headers=headers,
         ambiguous=status in AMBIGUOUS or not is_whole,
+        retriable=status in RETRIED,
+        retry_after=_retry_after(response),
     )
-    return Attempt(answer, status in RETRIED, _retry_after(response))
 
 
 def _origin(url: str, location: str) -> str:
@@ -222,7 +214,7 @@ def _retry_after(response: requests.Response) -> float:
     return float(min(seconds, 86400))
 
 
-def _failed(error: Exception, timeout: tuple[float, float], is_begun: bool) -> Attempt:
+def _failed(error: Exception, timeout: tuple[float, float], is_begun: bool) -> Answer:
     """Describe a fault; a begun request may have arrived."""
     connect, read = (round(seconds, 1) for seconds in timeout)
     for kind, words in FAULTS.items():
@@ -230,12 +222,12 @@ def _failed(error: Exception, timeout: tuple[float, float], is_begun: bool) -> A
             if isinstance(cause, kind):
                 said = getattr(cause, "verify_message", "") or cause
                 problem = words.format(connect=connect, read=read, cause=said)
-                answer = Answer(problem=problem, ambiguous=is_begun)
-                return Attempt(answer, not HOPELESS.search(problem))
-    return Attempt(Answer(problem=one_line(error), ambiguous=is_begun))
+                may_heal = not HOPELESS.search(problem)
+                return Answer(problem=problem, ambiguous=is_begun, retriable=may_heal)
+    return Answer(problem=one_line(error), ambiguous=is_begun)
 
 
-def _proxy_failed(error: Exception) -> Attempt | None:
+def _proxy_failed(error: Exception) -> Answer | None:
     """Quote requests, except on certificates."""
     causes = list(_causes(error))
     words = str(causes[-1])
@@ -244,11 +236,11 @@ def _proxy_failed(error: Exception) -> Attempt | None:
     if isinstance(error, ValueError):
         # Only the words about a missing PySocks cannot hold the password.
         is_socks = isinstance(error, requests.exceptions.InvalidSchema)
-        return Attempt(Answer(problem=str(error) if is_socks else "the proxy address is malformed"))
+        return Answer(problem=str(error) if is_socks else "the proxy address is malformed")
     # The only place of a proxy's answer to CONNECT: http.client, HTTPConnection._tunnel.
     answered = re.search(r"Tunnel connection failed: (\d+)", words)
     is_final = int(answered[1]) not in RETRIED if answered else HOPELESS.search(words)
-    return Attempt(Answer(problem=f"no connection through the proxy: {words}"), not is_final)
+    return Answer(problem=f"no connection through the proxy: {words}", retriable=not is_final)
 
 
 def _causes(error: object) -> Iterator[BaseException]:
