@@ -201,15 +201,15 @@ def test_a_child_behind_a_launcher_is_not_waited_for(tmp_path: Path) -> None:
 def test_a_child_whose_parent_was_killed_ends_at_the_deadline_too() -> None:
     """Nobody is left to kill it: a server that drips must not hold it, and the token, for ever."""
     program = """
-        import sys
+        import os, sys
         from pytest_coveralls_submit.delivery.sender import Call, Policy, send
 
         call = Call(method="POST", url=sys.argv[1], form="json_file")
-        send(call, [b"x"], Policy(deadline=1.0), env={}, say=print)
+        send(call, [os.environb[b"TOKEN"]], Policy(deadline=1.0), env={}, say=print)
     """
     with Faulty("header drip") as faulty:
         command = [sys.executable, "-c", textwrap.dedent(program), faulty.url]
-        parent = subprocess.Popen(command)
+        parent = subprocess.Popen(command, env={**os.environ, "TOKEN": TOKEN})
         assert faulty.asked.wait(10)
         (child,) = children_of(parent.pid)
         assert TOKEN.encode() not in Path(f"/proc/{child}/cmdline").read_bytes()
