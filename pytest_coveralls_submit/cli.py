@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         console = _open_console(options)
         return int(options.run(console))
-    except SettingsError as error:
+    except (SettingsError, pytest.fail.Exception) as error:  # pytest's is of an old setup.cfg
         return _fail(str(error), USAGE)
     except CoverallsError as error:
         return _fail(f"failed: {error}", REFUSED)

@@ -93,13 +93,23 @@ def test_what_test_runs_need_is_ignored(command: Command, build: Build) -> None:
     assert (status, len(said), build.closed) == (0, 1, True), said
 
 
-def test_a_damaged_ini_file_is_a_usage_error(command: Command) -> None:
-    (command.folder / "pytest.ini").write_text("[pytest\n")
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("pytest.ini", "[pytest\n", "pytest cannot read its configuration here"),
+        ("setup.cfg", "[pytest]\n", "[pytest] section in setup.cfg files is no longer supported"),
+    ],
+)
+def test_a_damaged_ini_file_is_a_usage_error(
+    command: Command, name: str, text: str, said: str
+) -> None:
+    (command.folder / "pytest.ini").unlink()
+    (command.folder / name).write_text(text)
 
-    status, said = command("finish", NUMBER)
+    status, lines = command("finish", NUMBER)
 
     assert status == 2
-    assert said[-1] == "coveralls: pytest cannot read its configuration here"
+    assert lines[-1].startswith(f"coveralls: {said}")
 
 
 def test_a_value_that_cannot_be_used_is_a_usage_error(command: Command) -> None:

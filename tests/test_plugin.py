@@ -295,9 +295,7 @@ def test_failed_tests_are_sent_unless_you_ask_otherwise(
 
 
 @pytest.mark.parametrize("mode", ["warn", "send"])
-def test_a_partial_run_is_sent_with_a_warning_unless_you_ask_otherwise(
-    inner: Inner, mode: str
-) -> None:
+def test_a_partial_run_is_sent_with_a_warning_or_without(inner: Inner, mode: str) -> None:
     run = inner("--coveralls", "-k", "one", f"--coveralls-on-partial={mode}")
 
     assert (run.status, run.passed, len(inner.server.jobs)) == (0, 1, 1)

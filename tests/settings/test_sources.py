@@ -112,9 +112,7 @@ SOURCES: Mapping[str, tuple[set[str], str]] = {
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_every_setting_may_be_given_as(
-    pytester: pytest.Pytester, folder: Path, source: str
-) -> None:
+def test_every_setting_is_read(pytester: pytest.Pytester, folder: Path, source: str) -> None:
     missing, label = SOURCES[source]
     texts = {name: text for name, (text, _) in SAMPLES.items() if name not in missing}
     expected = {name: SAMPLES[name][1] for name in texts}
@@ -327,9 +325,7 @@ def test_a_token_file_without_a_token_stops_nothing(
     assert "a/token" not in str(settings.notices)  # it may be the token itself
 
 
-def test_a_token_file_is_not_looked_at_when_a_variable_has_the_token(
-    pytester: pytest.Pytester,
-) -> None:
+def test_a_variable_comes_before_the_token_file(pytester: pytest.Pytester) -> None:
     pytester.makeini("[pytest]\ncoveralls_repo_token_file = .\n")
 
     settings = settings_of(pytester, env={"COVERALLS_REPO_TOKEN": "t0ken-of-variable"})
@@ -356,9 +352,7 @@ def test_a_short_token_counts_as_none(name: str) -> None:
         ("two-lines", " (two-lines): expected one line of 8 to 4,096 visible ASCII characters"),
     ],
 )
-def test_a_token_file_that_holds_something_else_is_an_error(
-    folder: Path, path: str, problem: str
-) -> None:
+def test_an_odd_token_file_is_an_error(folder: Path, path: str, problem: str) -> None:
     (folder / "large").write_text("s3cret" + " " * 65536)
     (folder / "two-lines").write_text("s3cret\ns3cret\n")
 
@@ -379,9 +373,7 @@ def test_a_token_file_that_holds_something_else_is_an_error(
         ("COVERALLS.IO:443", "yes", "TLS is always verified for coveralls.io"),
     ],
 )
-def test_a_token_is_sent_safely_unless_you_ask_otherwise(
-    host: str, skip: str, problem: str
-) -> None:
+def test_no_token_is_sent_unsafely_by_accident(host: str, skip: str, problem: str) -> None:
     if problem:
         assert problem in error_of(host=host, skip_ssl_verify=skip)
     else:
@@ -436,9 +428,7 @@ def test_an_unknown_key_of_the_yml_file_gets_one_line(tmp_path: Path, key: str, 
         pytest.param("a: b\n" * 20_000, "it is larger than 64 KiB", id="large"),
     ],
 )
-def test_a_yml_file_of_another_shape_is_an_error(
-    tmp_path: Path, content: str, problem: str
-) -> None:
+def test_an_odd_yml_file_is_an_error(tmp_path: Path, content: str, problem: str) -> None:
     with pytest.raises(SettingsError) as caught:
         from_yml(tmp_path, content)
 
