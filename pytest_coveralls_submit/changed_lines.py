@@ -210,7 +210,7 @@ def _edited_files(base: Base) -> set[str]:
         return set()
     options = ("--numstat", "--no-renames", "--ignore-submodules=all")
     listed = base.repository.names("diff-index", *options, base.head) or ()
-    # Those that were only touched have no lines added or deleted.
+    # git before 2.29 lists files that were only touched, too.
     return {entry.split("\t", 2)[2] for entry in listed if not entry.startswith("0\t0\t")}
 
 

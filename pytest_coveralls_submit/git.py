@@ -175,7 +175,7 @@ def _remotes(repository: Repository) -> dict[str, str]:
 
 def read_commit(repository: Repository, commit: str) -> Commit:
     """Read a commit; a missing one is its id."""
-    options = ("--no-walk=unsorted", "--ignore-missing", "--encoding=UTF-8", f"--format={_FORMAT}")
+    options = ("--no-walk=unsorted", "--encoding=UTF-8", f"--format={_FORMAT}")
     known, *values = repository.output("log", *options, commit, "--").split("\0")
     # A branch may be named like an abbreviated id.
     if not known.startswith(commit):

@@ -272,7 +272,7 @@ def test_a_tracked_file_has_the_name_that_git_gives_it(
     def name(path: Path) -> str | None:
         return git.name_if_tracked(path, repository.read())
 
-    for file in ("conf/x.ini", "[ab].ini", "a.ini"):
+    for file in ("conf/x.ini", "[ab].ini", "a.ini", "b.ini"):
         repository.commit(file=file)
     repository.git("rm", "--quiet", "--cached", "a.ini")
     (tmp_path / "link.ini").symlink_to(repository.path / "conf" / "x.ini")

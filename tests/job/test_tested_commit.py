@@ -164,12 +164,14 @@ def test_a_pull_request_that_ends_in_a_merge_is_its_own_head(repository: Checkou
         assert repository.tested(said) == (merge, False)
 
 
-def test_ghprb_builds_githubs_merge(repository: Checkout) -> None:
+@pytest.mark.parametrize("head_ref", ["PR-7", None])
+def test_jenkins_may_build_githubs_merge(repository: Checkout, head_ref: str | None) -> None:
+    """As the plugin ghprb does; the target is then the first parent."""
     merge, head, target = repository.merge_request()
     repository.git("checkout", "--quiet", "--detach", merge)
     repository.git("update-ref", "refs/remotes/origin/main", target)
-    said = build("jenkins", service_pull_request="7", target_branch="main", merge_sha=merge)
-    assert repository.tested(said) == (head, False)
+    values = {"target_branch": "main", "head_ref": head_ref, "merge_sha": merge}
+    assert repository.tested(build("jenkins", service_pull_request="7", **values)) == (head, False)
 
 
 @pytest.mark.parametrize("is_absent", [True, False])
