@@ -20,7 +20,6 @@ Job: TypeAlias = "dict[str, Any]"
 
 SIZE_LIMIT = 512 * 1024 * 1024  # bytes
 MAY_BE_EMPTY = ("source_files", "coverage", "source")
-# The type of each field; a dict means an object, a list means a list of these types. Source:
 # https://docs.coveralls.io/api-jobs-endpoint, coverallsapp/coverage-reporter doc/configuration.md
 TEXTS = (
     *("service_name", "service_number", "service_job_id", "service_job_number"),
@@ -28,6 +27,7 @@ TEXTS = (
     *("service_attempt", "service_event_type", "repo_name", "commit_sha", "flag_name"),
     *("compare_ref", "compare_sha", "run_at"),
 )
+# The type of each field; a dict means an object, a list means a list of these types.
 _COMMIT = dict.fromkeys(("id", *COMMIT_DETAILS), str)
 _JOB = {
     **dict.fromkeys(TEXTS, str),

@@ -43,7 +43,7 @@ def flag_name(settings: Settings, build: Build, env: Mapping[str, str]) -> str |
     used = re.sub(r"\{(\w+)\}", lambda found: found[0] if values[found[1]] else "", template)
     if used != template:
         used = used.strip(" -_/.:,")
-    return re.sub(r"\{(\w+)\}", lambda found: values[found[1]], used) or None
+    return re.sub(r"\{(\w+)\}", lambda found: values[found[1]], used).strip() or None
 
 
 def build_identity(
