@@ -97,7 +97,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _open_console(options: argparse.Namespace) -> Console:
-    env, start = Environment(os.environ), Path.cwd()
+    env = Environment(os.environ)
+    try:
+        start = Path.cwd()
+    except FileNotFoundError:
+        raise SettingsError("the current directory is gone: change to another") from None
     # Under workflow_run an artifact of a fork may be here.
     reads_files = env.get("GITHUB_EVENT_NAME") != "workflow_run"
     config = _read_configuration([] if reads_files else ["-c", os.devnull, f"--rootdir={start}"])

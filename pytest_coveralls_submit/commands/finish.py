@@ -8,7 +8,7 @@ from ..commands import ACCEPTED, REFUSED, Console
 from ..context import RunContext, startup_warnings, why_no_token
 from ..delivery import answers, sender
 from ..delivery.sender import Call
-from ..errors import SettingsError
+from ..errors import ProcessError, SettingsError
 from ..outcome import Failed
 from ..output import build_line, with_link
 from ..settings.token import Token
@@ -37,14 +37,18 @@ def run(console: Console) -> int:
     if settings.dry_run:
         console.say(f"would close build {number} on {settings.host}; this is a dry run")
         return ACCEPTED
-    answer = sender.send(
-        Call(method="POST", url=f"{settings.host}/webhook", form="json"),
-        [_webhook(context, number, token).encode()],
-        send_policy(settings, is_repeatable=True),
-        env=context.env,
-        say=console.say,
-        secrets=context.secrets,
-    )
+    try:
+        answer = sender.send(
+            Call(method="POST", url=f"{settings.host}/webhook", form="json"),
+            [_webhook(context, number, token).encode()],
+            send_policy(settings, is_repeatable=True),
+            env=context.env,
+            say=console.say,
+            secrets=context.secrets,
+        )
+    except ProcessError as error:
+        console.report(Failed(reason=f"build {number} was not closed: {error}"))
+        return REFUSED
     verdict = answers.judge_webhook(answer, context.facts(identity))
     # An attempt whose answer was lost may have closed it; the next one then finds it closed.
     if verdict.accepted or (answer.ambiguous and "closed" in verdict.message):

@@ -109,7 +109,8 @@ def _token(text: str) -> Secret | None:
     return Secret(text) if re.fullmatch(f"[!-~]{{{SHORTEST_TOKEN},4096}}", text) else None
 
 
-TEXT = Parser(str, "any text", "TEXT")
+# A lone surrogate, which no job can hold, cannot be encoded: that is a ValueError.
+TEXT = Parser(lambda text: text.encode() and text, "any text", "TEXT")
 BOOLEAN = Parser(lambda text: BOOLEANS.get(text.lower()), "1/true/yes/on or 0/false/no/off", "BOOL")
 BASE_URL = Parser(_base_url, "a URL like https://coveralls.example.com or a host name", "URL")
 LINK = Parser(_link, "the URL of a page, without user and password", "URL")

@@ -6,7 +6,7 @@ import json
 
 import pytest
 from commanding import Command
-from git_repository import Repository, needs_git
+from git_repository import Repository, needs_git, posix
 from standin import COVERALLS_TOKEN, Build
 
 NUMBER = "--coveralls-service-number=77"
@@ -58,6 +58,17 @@ def test_without_a_token_nothing_is_closed(command: Command, build: Build, stric
     assert status == strict
     assert line.startswith("coveralls: not closed: no token: set COVERALLS_REPO_TOKEN ")
     assert command.server.requests == []
+
+
+@posix
+def test_a_process_that_cannot_start_closes_no_build(command: Command) -> None:
+    command.env(GITHUB_ACTIONS="true", TOO_LONG="x" * 2_000_000)
+
+    status, (line, annotation) = command("finish", NUMBER)
+
+    assert status == 1
+    assert line.startswith("coveralls: failed: build 77 was not closed: ")
+    assert annotation.startswith("::warning title=Coveralls::build 77 was not closed: ")
 
 
 @pytest.mark.parametrize("refusal", [200, 404])

@@ -71,6 +71,7 @@ def test_a_text_becomes_a_value(name: str, text: str, value: object) -> None:
         *(("wait", text) for text in ("-1", "86401", "nan")),
         *(("changed_fail_under", text) for text in ("-1", "100.1", "5%%")),
         *(("on_partial", text) for text in ("fail", "")),
+        ("flag_name", "caf\udce9"),
         *(
             ("repo_token", text)
             for text in ("two words", "two\nlines", "caf\xe9-caf\xe9", "x" * 7, "x" * 4097)
