@@ -70,22 +70,32 @@ def is_switched_on(config: pytest.Config) -> bool:
     return bool(_parse(RawValue(ini_text(config, "coveralls"), origin, config.rootpath), BOOLEAN))
 
 
+_GATHERED = pytest.StashKey[tuple[dict[str, str], Settings]]()
+
+
 def gather(
     config: pytest.Config, options: Any, env: Mapping[str, str], *, reads_files: bool = True
 ) -> Settings:
     """Return the settings of all sources, or raise SettingsError.
 
+    They are kept in the stash, and read anew if our variables have changed.
+
     Args:
         options: a namespace with the flags' values.
         reads_files: if the ini file and ``.coveralls.yml`` count.
     """
+    variables = {name: text for name, text in env.items() if name.startswith(PREFIX)}
+    if _GATHERED in config.stash and config.stash[_GATHERED][0] == variables:
+        return config.stash[_GATHERED][1]
     start = config.invocation_params.dir
     layers = [_from_flags(options, start), from_variables(env, start)]
     notices: list[str] = []
     if reads_files:
         from_yml, notices = read_yml(config.rootpath)
         layers += [_from_ini(config, options), from_yml]
-    return resolve(*layers, notices=[*notices, *_unknown_variables(env)])
+    settings = resolve(*layers, notices=[*notices, *_unknown_variables(env)])
+    config.stash[_GATHERED] = variables, settings
+    return settings
 
 
 def _from_flags(options: Any, folder: Path) -> dict[str, RawValue]:
