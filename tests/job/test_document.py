@@ -17,7 +17,6 @@ from pytest_coveralls_submit.secret import Secret
 from pytest_coveralls_submit.text import escaped
 
 SHA, DIGEST = "a" * 40, "0123456789abcdef" * 2
-TEXTS = tuple(name for name, kind in document._JOB.items() if kind is str)
 GIT = {"head": {"id": SHA}, "branch": "b", "remotes": [{"name": "origin", "url": "u"}]}
 
 
@@ -36,13 +35,13 @@ def refusal(job: object) -> str:
 
 
 def test_a_job_with_every_documented_field_passes() -> None:
-    texts = dict.fromkeys(TEXTS, "x")
+    texts = dict.fromkeys(document.TEXTS, "x")
     git = {**GIT, "head": dict.fromkeys(document._COMMIT, "x")}
     file = entry(branches=[1, 0, 0, 1, 1, 0, 1, 0], source="a\nb\nc\n")
     job = {**texts, "parallel": False, "git": git, "source_files": [file]}
 
     assert check_job(job) == job
-    assert len(TEXTS) == 16
+    assert len(document.TEXTS) == 16
 
 
 NO_TEXTS: tuple[Any, ...] = ("", " \n", None, 7, True, ["x"], "\udc80")

@@ -126,9 +126,8 @@ def test_gits_remotes_come_before_the_ci_services() -> None:
     build = Build(remote_url="https://ci/r.git", remote_name="upstream")
 
     assert composed(build=build, git=GIT)["git"]["remotes"][0]["url"] == "https://host/o/r.git"
-    assert composed(build=build)["git"] == {
-        "remotes": [{"name": "upstream", "url": "https://ci/r.git"}]
-    }
+    remote = {"name": "upstream", "url": "https://ci/r.git"}
+    assert composed(build=build)["git"] == {"remotes": [remote]}
 
 
 @pytest.mark.parametrize(
