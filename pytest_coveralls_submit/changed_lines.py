@@ -94,8 +94,7 @@ def _merged_with(repository: Repository, git: Git, build: Build) -> str | None:
     that name the kind of pipeline are unreliable (gitlab-org/gitlab#358228).
     """
     parents = parents_of(repository, "HEAD")
-    heads = (git.head.id if git.head else None, build.commit_sha)
-    for head in filter(None, heads):
+    for head in filter(None, (git.head.id if git.head else None, build.commit_sha)):
         others = [parent for parent in parents if not parent.startswith(head)]
         if len(others) < len(parents):
             return others[0] if others else None

@@ -163,8 +163,7 @@ def test_a_base_that_was_named_but_is_not_here_is_named(
     assert problem_of(origin, **settings) == notice
     origin.git("update-ref", "refs/remotes/origin/main", "HEAD")
     assert found(origin, **settings).notice == notice
-    other = {"compare_ref": "main", "compare_sha": ABSENT}
-    assert found(origin, **other).notice == ""
+    assert found(origin, compare_ref="main", compare_sha=ABSENT).notice == ""
 
 
 @pytest.mark.parametrize("default", ["HEAD", "main", "master"])

@@ -220,9 +220,8 @@ def test_a_git_that_hangs_or_fails_costs_what_it_would_have_said(
 def test_a_git_in_the_repository_is_not_run(repository: Checkout) -> None:
     """A checkout may hold a program of that name (CVE-2023-40590)."""
     repository.commit()
-    own = fake_git(repository.path / "bin", "exit 1")["PATH"]
-    path = {"PATH": os.pathsep.join([own, os.environ["PATH"]])}
-    assert git.read([repository.path], repository.env | path).branch == "main"
+    env = repository.env | fake_git(repository.path / "bin", "exit 1")
+    assert git.read([repository.path], env).branch == "main"
 
 
 @posix
