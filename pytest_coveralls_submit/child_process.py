@@ -105,9 +105,8 @@ def find_program(name: str, env: Mapping[str, str], *, not_below: Path | None = 
     """
     file = f"{name}.exe" if sys.platform == "win32" else name
     for folder in map(Path, env.get("PATH", os.defpath).split(os.pathsep)):
-        if not_below is not None and Path(os.path.realpath(folder)).is_relative_to(not_below):
-            continue
-        if folder.is_absolute() and (found := shutil.which(str(folder / file))):
+        is_own = not_below is not None and Path(os.path.realpath(folder)).is_relative_to(not_below)
+        if folder.is_absolute() and not is_own and (found := shutil.which(str(folder / file))):
             return found
     raise ProcessError(f"{name} is not installed")
 

@@ -100,11 +100,9 @@ def deliver(call: Call, body: bytes, policy: Policy, say: Callable[[str], None])
 
 
 def _refuses_gzip(answer: Answer, url: str) -> bool:
-    status = answer.status or 0
-    # OpenCov (danhper/opencov at d3983d5) answers a bare 500 to gzip.
-    if status == 500 and urlsplit(url).hostname != "coveralls.io":  # noqa: PLR2004
-        return True
-    return status >= 400 and "failed to parse" in answer.text.lower()  # noqa: PLR2004
+    if answer.status == 500 and urlsplit(url).hostname != "coveralls.io":  # noqa: PLR2004
+        return True  # OpenCov (danhper/opencov at d3983d5) says no more to gzip
+    return (answer.status or 0) >= 400 and "failed to parse" in answer.text.lower()  # noqa: PLR2004
 
 
 def _prepare(call: Call, body: bytes) -> requests.PreparedRequest:
@@ -198,20 +196,18 @@ def _answered(response: requests.Response) -> Answer:
 
 
 def _origin(url: str, location: str) -> str:
-    try:
+    with suppress(ValueError):
         parts = urlsplit(urljoin(url, location))
-    except ValueError:
-        return "no address"
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"[:260]
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"[:260]
+    return "no address"
 
 
 def _retry_after(response: requests.Response) -> float:
     """Read seconds or a date (RFC 9110, 10.2.3)."""
-    try:
+    with suppress(urllib3.exceptions.InvalidHeader, TypeError, ValueError, OverflowError):
         seconds = urllib3.Retry().parse_retry_after(response.headers.get("retry-after", ""))
-    except (urllib3.exceptions.InvalidHeader, TypeError, ValueError, OverflowError):
-        return 0.0
-    return float(min(seconds, 86400))
+        return float(min(seconds, 86400))
+    return 0.0
 
 
 def _failed(error: Exception, timeout: tuple[float, float], is_begun: bool) -> Answer:

@@ -98,14 +98,12 @@ def _data_files(arguments: Sequence[Path], configured: Path) -> Iterable[Path]:
         return files
     found: dict[Path, None] = {}
     for path in arguments:
-        if not os.path.exists(path):  # noqa: PTH110  Path's raises where access is denied
-            raise MeasurementError(f"no coverage data: {path} does not exist or is not accessible")
-        files = _in_folder(path, name) if path.is_dir() else [path]
+        # os.path, because Path's may raise where access is denied
+        files = _in_folder(path, name) if os.path.isdir(path) else [path]  # noqa: PTH112
         if not files:
             raise MeasurementError(
                 f"no coverage data in {path}: no {name} or {name}.* there or one level down; "
-                "actions/upload-artifact leaves them out unless it is told "
-                "`include-hidden-files: true`"
+                "actions/upload-artifact needs `include-hidden-files: true`"
             )
         found.update(dict.fromkeys(files))
     return found

@@ -143,7 +143,7 @@ def test_data_that_cannot_be_used_is_one_line(command: Command) -> None:
     status, (_, line) = command("report", "gone")
 
     assert status == 1
-    assert line.startswith("coveralls: not sent: no coverage data: gone does not exist")
+    assert line.startswith("coveralls: not sent: gone cannot be read: No such file")
     assert command.server.requests == []
 
 

@@ -404,7 +404,7 @@ def test_what_was_removed_here_needs_no_mapping(scene: Scene) -> None:
     ("arguments", "files", "reason"),
     [
         ([], {}, r"no coverage data: neither .*\.coverage nor \.coverage\.\* beside it"),
-        (["down"], {}, r"no coverage data: down does not exist"),
+        (["down"], {}, r"down cannot be read: No such file"),
         (["down"], {"down/a.txt": ""}, r"no coverage data in down: .*`include-hidden-files: true`"),
         (["a.xml"], {"a.xml": "<?xml version='1.0'?>"}, r"a\.xml is not a coverage data file"),
         (
