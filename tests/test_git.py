@@ -220,7 +220,8 @@ def test_a_git_that_hangs_or_fails_costs_what_it_would_have_said(
 def test_a_git_in_the_repository_is_not_run(repository: Checkout) -> None:
     """A checkout may hold a program of that name (CVE-2023-40590)."""
     repository.commit()
-    env = repository.env | fake_git(repository.path / "bin", "exit 1")
+    own = fake_git(repository.path / "bin", "exit 1")["PATH"]
+    env = repository.env | {"PATH": os.pathsep.join([own, os.environ["PATH"]])}
     assert git.read([repository.path], env).branch == "main"
 
 
