@@ -77,9 +77,8 @@ else:
                 try:
                     pid, status = waitpid(self.pid, WNOHANG)
                 except ChildProcessError:  # collected by others, for example as SIGCHLD is ignored
-                    self.returncode = 0
-                else:
-                    self.returncode = waitstatus_to_exitcode(status) if pid else None
+                    pid, status = self.pid, 0
+                self.returncode = waitstatus_to_exitcode(status) if pid else None
             return self.returncode
 
         def kill(self) -> None:

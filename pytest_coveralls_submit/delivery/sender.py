@@ -87,9 +87,7 @@ def send(
     say: Callable[[str], None],
     secrets: Sequence[Secret] = (),
 ) -> Answer:
-    """Make ``call`` in a child process; return the answer.
-
-    It takes at most ``policy.deadline`` + 2 s.
+    """Make ``call`` in a child process, within ``policy.deadline`` + 2 s.
 
     Args:
         env: the environment of session start.
