@@ -24,17 +24,8 @@ SENDING = (
 _IN_QUOTES = re.compile(r"""(?=.*[^\w@+=:./-])[^"$`%!\\]+""", re.ASCII)
 
 
-def command_to_send(settings: Settings, path: Path, start: Path) -> str:
-    """Return the command that sends a kept job or a folder of them."""
-    return _command(settings, "send", typed_path(path, start))
-
-
-def command_to_finish(settings: Settings, number: str) -> str:
-    """Return the command that closes a build."""
-    return _command(settings, "finish", f"--coveralls-service-number={number}")
-
-
-def _command(settings: Settings, name: str, argument: str) -> str:
+def command_for(settings: Settings, name: str, argument: str) -> str:
+    """Return one of our commands for the host and with the flags of this run."""
     host = [] if settings.host == COVERALLS else [f"--coveralls-host={settings.host}"]
     flags = *host, *_sending_flags(settings)
     return command_line("python", "-m", "pytest_coveralls_submit", name, *flags, argument)

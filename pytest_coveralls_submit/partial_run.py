@@ -38,11 +38,6 @@ def enter_worker() -> None:
     os.environ[SESSION_MARK] = str(os.getpid())
 
 
-def leave_session() -> None:
-    """Remove the mark."""
-    os.environ.pop(SESSION_MARK, None)
-
-
 NOTHING_MEASURED = {
     "collectonly": "--collect-only runs no tests",
     "setupplan": "--setup-plan runs no tests",  # it sets setuponly, too
@@ -83,21 +78,21 @@ def why_skipped(
     session: pytest.Session, settings: Settings, selection: str | None
 ) -> NotSent | None:
     """Return the reason why the user wants nothing sent."""
-    no_cov_on_fail = getattr(session.config.option, "no_cov_on_fail", False)
-    if (settings.on_failure == "skip" or no_cov_on_fail) and _have_tests_failed(session):
+    config = session.config
+    skips_failures = settings.on_failure == "skip" or getattr(
+        config.option, "no_cov_on_fail", False
+    )
+    # pytest-cov counts a total below --cov-fail-under as one more failed test.
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    failed = session.testsfailed
+    if reporter is not None:
+        failed = reporter.stats.get("failed") or reporter.stats.get("error")
+    if skips_failures and failed:
         return NotSent(reason="tests failed (on_failure = skip)", is_expected=True)
     if selection and settings.on_partial == "skip":
         reason = f"not all tests ran, because of {selection} (on_partial = skip)"
         return NotSent(reason=reason, is_expected=True)
     return None
-
-
-def _have_tests_failed(session: pytest.Session) -> bool:
-    # pytest-cov counts a total below --cov-fail-under as one more failed test.
-    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if reporter is None:
-        return bool(session.testsfailed)
-    return bool(reporter.stats.get("failed") or reporter.stats.get("error"))
 
 
 def selection_arguments(config: pytest.Config) -> Any:

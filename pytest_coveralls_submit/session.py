@@ -147,9 +147,10 @@ class CoverallsSession:
         findings = sum_up(coverage, files, changed, warning)
         if skip is not None:
             return replace(skip, **vars(findings))
+        edit = functools.partial(self._call_hook, "pytest_coveralls_job")
         has_hook = self.config.hook.pytest_coveralls_job.get_hookimpls()
         try:
-            job, notices = build_job(context, files, self._edit_job if has_hook else None)
+            job, notices = build_job(context, files, edit if has_hook else None)
         except (JobError, MeasurementError) as error:
             return without_job(findings, error)
         folders = folders_for_jobs(context, self._cache_folder() if context.will_send else None)
@@ -163,9 +164,6 @@ class CoverallsSession:
         if self.interruption is not None:
             return NotSent(reason=f"the run was interrupted: {self.interruption}")
         return partial_run.why_nothing_was_measured(session, int(session.exitstatus))
-
-    def _edit_job(self, job: dict[str, Any]) -> str:
-        return self._call_hook("pytest_coveralls_job", job=job)
 
     def _call_hook(self, name: str, **arguments: object) -> str:
         """Call a hook of conftest.py; return its exception in one line."""
@@ -225,4 +223,4 @@ class CoverallsSession:
     def pytest_unconfigure(self) -> None:
         """Leave the environment as it was."""
         if os.getpid() == self.pid and not self.is_nested:
-            partial_run.leave_session()
+            os.environ.pop(partial_run.SESSION_MARK, None)

@@ -18,7 +18,7 @@ from .errors import CoverallsError, MeasurementError
 from .job import document, outbox
 from .job.document import Job, file_totals, tested_commit, to_json
 from .outcome import BuildResult, Built, Failed, Findings, Interrupted, NotSent, Outcome, Sent
-from .output import command_to_finish, command_to_send
+from .output import command_for
 from .settings.table import Settings
 from .text import count_of, one_line, typed_path
 
@@ -54,7 +54,7 @@ def submit(
         kept = outbox.keep(content, keep_in, outbox.job_stem(job))
     if kept is None and keep_in:
         findings = findings.plus("the job could not be kept: no writable directory")
-    command = command_to_send(settings, kept, context.start) if kept else ""
+    command = command_for(settings, "send", typed_path(kept, context.start)) if kept else ""
     where: dict[str, Any] = {"kept": kept, "command": command, "saved": saved}
     try:
         answer = sender.send(
@@ -141,19 +141,20 @@ def _accepted(
     kept: Path | None,
     saved: Path | None,
 ) -> Sent:
-    settings = context.settings
-    number, is_open = job.get("service_number"), job.get("parallel")
+    settings, is_open, finish = context.settings, job.get("parallel"), None
+    if is_open and (number := job.get("service_number")):
+        finish = command_for(settings, "finish", f"--coveralls-service-number={number}")
     if kept is not None and (trouble := outbox.remove(kept)):
         findings = findings.plus(trouble)
     if settings.gitlab_status:
-        percent = document.total_percent(job) if findings.percent is None else findings.percent
-        findings = findings.plus(_set_gitlab_status(job, context, percent, verdict.url))
+        status = _set_gitlab_status(job, context, findings.percent or 0.0, verdict.url)
+        findings = findings.plus(status)
     return Sent(
         **vars(findings),
         files=file_totals(job),
         url=verdict.url,
         message=verdict.message,
-        finish=command_to_finish(settings, number) if number and is_open else None,
+        finish=finish,
         build=None if is_open else build_result(context, verdict.url, tested_commit(job)),
         saved=saved,
     )
@@ -218,6 +219,6 @@ def kept_before(context: RunContext, folders: Sequence[Path]) -> list[str]:
         if count := len(outbox.kept_jobs(folder, before=context.started)):
             jobs, them = ("1 job is", "it") if count == 1 else (f"{count} jobs are", "them")
             path = typed_path(folder, context.start)
-            command = command_to_send(context.settings, folder, context.start)
+            command = command_for(context.settings, "send", path)
             notices.append(f"{jobs} still waiting in {path}; send {them} with: {command}")
     return notices

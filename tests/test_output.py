@@ -27,9 +27,8 @@ from pytest_coveralls_submit.outcome import (
 from pytest_coveralls_submit.output import (
     changed_lines_line,
     closing_lines,
+    command_for,
     command_line,
-    command_to_finish,
-    command_to_send,
     header,
 )
 from pytest_coveralls_submit.secret import Environment, Secret
@@ -109,11 +108,9 @@ def test_a_command_names_the_host_and_the_flags_for_sending(settings: Settings, 
     """A variable or an ini file has the other settings again."""
     rest = f" {flags}" if flags else ""
 
-    send = command_to_send(settings, START / "my job.json", START)
-    finish = command_to_finish(settings, "7").replace(" --coveralls-service-number=7", "")
+    send = command_for(settings, "send", "my job.json")
 
     assert send == f"python -m pytest_coveralls_submit send{rest} {command_line('my job.json')}"
-    assert finish == f"python -m pytest_coveralls_submit finish{rest}"
 
 
 # -- before the tests ----------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from . import document
 from .names import Names
 from .source_files import SourceFiles, read_source_files
 
-EditJob: TypeAlias = Callable[[document.Job], str]  # in place; returns what went wrong
+EditJob: TypeAlias = Callable[..., str]  # with `job`, in place; returns what went wrong
 
 
 def names_in(context: RunContext) -> Names:
@@ -89,7 +89,7 @@ def build_job(
     job = document.check_job({**_identity(context), "source_files": source_files})
     if edit is not None:
         edited = json.loads(document.to_json(job))  # a copy, faster than deepcopy
-        problem = edit(edited)
+        problem = edit(job=edited)
         try:
             job = job if problem else document.check_job(edited)
         except JobError as error:

@@ -82,10 +82,11 @@ def _check_owner(folder: Path) -> None:
 
 
 def _remove_old(folder: Path, newest: Path) -> None:
-    jobs = _by_time(folder.glob("job*.json"))
+    jobs = [job for job in _by_time(folder.glob("job*.json")) if job[1] != newest]
     # By the disk's clock: a test may have frozen ours.
     limit = newest.stat().st_mtime - MAX_AGE
-    for _, path in [*jobs[:-MAX_JOBS], *(job for job in jobs[-MAX_JOBS:] if job[0] < limit)]:
+    newer = jobs[1 - MAX_JOBS :]
+    for _, path in [*jobs[: 1 - MAX_JOBS], *(job for job in newer if job[0] < limit)]:
         with suppress(OSError):
             path.unlink()
 
