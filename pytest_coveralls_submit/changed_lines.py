@@ -11,17 +11,14 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
-from typing import TYPE_CHECKING
 
+from .ci.detect import Build
 from .errors import ProcessError
 from .git import Git, Repository, parents_of
+from .job.source_files import SourceFile
 from .outcome import ChangedFile, ChangedLines, Findings
+from .settings.table import Settings
 from .text import commit_id, percentage, shorten_list
-
-if TYPE_CHECKING:
-    from .ci.detect import Build
-    from .job.source_files import SourceFile
-    from .settings.table import Settings
 
 # They overrule the user's configuration of git.
 _DIFF_OPTIONS = (

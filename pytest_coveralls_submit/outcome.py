@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
+from typing import NamedTuple
 
 
 class FileTotal(NamedTuple):
@@ -80,7 +77,7 @@ class Findings:
     notices: tuple[str, ...] = ()
     details: tuple[str, ...] = ()  # printed with ``-v``
 
-    def plus(self, *notices: str, details: Iterable[str] = ()) -> Self:
+    def plus(self, *notices: str, details: Iterable[str] = ()) -> Findings:
         """Return a copy with further lines."""
         return replace(self, notices=(*self.notices, *notices), details=(*self.details, *details))
 

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeAlias
 from urllib.parse import quote
 
 from ..text import commit_id, public_url, pull_request_number
 from .github_event import github_event
 from .services import GENERIC, PLACEHOLDER, SERVICES, Service
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    _Cleaner = Callable[[str], str | None]
-    _Rows = list[tuple[Service, dict[str, str]]]  # each with the variables that it may read
+_Cleaner: TypeAlias = Callable[[str], str | None]
+_Rows: TypeAlias = list[tuple[Service, dict[str, str]]]  # each with the variables it may read
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

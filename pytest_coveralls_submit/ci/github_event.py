@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..text import json_object, message_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
 
 
 def github_event(

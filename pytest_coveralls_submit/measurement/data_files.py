@@ -14,14 +14,13 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import coverage
+from coverage import Coverage, CoverageData
 
 from ..errors import MeasurementError
 from ..text import common_end, count_of, group_by_end, installed_name, message_of, shorten_list
 from .measure import Measurement, measure
-
-if TYPE_CHECKING:
-    from coverage import Coverage, CoverageData
 
 _SQLITE_OWN = ("-journal", "-wal", "-shm")  # ends of the files beside a database
 _FIX = (
@@ -68,8 +67,6 @@ def measure_data_files(
 
 def _configured(config_file: Path | bool, start: Path) -> tuple[Coverage, str]:
     """Return an object with data in memory, and its data file's name."""
-    import coverage
-
     config = config_file if isinstance(config_file, bool) else str(config_file)
     try:
         cov = coverage.Coverage(data_file=None, config_file=config)
@@ -124,8 +121,6 @@ def _parallel(folder: Path, name: str) -> list[Path]:
 
 
 def _combine(cov: Coverage, files: Iterable[Path], folder: Path, start: Path) -> None:
-    import coverage
-
     copies: list[str] = []
     kinds: dict[bool, Path] = {}
     for number, file in enumerate(files):
@@ -151,8 +146,6 @@ def _combine(cov: Coverage, files: Iterable[Path], folder: Path, start: Path) ->
 
 def _opened(file: Path, copy: Path) -> CoverageData:
     """Copy a data file, because opening may change it, and open it."""
-    import coverage
-
     try:
         content = file.read_bytes()
         if not content.startswith(b"SQLite format 3\0"):  # https://www.sqlite.org/fileformat.html

@@ -16,12 +16,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from json import loads
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from coverage import Coverage
 
 from ..text import one_line
-
-if TYPE_CHECKING:
-    from coverage import Coverage
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +239,4 @@ def _destinations(arcs: Iterable[tuple[int, int]]) -> dict[int, set[int]]:
 
 def current() -> Coverage | None:
     """Return the Coverage object that measures this process, if any."""
-    import coverage
-
-    return coverage.Coverage.current()
+    return Coverage.current()
