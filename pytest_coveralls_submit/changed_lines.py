@@ -3,8 +3,6 @@
 Nothing is fetched, and nothing is written into the repository.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import sys

@@ -4,8 +4,6 @@ The commands read the plugin's settings, pytest's ini file included, but load no
 no other plugin and no ``addopts``.
 """
 
-from __future__ import annotations
-
 import argparse
 import difflib
 import os

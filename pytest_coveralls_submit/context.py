@@ -1,7 +1,5 @@
 """Everything known before the tests: settings, CI service, git and token, as values."""
 
-from __future__ import annotations
-
 import tempfile
 import time
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,5 @@
 """Errors raised on purpose, with the place and the fix in the message."""
 
-from __future__ import annotations
-
 
 class CoverallsError(Exception):
     """Base of all errors raised on purpose."""

@@ -1,7 +1,5 @@
 """The header, the closing lines, and the commands to type."""
 
-from __future__ import annotations
-
 import re
 import shlex
 import sys

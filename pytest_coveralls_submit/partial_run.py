@@ -1,7 +1,5 @@
 """Stopped, selected and nested sessions; the state of pytest-cov."""
 
-from __future__ import annotations
-
 import os
 import shlex
 from typing import Any

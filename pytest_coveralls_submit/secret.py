@@ -1,7 +1,5 @@
 """Values never to be shown, and the environment."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from json import dumps

@@ -1,7 +1,5 @@
 """From measured files to the outcome: build the job, keep it on disk, send it, judge the answer."""
 
-from __future__ import annotations
-
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager

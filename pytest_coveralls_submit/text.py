@@ -1,7 +1,5 @@
 """Small rules about texts, paths and addresses."""
 
-from __future__ import annotations
-
 import ipaddress
 import re
 from collections import defaultdict

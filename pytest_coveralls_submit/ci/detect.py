@@ -1,7 +1,5 @@
 """Read a build from the variables of its CI service."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields

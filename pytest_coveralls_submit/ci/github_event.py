@@ -1,7 +1,5 @@
 """Read the event file of GitHub, Gitea and Forgejo."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any

@@ -3,8 +3,6 @@
 Both forms are spoken: today's (v4) and the CI API of GitLab 8 and some releases of 9.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping

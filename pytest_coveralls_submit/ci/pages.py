@@ -1,7 +1,5 @@
 """Show an outcome on CI services: summaries, annotations, outputs, statistics."""
 
-from __future__ import annotations
-
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence

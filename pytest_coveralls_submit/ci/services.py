@@ -1,7 +1,5 @@
 """Describe the CI services, a row each, with their documentation."""
 
-from __future__ import annotations
-
 import re
 from typing import NamedTuple, TypeAlias
 

@@ -1,7 +1,5 @@
 """The commands, a module each, and what they share: context, printing, exit status."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import sys

@@ -1,7 +1,5 @@
 """``finish``: close a parallel build once all its jobs have arrived."""
 
-from __future__ import annotations
-
 import json
 
 from ..commands import ACCEPTED, REFUSED, Console

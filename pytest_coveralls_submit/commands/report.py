@@ -1,7 +1,5 @@
 """``report``: build a job from coverage data files and send it, without a test run."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

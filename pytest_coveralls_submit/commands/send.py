@@ -1,7 +1,5 @@
 """``send``: send jobs from files, and remove each file once its job is accepted."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

@@ -3,8 +3,6 @@
 Each rule has an entry of its name in ``docs/messages.md``; a test holds them equal.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress

@@ -4,8 +4,6 @@ No token is in the requests, so the result of a private build is not shown. The 
 documented in lemurheavy/coveralls-public#425, #1472, #1529.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace

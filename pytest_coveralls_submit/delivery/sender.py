@@ -4,8 +4,6 @@ The child has the environment and the import path of session start, so that noth
 leave behind reaches it: mocked requests, blocked sockets, frozen clocks, other variables, gevent.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

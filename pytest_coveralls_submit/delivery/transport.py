@@ -3,8 +3,6 @@
 The only user of requests; runs in the child process of ``sender``.
 """
 
-from __future__ import annotations
-
 import gzip
 import io
 import os

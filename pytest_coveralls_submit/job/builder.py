@@ -1,7 +1,5 @@
 """Measured files -> the job, and the findings of the run."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """The job as JSON: its documented fields, built, checked, written, read."""
 
-from __future__ import annotations
-
 import json
 import reprlib
 import sys

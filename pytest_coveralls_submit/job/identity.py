@@ -1,7 +1,5 @@
 """Build the fields of a job, except its files."""
 
-from __future__ import annotations
-
 import platform
 import re
 import sys

@@ -1,7 +1,5 @@
 """Name files as Coveralls looks them up in the repository."""
 
-from __future__ import annotations
-
 import contextlib
 import filecmp
 import os

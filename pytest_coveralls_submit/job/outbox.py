@@ -1,7 +1,5 @@
 """Jobs on disk until they are accepted; the token is not in them."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re

@@ -1,7 +1,5 @@
 """The source files of a job: digest, hits, branches, text."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import tokenize

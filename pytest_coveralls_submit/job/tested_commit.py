@@ -1,7 +1,5 @@
 """Find the tested commit: the CI service's, or another."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 from typing import Any

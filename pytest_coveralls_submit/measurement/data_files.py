@@ -3,8 +3,6 @@
 Nothing on disk is changed: coverage opens copies and combines them in memory.
 """
 
-from __future__ import annotations
-
 import glob
 import ntpath
 import os

@@ -1,7 +1,5 @@
 """Where settings come from: flags, variables, pytest's ini file and ``.coveralls.yml``."""
 
-from __future__ import annotations
-
 import difflib
 import os
 import re

@@ -1,7 +1,5 @@
 """The token of a job, and the hosts it may be sent to."""
 
-from __future__ import annotations
-
 import contextlib
 import re
 from collections.abc import Mapping
