@@ -155,7 +155,7 @@ def count_changed_lines(
     notices = [base.notice] if base.notice else []
     if edited:
         notices.append(
-            f"changed lines: left out files edited since the commit: {shorten_list(edited)}"
+            f"changed lines: left out files edited since the commit: {shorten_list(sorted(edited))}"
         )
     if shortfall and not may_fail:
         notices.append(f"changed_fail_under is ignored: {shortfall}")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from . import child_process
 from .errors import ProcessError
-from .text import message_of, public_url
+from .text import public_url
 
 CALL_TIMEOUT = 10.0  # seconds
 MAX_OUTPUT = 64 * 1024 * 1024  # bytes: some 800,000 names
@@ -113,7 +113,7 @@ def read(directories: Iterable[Path], env: Mapping[str, str]) -> Git:
         git = replace(git, repository=repository, checked_out=head, branch=branch)
         return replace(git, remotes=_remotes(repository))
     except ProcessError as error:
-        return replace(git, problem=message_of(error))
+        return replace(git, problem=str(error))
 
 
 def _find_top(directories: Iterable[Path]) -> Path:

@@ -3,14 +3,14 @@
 import re
 import shlex
 import sys
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from .context import RunContext
 from .outcome import BuildResult, Built, ChangedLines, Failed, NotSent, Outcome, Sent
 from .settings.table import COVERALLS, OPTIONS, Settings
-from .text import escaped, percentage, typed_path
+from .text import escaped, percentage, shorten_list, typed_path
 
 PREFIX = "coveralls: "
 RANGES = 10  # ranges of missed lines listed without ``-v``
@@ -143,7 +143,7 @@ def changed_lines_line(changed: ChangedLines, limit: int | None = RANGES) -> str
     missed = [
         f"{file.name}:{line_range(*lines)}" for file in changed.files for lines in file.missed
     ]
-    also = f"; missed: {first_of(missed, limit)}" if missed else ""
+    also = f"; missed: {shorten_list(missed, limit)}" if missed else ""
     return f"{covered} ({percentage(changed.percent)}%){also}"
 
 
@@ -159,13 +159,6 @@ def build_line(build: BuildResult) -> str:
 def with_link(text: str, url: str | None) -> str:
     """Append a link, if there is one."""
     return f"{text} -> {url}" if url else text
-
-
-def first_of(texts: Sequence[str], limit: int | None) -> str:
-    """Join the first ``limit`` texts and count the rest."""
-    shown = ", ".join(texts[:limit])
-    hidden = 0 if limit is None else max(len(texts) - limit, 0)
-    return f"{shown} and {hidden} more" if hidden else shown
 
 
 def line_range(first: int, last: int) -> str:

@@ -6,7 +6,6 @@ import functools
 import os
 from collections.abc import Callable, Generator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -21,7 +20,7 @@ from .measurement.measure import Recorder, measure
 from .outcome import Built, Failed, Interrupted, NotSent, Outcome
 from .output import PREFIX, closing_lines, header
 from .secret import redact, redacted
-from .submit import failure, folders_for_jobs, kept_before, submit, without_job
+from .submit import failure, folders_for_jobs, submit, without_job
 from .text import escaped, one_line
 
 _Hook = TypeVar("_Hook", bound=Callable[..., Any])
@@ -153,8 +152,7 @@ class CoverallsSession:
             job, notices = build_job(context, files, edit if has_hook else None)
         except (JobError, MeasurementError) as error:
             return without_job(findings, error)
-        folders = folders_for_jobs(context, self._cache_folder() if context.will_send else None)
-        notices += kept_before(context, folders)
+        folders = folders_for_jobs(context, getattr(self.config, "cache", None))
         return submit(job, findings.plus(*notices), context, say=self.say, keep_in=folders)
 
     def _why_nothing(self, session: pytest.Session) -> NotSent | None:
@@ -174,13 +172,6 @@ class CoverallsSession:
         except BaseException as error:  # noqa: BLE001  a conftest.py may also fail, skip or exit
             return one_line(error)
         return ""
-
-    def _cache_folder(self) -> Path | None:
-        cache = getattr(self.config, "cache", None)
-        try:
-            return None if cache is None else cache.mkdir("coveralls")
-        except OSError:
-            return None
 
     def _report(self, outcome: Outcome) -> None:
         """Call the hook, print the lines, write the CI service's pages."""

@@ -2,7 +2,7 @@
 
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -48,10 +48,9 @@ def submit(
         return Built(**vars(findings), files=file_totals(job), saved=saved)
     if context.token is None:
         return replace(why_no_token(context), **vars(findings), saved=saved)
-    if kept is None:
-        kept = outbox.keep(content, keep_in, outbox.job_stem(job))
     if kept is None and keep_in:
-        findings = findings.plus("the job could not be kept: no writable directory")
+        kept, notices = _keep(content, keep_in, outbox.job_stem(job), context)
+        findings = findings.plus(*notices)
     command = command_for(settings, "send", typed_path(kept, context.start)) if kept else ""
     where: dict[str, Any] = {"kept": kept, "command": command, "saved": saved}
     try:
@@ -90,6 +89,35 @@ def _save(content: bytes, path: Path) -> str:
     except OSError as error:
         return f"{path} cannot be written: {error.strerror or error}"
     return ""
+
+
+def folders_for_jobs(context: RunContext, cache: Any = None) -> list[Path]:
+    """Return the folders for kept jobs, pytest's cache first."""
+    folders = []
+    if cache is not None and context.will_send:
+        with suppress(OSError):
+            folders.append(cache.mkdir("coveralls"))
+    if context.temporary is not None:
+        folders.append(outbox.own_folder(context.temporary, context.top))
+    return folders
+
+
+def _keep(
+    content: bytes, folders: Sequence[Path], stem: str, context: RunContext
+) -> tuple[Path | None, list[str]]:
+    """Write the job to disk; return its file, and notices on earlier ones."""
+    notices = []
+    for folder in folders:
+        # A job written since the session began may be sent by a run beside this one.
+        if count := len(outbox.kept_jobs(folder, before=context.started)):
+            jobs, them = ("1 job is", "it") if count == 1 else (f"{count} jobs are", "them")
+            path = typed_path(folder, context.start)
+            command = command_for(context.settings, "send", path)
+            notices.append(f"{jobs} still waiting in {path}; send {them} with: {command}")
+    kept = outbox.keep(content, folders, stem)
+    if kept is None:
+        notices.append("the job could not be kept: no writable directory")
+    return kept, notices
 
 
 def without_job(findings: Findings, error: CoverallsError) -> NotSent | Failed:
@@ -199,24 +227,3 @@ def _set_gitlab_status(job: Job, context: RunContext, percent: float, url: str |
         ask = gitlab.client(context.env, context.secrets)
         return gitlab.announce(context.env, token, ask, status)
     return f"no status on GitLab: {problems[0]}"
-
-
-def folders_for_jobs(context: RunContext, cache: Path | None = None) -> list[Path]:
-    """Return the folders for kept jobs, pytest's cache first."""
-    folders = [] if cache is None else [cache]
-    if context.temporary is not None:
-        folders.append(outbox.own_folder(context.temporary, context.top))
-    return folders
-
-
-def kept_before(context: RunContext, folders: Sequence[Path]) -> list[str]:
-    """Return a line for each folder with kept jobs of earlier runs."""
-    notices = []
-    for folder in folders if context.will_send else ():
-        # A job written since the session began may be sent by a run beside this one.
-        if count := len(outbox.kept_jobs(folder, before=context.started)):
-            jobs, them = ("1 job is", "it") if count == 1 else (f"{count} jobs are", "them")
-            path = typed_path(folder, context.start)
-            command = command_for(context.settings, "send", path)
-            notices.append(f"{jobs} still waiting in {path}; send {them} with: {command}")
-    return notices

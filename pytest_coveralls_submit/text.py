@@ -3,7 +3,7 @@
 import ipaddress
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import takewhile
 from json import loads
 from pathlib import PurePath
@@ -100,11 +100,6 @@ def more_about(anchor: str) -> str:
     return f"more about this: {DOCUMENTATION}/messages.md#{anchor}" if DOCUMENTATION else ""
 
 
-def message_of(error: BaseException) -> str:
-    """Return an exception's message on one line, else its type."""
-    return " ".join(str(error).split()) or type(error).__name__
-
-
 def one_line(error: BaseException) -> str:
     """Return an exception's type and message on one line."""
     return " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
@@ -143,10 +138,10 @@ def pull_request_number(text: str) -> str | None:
     return found[1] if found else None
 
 
-def shorten_list(names: Iterable[str], limit: int = 5) -> str:
-    """Return the first names in order, ``...`` for the rest."""
-    listed = sorted(names)
-    return ", ".join(listed[:limit]) + ", ..." * (len(listed) > limit)
+def shorten_list(texts: Sequence[str], limit: int | None = 5) -> str:
+    """Join the first texts and count the rest."""
+    rest = f" and {len(texts) - limit} more" if limit and len(texts) > limit else ""
+    return ", ".join(texts[:limit]) + rest
 
 
 def typed_path(path: PurePath, start: PurePath) -> str:

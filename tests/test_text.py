@@ -141,6 +141,6 @@ def test_no_password_survives(
 
 def test_counts_and_lists_are_english_and_names_unicode() -> None:
     assert [count_of(n, "file") for n in (0, 1, 5000)] == ["0 files", "1 file", "5,000 files"]
-    assert shorten_list(["b", "a"]) == "a, b"
-    assert shorten_list("hgfedcba", 2) == "a, b, ..."
+    assert shorten_list(["b", "a"]) == "b, a"
+    assert shorten_list("hgfedcba", 2) == "h, g and 6 more"
     assert [is_unicode(name) for name in ("é.py", "a\udc80.py")] == [True, False]

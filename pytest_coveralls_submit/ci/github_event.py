@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..text import json_object, message_of
+from ..text import json_object
 
 
 def github_event(
@@ -30,7 +30,7 @@ def _load(path: str) -> tuple[dict[str, Any], tuple[str, ...]]:
     try:
         event = json_object(Path(path).read_text("utf-8")) if path else {}
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or message_of(error)
+        reason = getattr(error, "strerror", None) or str(error)
         return {}, (f"the file {path!r} cannot be read: {reason}",)
     if event is None:
         return {}, (f"the file {path!r} holds no JSON object",)

@@ -10,8 +10,8 @@ from urllib.parse import quote
 from .. import child_process
 from ..errors import ProcessError
 from ..outcome import Built, ChangedFile, Failed, FileTotal, Outcome, Sent
-from ..output import RANGES, build_line, changed_lines_line, first_of, headline, line_range
-from ..text import escaped, percentage
+from ..output import RANGES, build_line, changed_lines_line, headline, line_range
+from ..text import escaped, percentage, shorten_list
 
 CHANGED_ROWS = 20
 
@@ -166,7 +166,7 @@ def _paragraphs(outcome: Outcome) -> Iterator[str]:
 def _changed_table(files: Sequence[ChangedFile]) -> str:
     rows = ["| Changed file | Covered | Changed | Missed lines |", "| --- | ---: | ---: | --- |"]
     for file in sorted(files, key=lambda file: file.covered - file.total)[:CHANGED_ROWS]:
-        missed = first_of([line_range(*lines) for lines in file.missed], RANGES)
+        missed = shorten_list([line_range(*lines) for lines in file.missed], RANGES)
         rows.append(f"| {_as_markdown(file.name)} | {file.covered} | {file.total} | {missed} |")
     if len(files) > CHANGED_ROWS:
         rows.append(f"\nand {len(files) - CHANGED_ROWS} more")

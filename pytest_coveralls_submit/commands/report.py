@@ -11,7 +11,7 @@ from ..job.builder import build_job, names_in, read_files, sum_up
 from ..measurement.data_files import measure_data_files
 from ..outcome import NotSent, Outcome
 from ..output import header
-from ..submit import folders_for_jobs, kept_before, submit, without_job
+from ..submit import folders_for_jobs, submit, without_job
 
 HELP = "build a job from coverage data files and send it"
 ARGUMENTS: dict[str, dict[str, object]] = {
@@ -65,5 +65,4 @@ def _submit(console: Console, context: RunContext) -> Outcome:
     except (JobError, MeasurementError) as error:
         return without_job(findings, error)
     folders = folders_for_jobs(context)
-    notices += kept_before(context, folders)
     return submit(job, findings.plus(*notices), context, say=console.say, keep_in=folders)

@@ -35,7 +35,7 @@ def read_files(coverage: Measurement, names: Names, context: RunContext) -> Sour
         if merged:
             notices.append(
                 "the tests ran on a merge; Coveralls shows the lines of the head commit, which "
-                f"differs in: {shorten_list(merged)}"
+                f"differs in: {shorten_list(sorted(merged))}"
             )
     untracked = [file.name for file in found.files if names.is_untracked(file.repository_name)]
     if untracked:
@@ -57,7 +57,9 @@ def sum_up(
         notices.append(f"left out {count_of(files.outside, 'file')} outside the repository")
     if failed:
         counted = count_of(len(failed), "file")
-        notices.append(f"left out {counted} that cannot be read or parsed: {shorten_list(failed)}")
+        notices.append(
+            f"left out {counted} that cannot be read or parsed: {shorten_list(sorted(failed))}"
+        )
     reasons = [f"{path}: {reason}" for path, reason in sorted(failed.items())[:20]]
     return replace(
         changed,
@@ -82,7 +84,7 @@ def build_job(
         entries = document.merge_file(entries, path, context.top if include_source else None)
     if without := {file.name for file in entries if include_source and file.source is None}:
         counted = count_of(len(without), "file")
-        notices.append(f"left out {counted} without source text: {shorten_list(without)}")
+        notices.append(f"left out {counted} without source text: {shorten_list(sorted(without))}")
     source_files = [file.as_json() for file in entries if file.name not in without]
     job = document.check_job({**_identity(context), "source_files": source_files})
     if edit is not None:

@@ -8,7 +8,7 @@ from ..ci.detect import Build
 from ..ci.services import SERVICES
 from ..errors import ProcessError
 from ..git import COMMIT_DETAILS, Commit, Git, Repository, parents_of, read_commit
-from ..text import commit_id, message_of
+from ..text import commit_id
 
 _OWN_COMMITS = 20  # how many commits of the job itself may be on top of the CI service's
 _REMOTE = "refs/remotes/origin"
@@ -35,7 +35,7 @@ def find_tested_commit(git: Git, build: Build, commit_sha: str | None = None) ->
         commit = read_commit(repository, tested)
         return replace(git, head=commit, is_other=is_other, branch=branch)
     except ProcessError as error:
-        return replace(git, head=Commit(id=named or head), problem=message_of(error))
+        return replace(git, head=Commit(id=named or head), problem=str(error))
 
 
 def of_tested_commit(build: Build, git: Git) -> tuple[Build, tuple[str, ...]]:

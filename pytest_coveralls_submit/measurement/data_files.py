@@ -17,7 +17,7 @@ import coverage
 from coverage import Coverage, CoverageData
 
 from ..errors import MeasurementError
-from ..text import common_end, count_of, group_by_end, installed_name, message_of, shorten_list
+from ..text import common_end, count_of, group_by_end, installed_name, shorten_list
 from .measure import Measurement, measure
 
 _SQLITE_OWN = ("-journal", "-wal", "-shm")  # ends of the files beside a database
@@ -76,7 +76,7 @@ def _configured(config_file: Path | bool, start: Path) -> tuple[Coverage, str]:
             sys.path.append(str(start))
         cov.get_data()  # it loads plugins now
     except (coverage.CoverageException, ImportError) as error:
-        raise MeasurementError(f"coverage cannot be configured: {message_of(error)}") from None
+        raise MeasurementError(f"coverage cannot be configured: {error}") from None
     return cov, name
 
 
@@ -139,7 +139,7 @@ def _combine(cov: Coverage, files: Iterable[Path], folder: Path, start: Path) ->
     try:
         cov.combine(copies, keep=True)
     except (coverage.CoverageException, OSError) as error:
-        raise MeasurementError(f"the data cannot be combined: {message_of(error)}") from None
+        raise MeasurementError(f"the data cannot be combined: {error}") from None
 
 
 def _opened(file: Path, copy: Path) -> CoverageData:
@@ -154,7 +154,7 @@ def _opened(file: Path, copy: Path) -> CoverageData:
     except OSError as error:
         raise MeasurementError(f"{file} cannot be read: {error.strerror or error}") from None
     except coverage.CoverageException as error:
-        raise MeasurementError(message_of(error).replace(str(copy), str(file))) from None
+        raise MeasurementError(str(error).replace(str(copy), str(file))) from None
     return stored
 
 
