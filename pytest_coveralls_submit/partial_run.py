@@ -26,14 +26,9 @@ def is_measuring_worker() -> bool:
     return "PYTEST_XDIST_WORKER" in os.environ and mark.endswith(_MEASURES)
 
 
-def enter_session(*, measures: bool) -> None:
-    """Mark this process as the sending one, unless another does."""
-    os.environ.setdefault(SESSION_MARK, f"{os.getpid()}{_MEASURES if measures else ''}")
-
-
-def enter_worker() -> None:
-    """Mark this worker, to keep runs inside it from measuring."""
-    os.environ[SESSION_MARK] = str(os.getpid())
+def enter_session(*, measures: bool = False) -> None:
+    """Mark this process, to keep runs inside it from submitting."""
+    os.environ[SESSION_MARK] = f"{os.getpid()}{_MEASURES if measures else ''}"
 
 
 NOTHING_MEASURED = {

@@ -138,7 +138,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
     if hasattr(config, "workerinput"):
         if options.coveralls or partial_run.outer_session() is not None:
-            partial_run.enter_worker()
+            partial_run.enter_session()
     elif FAILED not in config.stash:
         with _reporting_errors(config):
             _register_session(config)

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from json import dumps
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import quote
 
 HIDDEN = "[secret]"
@@ -19,9 +19,6 @@ class Secret:
 
     def __repr__(self) -> str:
         return HIDDEN
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a secret is not pickled")
 
     def reveal(self) -> str:
         """Return the text itself, to be sent."""

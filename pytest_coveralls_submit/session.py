@@ -6,7 +6,7 @@ import functools
 import os
 from collections.abc import Callable, Generator
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
@@ -23,10 +23,8 @@ from .secret import redact, redacted
 from .submit import failure, folders_for_jobs, submit, without_job
 from .text import escaped, one_line
 
-_Hook = TypeVar("_Hook", bound=Callable[..., Any])
 
-
-def _guarded(hook: _Hook) -> _Hook:
+def _guarded(hook: Callable[..., Any]) -> Callable[..., Any]:
     """Print an exception in one line: the tests matter more."""
 
     @functools.wraps(hook)
@@ -37,7 +35,7 @@ def _guarded(hook: _Hook) -> _Hook:
             self.say(f"internal error: {one_line(error)}")
             return None
 
-    return run  # type: ignore[return-value]
+    return run
 
 
 class CoverallsSession:
@@ -53,7 +51,8 @@ class CoverallsSession:
         self.problems: tuple[str, ...] = ()  # printed in the header
         self.recorder: Recorder | None = None
         self.session: pytest.Session | None = None
-        partial_run.enter_session(measures=measures)
+        if not self.is_nested:
+            partial_run.enter_session(measures=measures)
 
     @_guarded
     def pytest_report_header(self) -> list[str]:

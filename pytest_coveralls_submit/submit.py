@@ -20,15 +20,13 @@ from .output import command_for
 from .settings.table import Settings
 from .text import count_of, one_line, typed_path
 
-Say = Callable[[str], None]  # prints a line at once
-
 
 def submit(
     job: Job,
     findings: Findings,
     context: RunContext,
     *,
-    say: Say,
+    say: Callable[[str], None],
     keep_in: Sequence[Path] = (),
     kept: Path | None = None,
 ) -> Outcome:

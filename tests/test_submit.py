@@ -6,7 +6,7 @@ import json
 import os
 import stat
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from pytest_coveralls_submit.context import (
     make_context,
     why_no_job,
 )
-from pytest_coveralls_submit.job.builder import EditJob, build_job, names_in, read_files, sum_up
+from pytest_coveralls_submit.job.builder import build_job, names_in, read_files, sum_up
 from pytest_coveralls_submit.measurement.measure import FileCoverage, Measurement
 from pytest_coveralls_submit.outcome import (
     BuildResult,
@@ -66,7 +66,7 @@ class Project:
         }
         return make_context(resolve(values), Environment(self.env), self.top, self.top)
 
-    def submit(self, context: RunContext, edit: EditJob | None = None) -> Outcome:
+    def submit(self, context: RunContext, edit: Callable[..., str] | None = None) -> Outcome:
         """Take the steps of a session, after measuring."""
         measured = Measurement(tuple(self.files), self.failed)
         files = read_files(measured, names_in(context), context)
@@ -91,7 +91,7 @@ def _take_number(job: dict[str, Any]) -> str:
 
 @pytest.mark.parametrize(("edit", "requests"), [(None, 2), (_take_number, 1)])
 def test_a_job_that_may_have_arrived_is_sent_again_only_with_a_number(
-    project: Project, server: StandIn, edit: EditJob | None, requests: int
+    project: Project, server: StandIn, edit: Callable[..., str] | None, requests: int
 ) -> None:
     """Without one each job that arrives is a build of its own."""
     server.respond(504, times=2)

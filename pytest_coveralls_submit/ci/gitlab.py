@@ -29,6 +29,7 @@ _ADVICE = {
     None: "check that GitLab can be reached from here",
     # gitlabhq/gitlabhq: doc/ci/jobs/ci_job_token.md,
     # app/services/ci/create_commit_status_service.rb
+    400: "the commit may have this status already, or a value is not accepted",
     401: f"{_NAME} has to be a token with the api scope that has not expired, not a job token",
     403: f"{_NAME} needs the api scope and the role Developer, or more for a protected branch",
     404: f"project (CI_PROJECT_ID), commit or pipeline do not exist, or {_NAME} cannot see them",

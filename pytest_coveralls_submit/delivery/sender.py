@@ -104,7 +104,10 @@ def send(
             blocks = child.exchange(chain([first_line], body), policy.deadline + KILLED_AFTER)
             for kind, value in _messages(blocks):
                 if kind == "answer":
-                    return _redacted(Answer(**value), secrets)
+                    answer = Answer(**value)  # its text is parsed before it is redacted
+                    headers = {key: redact(text, secrets) for key, text in answer.headers.items()}
+                    problem = redact(answer.problem, secrets)[:PROBLEM_LIMIT]
+                    return replace(answer, problem=problem, headers=headers)
                 if kind == "error":
                     raise ProcessError(f"the process that sends the job failed: {value}")
                 say(redact(value, secrets)[:PROBLEM_LIMIT])
@@ -127,12 +130,6 @@ def _messages(blocks: Iterable[bytes]) -> Iterator[tuple[str, Any]]:
 
 def _no_result(deadline: float) -> Answer:
     return Answer(problem=f"no result within {deadline:g} s", seconds=deadline, ambiguous=True)
-
-
-def _redacted(answer: Answer, secrets: Sequence[Secret]) -> Answer:
-    headers = {name: redact(value, secrets) for name, value in answer.headers.items()}
-    problem = redact(answer.problem, secrets)[:PROBLEM_LIMIT]
-    return replace(answer, problem=problem, headers=headers)  # the text is parsed first
 
 
 def serve(deadline: float) -> None:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any
 
 from ..ci import gitlab
 from ..context import RunContext
@@ -15,8 +15,6 @@ from ..text import count_of, shorten_list
 from . import document
 from .names import Names
 from .source_files import SourceFiles, read_source_files
-
-EditJob: TypeAlias = Callable[..., str]  # with `job`, in place; returns what went wrong
 
 
 def names_in(context: RunContext) -> Names:
@@ -70,9 +68,12 @@ def sum_up(
 
 
 def build_job(
-    context: RunContext, files: SourceFiles, edit: EditJob | None = None
+    context: RunContext, files: SourceFiles, edit: Callable[..., str] | None = None
 ) -> tuple[document.Job, list[str]]:
     """Return the checked job, and notices.
+
+    Args:
+        edit: changes ``job`` in place; returns what went wrong.
 
     Raises:
         JobError: a field or a ``merge`` file cannot be used.
