@@ -3,6 +3,7 @@
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,9 @@ def make_context(
     notices = (*settings.notices, *build.problems, *other, *_token_in_git(settings, found))
     started = time.time()
     run_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started))
+    temporary = None
+    with suppress(OSError):  # nothing is writable
+        temporary = Path(tempfile.gettempdir())
     identity = build_identity(settings, build, found, token, flag=flag, run_at=run_at)
     return RunContext(
         settings=settings,
@@ -101,16 +105,9 @@ def make_context(
         git=found,
         identity=identity,
         base=find_base(settings, build, found) if with_base else "",
-        temporary=_temporary_folder(),
+        temporary=temporary,
         notices=notices,
     )
-
-
-def _temporary_folder() -> Path | None:
-    try:
-        return Path(tempfile.gettempdir())
-    except OSError:  # nothing is writable
-        return None
 
 
 def _token_in_git(settings: Settings, found: git.Git) -> tuple[str, ...]:

@@ -69,14 +69,10 @@ class CoverallsSession:
         """Count the deselected tests."""
         self.deselected += len(items)
 
-    @pytest.hookimpl(wrapper=True, trylast=True)
-    def pytest_runtestloop(self) -> Generator[None, object, object]:
-        """Record the analyses of pytest-cov's report, made after this hook."""
-        self._start_recording()
-        return (yield)
-
+    @pytest.hookimpl(tryfirst=True)
     @_guarded
-    def _start_recording(self) -> None:
+    def pytest_runtestloop(self) -> None:
+        """Record the analyses of pytest-cov's report, made after this hook."""
         controller = partial_run.coverage_controller(self.config)
         if controller is not None:
             self.recorder = Recorder(partial_run.reporting_coverage(controller))

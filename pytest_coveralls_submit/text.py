@@ -9,8 +9,6 @@ from json import loads
 from pathlib import PurePath
 from typing import Any
 
-from . import DOCUMENTATION
-
 # Runners look for "##vso[", "##[" and "##teamcity[" anywhere in a line, for "::" at its start:
 # microsoft/azure-pipelines-agent: Command.cs, actions/runner: ActionCommand.cs,
 # https://www.jetbrains.com/help/teamcity/service-messages.html
@@ -93,11 +91,6 @@ def json_object(text: str) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
-
-
-def more_about(anchor: str) -> str:
-    """Return a link to an entry of ``docs/messages.md``, perhaps empty."""
-    return f"more about this: {DOCUMENTATION}/messages.md#{anchor}" if DOCUMENTATION else ""
 
 
 def one_line(error: BaseException) -> str:

@@ -11,8 +11,8 @@ from json import loads  # by name: tests replace json.loads
 from typing import Any
 from urllib.parse import urlsplit
 
+from .. import DOCUMENTATION
 from ..secret import Secret, redact
-from ..text import more_about
 from .sender import PROBLEM_LIMIT, TRACE_HEADERS, Answer
 
 GITHUB_ACTIONS, GITHUB, TRAVIS = "github-actions", "github", "travis-ci"
@@ -278,8 +278,8 @@ def _judge(
         advice.append("is it down for everybody? https://status.coveralls.io")
     if answer.ambiguous:
         advice.append(doubt.format(refusal.server))
-    if anchor and (link := more_about(anchor)):
-        advice.append(link)
+    if anchor and DOCUMENTATION:
+        advice.append(f"more about this: {DOCUMENTATION}/messages.md#{anchor}")
     reason = _reason_with_trace(answer, message)
     return Verdict(False, reason, tuple(advice), anchor, message=message)
 

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from docs_tables import ROOT
 
-from pytest_coveralls_submit import text
+from pytest_coveralls_submit.delivery import answers
+from pytest_coveralls_submit.delivery.sender import Answer
 
 PROJECT = "https://github.com/octo/sample"
 DOCS = f"{PROJECT}/blob/main/docs"
@@ -76,6 +77,8 @@ def test_with_an_address_every_link_is_absolute(tmp_path: Path) -> None:
 
 
 def test_a_refusal_links_to_its_entry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text, "DOCUMENTATION", DOCS)
+    monkeypatch.setattr(answers, "DOCUMENTATION", DOCS)
 
-    assert text.more_about("wrong-token") == f"more about this: {DOCS}/messages.md#wrong-token"
+    verdict = answers.judge_job(Answer(status=413), answers.RunFacts(host="https://coveralls.io"))
+
+    assert verdict.advice[-1] == f"more about this: {DOCS}/messages.md#too-large"
