@@ -1,4 +1,4 @@
-"""What a ``conftest.py`` can hook into."""
+"""Hooks for ``conftest.py``."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ if TYPE_CHECKING:
 def pytest_coveralls_job(config: pytest.Config, job: Job) -> None:
     """Change ``job`` in place before it is checked and sent.
 
-    Called once, after the tests, where a job is built. The token is not in it. A hook that
-    raises, or that leaves a field that Coveralls does not document, costs the job one line:
-    what it changed is not sent.
+    Called once, after the tests, if a job is built. The token is not in it. If the hook raises, or
+    leaves a field that Coveralls does not document, a line says so, and its changes are not sent.
 
     Args:
         job: a dict, for type checkers ``pytest_coveralls_submit.job.document.Job``, with the fields
             of https://docs.coveralls.io/api-jobs-endpoint; ``job["source_files"]`` is a list of
-            dicts with ``name``, ``source_digest``, ``coverage`` (one of None, 0, 1 a
-            line) and, where branches were measured, ``branches``.
+            dicts with ``name``, ``source_digest``, ``coverage`` (None, 0 or 1 for each line) and,
+            if they were measured, ``branches``.
     """
 
 

@@ -39,12 +39,11 @@ class Console:
         """Print an outcome, and show it on the CI service's pages.
 
         Args:
-            is_trusted: whether the job was measured in this checkout.
+            is_trusted: the job was measured in this checkout.
         """
         context, shown = self.context, redacted(outcome, self.context.secrets)
-        commands = pages(
-            shown, context.env, annotate=context.settings.annotate, is_trusted=is_trusted
-        )
+        annotate = context.settings.annotate
+        commands = pages(shown, context.env, annotate=annotate, is_trusted=is_trusted)
         self.print(*closing_lines(shown, self.options.verbose, context.start, known), *commands)
 
 

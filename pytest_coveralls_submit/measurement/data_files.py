@@ -21,11 +21,6 @@ from ..text import common_end, count_of, group_by_end, installed_name, shorten_l
 from .measure import Measurement, measure
 
 _SQLITE_OWN = ("-journal", "-wal", "-shm")  # ends of the files beside a database
-_FIX = (
-    "name both places in [paths] of coverage's configuration, or measure with "
-    "`[run] relative_files = true`"
-)
-_FIX_RELATIVE = "move the data file back to where the tests ran: its paths are relative"
 
 
 def measure_data_files(
@@ -220,10 +215,13 @@ def _without_unknown(
     left_out = [path for path in elsewhere if failed.pop(str(start / path), None)]
     if not left_out:
         return measurement
-    is_absolute = left_out[0].startswith("/") or ntpath.isabs(left_out[0])
+    fix = "move the data file back to where the tests ran: its paths are relative"
+    if left_out[0].startswith("/") or ntpath.isabs(left_out[0]):
+        places = "name both places in [paths] of coverage's configuration"
+        fix = f"{places}, or measure with `[run] relative_files = true`"
     notice = (
         f"left out {count_of(len(left_out), 'file')} whose sources are missing or ambiguous here: "
-        f"{shorten_list(left_out)}; {_FIX if is_absolute else _FIX_RELATIVE}"
+        f"{shorten_list(left_out)}; {fix}"
     )
     if not failed and not measurement.files:
         raise MeasurementError(notice)
