@@ -208,8 +208,8 @@ def resolve(*layers: Mapping[str, RawValue], notices: Iterable[str] = ()) -> Set
 
 
 def _counts(name: str, raw: RawValue, notices: list[str]) -> bool:
-    is_short = OPTIONS[name].parser is TOKEN and 0 < len(raw.text) < SHORTEST_TOKEN
-    if is_short:
+    is_short = OPTIONS[name].parser is TOKEN and len(raw.text) < SHORTEST_TOKEN
+    if is_short and (raw.text or raw.origin.kind == "token file"):
         notices.append(f"{raw.origin} is ignored: a token has at least {SHORTEST_TOKEN} characters")
     return bool(raw.text) and not is_short
 
