@@ -197,6 +197,7 @@ class Child:
         try:
             while True:
                 if next(feed, 0):
+                    pause = FIRST_PAUSE  # a pipe holds 64 KiB, and empties soon
                     continue
                 has_ended = self.process.poll() is not None  # asked before its last words are read
                 block = self.from_child.read(BLOCK)
