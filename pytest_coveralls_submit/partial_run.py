@@ -12,7 +12,7 @@ from .outcome import NotSent
 from .settings.table import Settings
 
 SESSION_MARK = "PYTEST_COVERALLS_SUBMIT_PID"  # variable set while a session runs that sends a job
-_MEASURES = " measures"
+MEASURES = " measures"  # end of the mark if xdist's workers have to measure
 
 
 def outer_session() -> str | None:
@@ -20,15 +20,9 @@ def outer_session() -> str | None:
     return os.environ.get(SESSION_MARK)
 
 
-def is_measuring_worker() -> bool:
-    """Tell if this xdist worker belongs to a measuring session."""
-    mark = outer_session() or ""
-    return "PYTEST_XDIST_WORKER" in os.environ and mark.endswith(_MEASURES)
-
-
 def enter_session(*, measures: bool = False) -> None:
     """Mark this process, to keep runs inside it from submitting."""
-    os.environ[SESSION_MARK] = f"{os.getpid()}{_MEASURES if measures else ''}"
+    os.environ[SESSION_MARK] = f"{os.getpid()}{MEASURES if measures else ''}"
 
 
 NOTHING_MEASURED = {

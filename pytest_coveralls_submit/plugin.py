@@ -113,8 +113,8 @@ def _should_measure(config: pytest.Config, options: Any) -> bool:
         return False
     from . import partial_run
 
-    if partial_run.outer_session() is not None:
-        return partial_run.is_measuring_worker()
+    if (mark := partial_run.outer_session()) is not None:
+        return "PYTEST_XDIST_WORKER" in os.environ and mark.endswith(partial_run.MEASURES)
     from .ci.detect import service_name
     from .context import is_job_wanted
     from .measurement.measure import current
