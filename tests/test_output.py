@@ -78,9 +78,6 @@ def context(**changes: Any) -> RunContext:
     return replace(made, **{**ORDINARY, **changes})
 
 
-# -- commands ------------------------------------------------------------------------------------
-
-
 def set_by(kind: Any, **texts: str) -> Settings:
     """Return settings of one source."""
     return resolve({n: RawValue(text, Origin(kind, n), START) for n, text in texts.items()})
@@ -111,9 +108,6 @@ def test_a_command_names_the_host_and_the_flags_for_sending(settings: Settings, 
     send = command_for(settings, "send", "my job.json")
 
     assert send == f"python -m pytest_coveralls_submit send{rest} {command_line('my job.json')}"
-
-
-# -- before the tests ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -157,9 +151,6 @@ def test_problems_are_printed_before_the_tests(
 ) -> None:
     """But not that a fork has no token: nobody can set one there."""
     assert list(startup_problems(context(**changes))) == expected
-
-
-# -- after the tests -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -100,9 +100,6 @@ def test_last_failed_leaves_nothing_out_unless_tests_have_failed(
     assert cause(pytester.parseconfigure(*arguments)) == said
 
 
-# -- pytest-cov's private state ------------------------------------------------------------------
-
-
 def with_controller(config: pytest.Config, **changes: object) -> SimpleNamespace:
     """Register pytest-cov's plugin as it is after a complete run."""
     cov = object()

@@ -81,9 +81,6 @@ def project(tmp_path: Path) -> Project:
     return Project(tmp_path.resolve())
 
 
-# -- sent ----------------------------------------------------------------------------------------
-
-
 def _take_number(job: dict[str, Any]) -> str:
     del job["service_number"]
     return ""
@@ -130,9 +127,6 @@ def test_the_result_of_a_build_that_is_not_open_is_waited_for(
     assert outcome.build == (None if parallel else result)
 
 
-# -- saved ---------------------------------------------------------------------------------------
-
-
 @posix
 @pytest.mark.parametrize("has_token", [True, False])
 def test_a_saved_job_has_no_token_and_is_for_the_user_alone(
@@ -161,8 +155,6 @@ def test_a_job_that_cannot_be_saved_is_sent(project: Project, server: StandIn) -
     assert "cannot be written: " in notice
     assert outcome.saved is None
 
-
-# -- not sent ------------------------------------------------------------------------------------
 
 NO_TOKEN = "set COVERALLS_REPO_TOKEN (from the repository's page on Coveralls)"
 NO_SECRETS = "pull requests from forks and Dependabot get no secrets"
@@ -193,9 +185,6 @@ def test_a_missing_token_is_explained(project: Project, env: dict[str, str], rem
     project.env = env
 
     assert why_no_job(project.context()) == NotSent(reason="no token", remedy=remedy)
-
-
-# -- notices -------------------------------------------------------------------------------------
 
 
 def test_files_that_are_left_out_are_counted_and_five_are_named(
@@ -245,9 +234,6 @@ def test_a_token_in_a_tracked_file_is_told(project: Project) -> None:
     assert project.context(repo_token="c0fee-c0fee").notices == ()
 
 
-# -- kept ----------------------------------------------------------------------------------------
-
-
 def test_a_job_that_cannot_be_kept_is_sent(project: Project, server: StandIn) -> None:
     project.cache.touch()
 
@@ -275,9 +261,6 @@ def test_jobs_kept_before_are_counted_with_the_command_that_sends_them(
     (notice,) = outcome.notices
     assert notice.startswith(f"{said} still waiting in my cache; send ")
     assert notice.endswith(f" with: {command}")
-
-
-# -- GitLab --------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -356,9 +339,6 @@ def test_a_status_that_cannot_be_set_costs_one_line(
     assert notice.startswith(said)
 
 
-# -- secrets -------------------------------------------------------------------------------------
-
-
 def test_a_context_knows_and_hides_all_secrets(project: Project, server: StandIn) -> None:
     """It may be a local of a traceback."""
     project.env["GITHUB_TOKEN"] = "ghs_s3cret"
@@ -367,9 +347,6 @@ def test_a_context_knows_and_hides_all_secrets(project: Project, server: StandIn
     assert {secret.reveal() for secret in context.secrets} == {COVERALLS_TOKEN, "gl-s3cret"}
     assert COVERALLS_TOKEN not in repr(context)
     assert "s3cret" not in repr(context)
-
-
-# -- other tools' files --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("include_source", ["true", "false"])
