@@ -70,7 +70,7 @@ def _configured(config_file: Path | bool, start: Path) -> tuple[Coverage, str]:
         if cov.get_option("run:plugins") and str(start) not in sys.path:
             sys.path.append(str(start))
         cov.get_data()  # it loads plugins now
-    except (coverage.CoverageException, ImportError) as error:
+    except Exception as error:  # noqa: BLE001  plugins may raise anything
         raise MeasurementError(f"coverage cannot be configured: {error}") from None
     return cov, name
 
