@@ -25,7 +25,6 @@ from pytest_coveralls_submit.outcome import (
     Sent,
 )
 from pytest_coveralls_submit.output import (
-    changed_lines_line,
     closing_lines,
     command_for,
     command_line,
@@ -231,8 +230,10 @@ ODD = range(1, 25, 2)
     ],
 )
 def test_ten_missed_ranges_are_listed(file: ChangedFile, expected: str) -> None:
-    assert changed_lines_line(ChangedLines((file,))) == f"changed lines: {expected}"
-    assert "more" not in changed_lines_line(ChangedLines((file,)), limit=None)
+    outcome = replace(SENT, changed=ChangedLines((file,)))
+
+    assert f"changed lines: {expected}" in printed(outcome)
+    assert "more" not in "".join(printed(outcome, 1))
 
 
 @pytest.mark.parametrize(

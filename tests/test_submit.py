@@ -20,6 +20,7 @@ from standin import COVERALLS_TOKEN, StandIn
 from pytest_coveralls_submit.context import (
     RunContext,
     make_context,
+    startup_problems,
     why_no_job,
 )
 from pytest_coveralls_submit.job.builder import build_job, names_in, read_files, sum_up
@@ -337,6 +338,14 @@ def test_a_status_that_cannot_be_set_costs_one_line(
     assert isinstance(outcome, Sent)
     (notice,) = outcome.notices
     assert notice.startswith(said)
+
+
+def test_a_service_name_that_does_not_suit_the_token_is_told_with_its_source(
+    project: Project, server: StandIn
+) -> None:
+    (problem,) = startup_problems(project.context(server, service_name="github"))
+
+    assert problem.startswith('service name "github" (from COVERALLS_SERVICE_NAME) needs GitHub')
 
 
 def test_a_context_knows_and_hides_all_secrets(project: Project, server: StandIn) -> None:
