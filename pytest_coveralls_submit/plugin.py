@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-FAILED = pytest.StashKey[bool]()
+FAILED = pytest.StashKey[bool]()  # an error was noted before the tests
 MEASURES = pytest.StashKey[bool]()  # whether the plugin made pytest-cov measure
 ENVIRONMENT = pytest.StashKey[Mapping[str, str]]()  # before plugins and conftests change it
 _loaded_in: Mapping[str, str] = {}

@@ -1,4 +1,4 @@
-"""Values never to be shown, and the environment."""
+"""Secrets, and the environment that may hold some: never shown."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence

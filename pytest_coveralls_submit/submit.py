@@ -1,4 +1,4 @@
-"""From measured files to the outcome: build the job, keep it on disk, send it, judge the answer."""
+"""From the job to the outcome: keep it on disk, send it, judge the answer."""
 
 import traceback
 from collections.abc import Callable, Iterator, Sequence
